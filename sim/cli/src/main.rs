@@ -1,0 +1,2 @@
+//! The `klab` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Kafka's own protocols as passive state machines.

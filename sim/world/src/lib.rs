@@ -1,0 +1,1 @@
+//! Where Kafka happens.

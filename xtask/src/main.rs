@@ -1,0 +1,2 @@
+//! Build steps that cargo alone cannot do.
+fn main() {}
