@@ -1,1 +1,24 @@
-//! Where Kafka happens.
+//! Where Kafka happens: virtual time, a network, disks and clocks that faults can spoil, scenarios, checkers and verdicts.
+
+pub mod app;
+pub mod check;
+pub mod clocks;
+pub mod digest;
+pub mod disks;
+pub mod fault;
+pub mod met;
+pub mod network;
+pub mod process;
+pub mod queue;
+pub mod run;
+pub mod scenario;
+pub mod select;
+pub mod setup;
+pub mod steps;
+pub mod streams;
+pub mod swarm;
+pub mod timeline;
+pub mod trace;
+pub mod verdict;
+pub mod view;
+pub mod world;

@@ -1,0 +1,6 @@
+//! Clients: the network hand of every role, the client's metadata, and the producer, consumer and admin client.
+
+pub mod admin;
+pub mod connections;
+pub mod metadata;
+pub mod producer;

@@ -1,0 +1,190 @@
+//! The fold of the metadata log: Kafka's MetadataImage. Every node folds its own copy (N-6).
+
+use crate::config::{Configs, TopicConfig};
+use crate::controller::records::{MetadataRecord, PartitionRegistration};
+use crate::ids::{
+    Address, BrokerEpoch, IncarnationId, LeaderEpoch, NodeId, Offset, PartitionEpoch, ProducerId,
+    TopicId, TopicIdPartition,
+};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The cluster as the metadata log tells it up to `end`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Image {
+    /// The offset after the last record applied.
+    pub end: Offset,
+    /// Registered brokers.
+    pub brokers: BTreeMap<NodeId, BrokerImage>,
+    /// Topics by id.
+    pub topics: BTreeMap<TopicId, TopicImage>,
+    /// Topic ids by name.
+    pub names: BTreeMap<Arc<str>, TopicId>,
+    /// The first producer id of the next block.
+    pub next_producer_id: ProducerId,
+}
+
+/// A registered broker.
+#[derive(Clone, Debug, Serialize)]
+pub struct BrokerImage {
+    /// Its epoch.
+    pub epoch: BrokerEpoch,
+    /// Which start of the process.
+    pub incarnation: IncarnationId,
+    /// Where clients reach it.
+    pub address: Address,
+    /// Its rack.
+    pub rack: Option<Arc<str>>,
+    /// Whether it is fenced.
+    pub fenced: bool,
+    /// Whether it is shutting down.
+    pub in_controlled_shutdown: bool,
+}
+
+/// A topic.
+#[derive(Clone, Debug, Serialize)]
+pub struct TopicImage {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its partitions.
+    pub partitions: BTreeMap<i32, PartitionRegistration>,
+    /// Its own configs.
+    pub config: TopicConfig,
+}
+
+impl Default for Image {
+    fn default() -> Image {
+        Image {
+            end: Offset(0),
+            brokers: BTreeMap::new(),
+            topics: BTreeMap::new(),
+            names: BTreeMap::new(),
+            next_producer_id: ProducerId(0),
+        }
+    }
+}
+
+impl BrokerImage {
+    /// Whether it may lead and join ISRs: unfenced and not shutting down.
+    pub fn is_active(&self) -> bool {
+        !self.fenced && !self.in_controlled_shutdown
+    }
+}
+
+impl Image {
+    /// A partition's registration.
+    pub fn partition(&self, id: TopicIdPartition) -> Option<&PartitionRegistration> {
+        self.topics.get(&id.topic)?.partitions.get(&id.partition)
+    }
+
+    /// Takes in the record at `offset`.
+    pub fn apply(&mut self, offset: Offset, record: &MetadataRecord) {
+        self.end = offset.plus(1);
+        match record {
+            MetadataRecord::NoOp => {}
+            MetadataRecord::RegisterBroker {
+                broker,
+                incarnation,
+                epoch,
+                address,
+                rack,
+                fenced,
+            } => {
+                let image = BrokerImage {
+                    epoch: *epoch,
+                    incarnation: *incarnation,
+                    address: *address,
+                    rack: rack.clone(),
+                    fenced: *fenced,
+                    in_controlled_shutdown: false,
+                };
+                self.brokers.insert(*broker, image);
+            }
+            MetadataRecord::BrokerRegistrationChange {
+                broker,
+                epoch,
+                fenced,
+                in_controlled_shutdown,
+            } => {
+                if let Some(b) = self.brokers.get_mut(broker).filter(|b| b.epoch == *epoch) {
+                    b.fenced = fenced.unwrap_or(b.fenced);
+                    b.in_controlled_shutdown =
+                        in_controlled_shutdown.unwrap_or(b.in_controlled_shutdown);
+                }
+            }
+            MetadataRecord::Topic { name, id } => {
+                self.names.insert(name.clone(), *id);
+                let topic = TopicImage {
+                    name: name.clone(),
+                    partitions: BTreeMap::new(),
+                    config: TopicConfig::default(),
+                };
+                self.topics.insert(*id, topic);
+            }
+            MetadataRecord::Partition {
+                topic,
+                partition,
+                registration,
+            } => {
+                if let Some(t) = self.topics.get_mut(topic) {
+                    t.partitions.insert(*partition, registration.clone());
+                }
+            }
+            MetadataRecord::PartitionChange {
+                topic,
+                partition,
+                leader,
+                isr,
+                recovery,
+            } => {
+                let found = self
+                    .topics
+                    .get_mut(topic)
+                    .and_then(|t| t.partitions.get_mut(partition));
+                if let Some(p) = found {
+                    p.change(*leader, isr.as_deref(), *recovery);
+                }
+            }
+            MetadataRecord::Config { topic, key, value } => {
+                self.configure(*topic, key, value.as_deref())
+            }
+            MetadataRecord::ProducerIds {
+                next_producer_id, ..
+            } => self.next_producer_id = *next_producer_id,
+        }
+    }
+
+    fn configure(&mut self, topic: TopicId, key: &str, value: Option<&str>) {
+        let Some(t) = self.topics.get_mut(&topic) else {
+            return;
+        };
+        match value {
+            Some(v) => t
+                .config
+                .set(key, v)
+                .expect("the controller checks configs before it records them"),
+            None => t.config.reset(key),
+        }
+    }
+}
+
+impl PartitionRegistration {
+    /// the partition epoch counts every change, the leader epoch every leader, including none.
+    fn change(
+        &mut self,
+        leader: Option<Option<NodeId>>,
+        isr: Option<&[NodeId]>,
+        recovery: Option<crate::protocol::cluster::LeaderRecoveryState>,
+    ) {
+        if let Some(leader) = leader {
+            self.leader = leader;
+            self.leader_epoch = LeaderEpoch(self.leader_epoch.0 + 1);
+        }
+        if let Some(isr) = isr {
+            self.isr = isr.to_vec();
+        }
+        self.recovery = recovery.unwrap_or(self.recovery);
+        self.partition_epoch = PartitionEpoch(self.partition_epoch.0 + 1);
+    }
+}

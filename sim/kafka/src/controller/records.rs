@@ -1,0 +1,107 @@
+//! Records of the metadata log, with Kafka's names (`metadata/src/main/resources/common/metadata`).
+//!
+//! Left out: features, ACLs, quotas, delegation tokens, directories, reassignment lists, eligible leader replicas.
+
+use crate::ids::{
+    Address, BrokerEpoch, IncarnationId, LeaderEpoch, NodeId, PartitionEpoch, ProducerId, TopicId,
+};
+use crate::protocol::cluster::LeaderRecoveryState;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// One record of the metadata log.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub enum MetadataRecord {
+    /// Keeps offsets moving (K-12).
+    NoOp,
+    /// A broker is registered; its epoch is this record's offset.
+    RegisterBroker {
+        /// Who.
+        broker: NodeId,
+        /// Which start of the process.
+        incarnation: IncarnationId,
+        /// The offset of this record, as Kafka writes it into the record too.
+        epoch: BrokerEpoch,
+        /// Where clients reach it.
+        address: Address,
+        /// Its rack.
+        rack: Option<Arc<str>>,
+        /// Registered brokers start fenced.
+        fenced: bool,
+    },
+    /// Kafka's BrokerRegistrationChangeRecord: fenced, unfenced, in controlled shutdown. `None` leaves as it is.
+    BrokerRegistrationChange {
+        /// Who.
+        broker: NodeId,
+        /// Which registration.
+        epoch: BrokerEpoch,
+        /// Fenced from now on, or no longer.
+        fenced: Option<bool>,
+        /// In controlled shutdown from now on.
+        in_controlled_shutdown: Option<bool>,
+    },
+    /// A topic exists.
+    Topic {
+        /// Its name.
+        name: Arc<str>,
+        /// Its id.
+        id: TopicId,
+    },
+    /// A partition exists.
+    Partition {
+        /// Of which topic.
+        topic: TopicId,
+        /// The partition.
+        partition: i32,
+        /// Its registration.
+        registration: PartitionRegistration,
+    },
+    /// A partition has changed; `None` leaves as it is. The partition epoch goes up by one, and with a leader the leader epoch.
+    PartitionChange {
+        /// Of which topic.
+        topic: TopicId,
+        /// The partition.
+        partition: i32,
+        /// The new leader; `Some(None)` for no leader.
+        leader: Option<Option<NodeId>>,
+        /// The new ISR.
+        isr: Option<Vec<NodeId>>,
+        /// The new recovery state.
+        recovery: Option<LeaderRecoveryState>,
+    },
+    /// A config of a topic; `None` deletes it.
+    Config {
+        /// The topic.
+        topic: TopicId,
+        /// The key.
+        key: Arc<str>,
+        /// The value.
+        value: Option<Arc<str>>,
+    },
+    /// A block of producer ids was given out.
+    ProducerIds {
+        /// To whom.
+        broker: NodeId,
+        /// With which epoch.
+        epoch: BrokerEpoch,
+        /// The first id of the next block.
+        next_producer_id: ProducerId,
+    },
+}
+
+/// A partition as the controller has it: Kafka's PartitionRegistration.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct PartitionRegistration {
+    /// In assignment order; the first is preferred.
+    pub replicas: Vec<NodeId>,
+    /// Those in sync.
+    pub isr: Vec<NodeId>,
+    /// The leader, if there is one.
+    pub leader: Option<NodeId>,
+    /// Whether a leader chosen uncleanly has recovered.
+    pub recovery: LeaderRecoveryState,
+    /// Counts leaders.
+    pub leader_epoch: LeaderEpoch,
+    /// Counts changes.
+    pub partition_epoch: PartitionEpoch,
+}

@@ -1,0 +1,485 @@
+//! Facts worth telling: what a learner or a checker would name. Past participles, in Kafka's words.
+//!
+//! An event never changes behaviour. What was *told* to an application and what is *certain* are different facts.
+
+use crate::ids::{
+    BrokerEpoch, ClientId, LeaderEpoch, NodeId, Offset, PartitionEpoch, ProducerEpoch, ProducerId,
+    RecordId, TopicId, TopicIdPartition,
+};
+use crate::log::batch::RecordBatch;
+use crate::protocol::ErrorCode;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// A fact, told by the process that it is about.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub enum Event {
+    /// About a log, data or metadata.
+    Log(TopicIdPartition, LogEvent),
+    /// About a replica of a partition.
+    Replica(TopicIdPartition, ReplicaEvent),
+    /// About a broker's life.
+    Broker(BrokerEvent),
+    /// What the active controller decided and the quorum committed.
+    Controller(ControllerEvent),
+    /// About the metadata quorum.
+    Raft(RaftEvent),
+    /// About a client inside an application.
+    Client(ClientId, ClientEvent),
+    /// What an application did or told its own caller.
+    App(AppEvent),
+}
+
+/// Facts of a log.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub enum LogEvent {
+    /// A batch was appended, by a leader or as a copy.
+    Appended {
+        /// The batch.
+        batch: RecordBatch,
+        /// By a leader (else copied from one).
+        as_leader: bool,
+    },
+    /// An idempotent producer's batch was there already (L-8): answered with its first offsets.
+    Deduplicated {
+        /// Its first offset then.
+        base_offset: Offset,
+        /// Whose records.
+        ids: Box<[RecordId]>,
+    },
+    /// A batch was refused.
+    Refused {
+        /// Why.
+        error: ErrorCode,
+        /// Whose records.
+        ids: Box<[RecordId]>,
+    },
+    /// Everything from `to` up to `from` (both exclusive ends of the log) was cut off.
+    Truncated {
+        /// The log end offset before.
+        from: Offset,
+        /// The log end offset after.
+        to: Offset,
+        /// What led to it.
+        why: Truncation,
+    },
+    /// The high watermark went up (or, after truncation and recovery, was set).
+    HighWatermark {
+        /// The new value.
+        hw: Offset,
+    },
+    /// A log was found on disk at start.
+    Recovered {
+        /// Its end.
+        leo: Offset,
+        /// Its high watermark, from the checkpoint.
+        hw: Offset,
+        /// A torn batch at the end was cut off.
+        torn: bool,
+    },
+    /// A new segment begins.
+    Rolled {
+        /// Its base offset.
+        base_offset: Offset,
+    },
+}
+
+/// What led to a truncation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Truncation {
+    /// The leader's answer to a fetch named an epoch that ends earlier.
+    DivergingEpoch,
+    /// The leader's log ends before this one.
+    OutOfRange,
+    /// To the own high watermark, as before KIP-101.
+    HighWatermark,
+    /// The leader's answer to OffsetForLeaderEpoch, as from KIP-101 on.
+    OffsetForLeaderEpoch,
+}
+
+/// Facts of a replica.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub enum ReplicaEvent {
+    /// This broker leads now.
+    BecameLeader {
+        /// In which epoch.
+        epoch: LeaderEpoch,
+        /// Where the epoch starts: its log end offset.
+        start_offset: Offset,
+        /// The high watermark it knows.
+        hw: Offset,
+    },
+    /// This broker follows now.
+    BecameFollower {
+        /// In which epoch.
+        epoch: LeaderEpoch,
+        /// Whom; nobody if there is no leader.
+        leader: Option<NodeId>,
+    },
+    /// A follower's fetch showed the leader how far it has come.
+    FollowerFetched {
+        /// Who.
+        follower: NodeId,
+        /// Its log end offset.
+        leo: Offset,
+    },
+    /// The leader asks the controller for another ISR.
+    IsrChangePending {
+        /// The members wanted.
+        isr: Box<[NodeId]>,
+        /// The partition epoch it builds on.
+        partition_epoch: PartitionEpoch,
+    },
+    /// The leader learned that the controller committed an ISR.
+    IsrChanged {
+        /// The members.
+        isr: Box<[NodeId]>,
+        /// The partition epoch.
+        partition_epoch: PartitionEpoch,
+    },
+    /// The controller refused it.
+    IsrChangeRefused {
+        /// Why.
+        error: ErrorCode,
+    },
+    /// A produce request was answered well: these records are acknowledged.
+    Acknowledged {
+        /// The first record's offset.
+        base_offset: Offset,
+        /// Whose records.
+        ids: Box<[RecordId]>,
+        /// The acks asked for.
+        acks: i16,
+    },
+    /// A request was refused because its sender's leader epoch is gone by or not yet known, or this broker does not lead.
+    Fenced {
+        /// FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH or NOT_LEADER_OR_FOLLOWER.
+        error: ErrorCode,
+        /// A write; else a fetch.
+        write: bool,
+    },
+}
+
+/// Facts of a broker's life.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub enum BrokerEvent {
+    /// The process is up; its logs are recovered.
+    Started {
+        /// The last stop was clean.
+        clean: bool,
+    },
+    /// The controller took its registration.
+    Registered {
+        /// Its broker epoch.
+        epoch: BrokerEpoch,
+    },
+    /// The controller refused it for now.
+    RegistrationRefused {
+        /// Why.
+        error: ErrorCode,
+    },
+    /// It learned that it is unfenced: clients may come.
+    Unfenced,
+    /// It learned that it is fenced.
+    Fenced,
+    /// It may stop now (K-19).
+    ShutdownGranted,
+}
+
+/// What the active controller decided. Told when it is committed.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub enum ControllerEvent {
+    /// This controller is active.
+    Activated {
+        /// Its quorum epoch.
+        epoch: LeaderEpoch,
+    },
+    /// It is active no longer.
+    Deactivated,
+    /// A broker is registered, fenced still.
+    BrokerRegistered {
+        /// Who.
+        broker: NodeId,
+        /// Its epoch.
+        epoch: BrokerEpoch,
+    },
+    /// A broker may lead and join ISRs.
+    BrokerUnfenced {
+        /// Who.
+        broker: NodeId,
+    },
+    /// A broker may not.
+    BrokerFenced {
+        /// Who.
+        broker: NodeId,
+        /// Its session ran out; else it asked for it or stopped.
+        session_expired: bool,
+    },
+    /// A topic exists.
+    TopicCreated {
+        /// Its name.
+        name: Arc<str>,
+        /// Its id.
+        id: TopicId,
+        /// How many partitions.
+        partitions: i32,
+    },
+    /// A partition has another leader, or none.
+    LeaderElected {
+        /// Which.
+        partition: TopicIdPartition,
+        /// Who.
+        leader: Option<NodeId>,
+        /// In which epoch.
+        epoch: LeaderEpoch,
+        /// From outside the ISR.
+        unclean: bool,
+        /// The ISR with it.
+        isr: Box<[NodeId]>,
+    },
+    /// A partition's ISR changed with its leader as it was.
+    IsrCommitted {
+        /// Which.
+        partition: TopicIdPartition,
+        /// The members.
+        isr: Box<[NodeId]>,
+        /// The partition epoch.
+        partition_epoch: PartitionEpoch,
+    },
+    /// An AlterPartition was refused.
+    AlterPartitionRefused {
+        /// Which.
+        partition: TopicIdPartition,
+        /// By whom it was asked.
+        broker: NodeId,
+        /// Why.
+        error: ErrorCode,
+    },
+}
+
+/// Facts of the metadata quorum.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub enum RaftEvent {
+    /// A replica changed its state.
+    Became {
+        /// Which state.
+        state: RaftState,
+        /// In which epoch.
+        epoch: LeaderEpoch,
+        /// The leader it knows.
+        leader: Option<NodeId>,
+    },
+    /// A vote was granted or refused.
+    Voted {
+        /// For whom.
+        candidate: NodeId,
+        /// In which epoch.
+        epoch: LeaderEpoch,
+        /// Only asked.
+        pre_vote: bool,
+        /// The answer.
+        granted: bool,
+    },
+    /// The high watermark of the metadata log went up at this replica.
+    HighWatermark {
+        /// The new value.
+        hw: Offset,
+    },
+    /// A leader gave up because a majority no longer fetches from it.
+    CheckQuorumFailed {
+        /// Its epoch.
+        epoch: LeaderEpoch,
+    },
+}
+
+/// States of a Raft replica (KIP-595, KIP-996).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[allow(missing_docs)] // Kafka's own names.
+pub enum RaftState {
+    Unattached,
+    Follower,
+    Prospective,
+    Candidate,
+    Leader,
+    Resigned,
+}
+
+/// Facts of a client.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub enum ClientEvent {
+    /// `send` took a record into the accumulator.
+    Queued {
+        /// Which.
+        id: RecordId,
+        /// For which partition.
+        partition: TopicIdPartition,
+    },
+    /// A batch was put into a produce request.
+    BatchSent {
+        /// For which partition.
+        partition: TopicIdPartition,
+        /// Its records.
+        ids: Box<[RecordId]>,
+        /// Its sequence number, if idempotent.
+        base_sequence: Option<i32>,
+        /// 0 for the first try.
+        attempt: u32,
+    },
+    /// A try failed; it will be made again.
+    Retried {
+        /// For which partition.
+        partition: TopicIdPartition,
+        /// Its records.
+        ids: Box<[RecordId]>,
+        /// What the try ended with.
+        error: ErrorCode,
+    },
+    /// A send completed well, in the callback.
+    Acked {
+        /// Which record.
+        id: RecordId,
+        /// Where it should be.
+        partition: TopicIdPartition,
+        /// Its offset; none with acks=0.
+        offset: Option<Offset>,
+    },
+    /// A send completed with an error, in the callback or at the call.
+    Failed {
+        /// Which record.
+        id: RecordId,
+        /// For which partition, if it came that far.
+        partition: Option<TopicIdPartition>,
+        /// With what.
+        error: SendFailure,
+    },
+    /// The producer has an id.
+    ProducerIdObtained {
+        /// The id.
+        producer: ProducerId,
+        /// Its epoch.
+        epoch: ProducerEpoch,
+    },
+    /// The producer bumped its own epoch (P-17).
+    EpochBumped {
+        /// The id.
+        producer: ProducerId,
+        /// The new epoch.
+        epoch: ProducerEpoch,
+    },
+    /// A request was older than `request.timeout.ms`: its connection is closed (N-3).
+    RequestTimedOut {
+        /// To which node.
+        node: NodeId,
+    },
+    /// `poll` returned records of one partition, from..to.
+    Delivered {
+        /// Which partition.
+        partition: TopicIdPartition,
+        /// The first offset.
+        from: Offset,
+        /// The offset after the last.
+        to: Offset,
+        /// The records with their offsets and leader epochs.
+        records: Box<[(Offset, LeaderEpoch, RecordId)]>,
+    },
+    /// The position was set by the reset policy.
+    PositionReset {
+        /// Which partition.
+        partition: TopicIdPartition,
+        /// To where.
+        to: Offset,
+    },
+    /// The log was truncated under the position (KIP-320).
+    TruncationDetected {
+        /// Which partition.
+        partition: TopicIdPartition,
+        /// The position.
+        position: Offset,
+        /// Where the logs part.
+        divergence: Offset,
+    },
+    /// New metadata changed what this client thinks of a leader.
+    LeaderLearned {
+        /// Which partition.
+        partition: TopicIdPartition,
+        /// Who leads.
+        leader: Option<NodeId>,
+        /// In which epoch.
+        epoch: LeaderEpoch,
+    },
+}
+
+/// Why a send failed, as the application is told.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+pub enum SendFailure {
+    /// The broker's final answer.
+    Error(ErrorCode),
+    /// `delivery.timeout.ms` ran out: TimeoutException. The record may still be written.
+    DeliveryTimeout,
+    /// `max.block.ms` ran out while waiting for metadata.
+    MetadataTimeout,
+    /// `max.block.ms` ran out while waiting for memory: BufferExhaustedException.
+    BufferExhausted,
+    /// Larger than `max.request.size` or `buffer.memory`: RecordTooLargeException.
+    RecordTooLarge,
+    /// The producer was closed first.
+    Closed,
+}
+
+impl SendFailure {
+    /// Whether the record is certainly not in the log. A timeout leaves it open (law of told and certain).
+    pub fn is_certain(self) -> bool {
+        match self {
+            SendFailure::Error(e) => !matches!(
+                e,
+                ErrorCode::RequestTimedOut
+                    | ErrorCode::NetworkException
+                    | ErrorCode::NotEnoughReplicasAfterAppend
+                    | ErrorCode::NotLeaderOrFollower
+                    | ErrorCode::OutOfOrderSequenceNumber
+                    | ErrorCode::KafkaStorageError
+                    | ErrorCode::UnknownServerError
+            ),
+            SendFailure::DeliveryTimeout | SendFailure::Closed => false,
+            SendFailure::MetadataTimeout
+            | SendFailure::BufferExhausted
+            | SendFailure::RecordTooLarge => true,
+        }
+    }
+}
+
+/// What an application did.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub enum AppEvent {
+    /// It has something to send: its own caller asked.
+    Invoked {
+        /// The record.
+        id: RecordId,
+    },
+    /// It told its own caller that the record is accepted (P14).
+    Accepted {
+        /// The record.
+        id: RecordId,
+    },
+    /// It told its own caller that it failed.
+    Rejected {
+        /// The record.
+        id: RecordId,
+    },
+    /// It resends, after a restart or an error, what it has no confirmation for.
+    Resent {
+        /// The record.
+        id: RecordId,
+    },
+    /// It began to read or write.
+    Started,
+    /// Its workload is done and every send is resolved.
+    Finished,
+    /// A reader came to the end offset of a partition.
+    ReachedEnd {
+        /// Which.
+        partition: TopicIdPartition,
+        /// The end offset.
+        end: Offset,
+    },
+}

@@ -1,0 +1,300 @@
+//! Every harm that can be done, for scenarios, search, page and book alike: what it is, how it is applied and lifted.
+//!
+//! `W` says whom: a selector in a scenario, concrete processes on the tape and in the trace.
+
+use crate::disks::Keep;
+use crate::network::{Catch, Departure};
+use crate::process::{Down, ProcessId};
+use crate::trace::{ProcessFact, What};
+use crate::world::World;
+use klab_kafka::protocol::Api;
+use serde::Serialize;
+
+/// One harm.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub enum Fault<W> {
+    /// Nothing passes between the two sides; what is under way waits.
+    Cut {
+        /// One side.
+        from: W,
+        /// The other.
+        to: W,
+        /// Only from the first to the second.
+        one_way: bool,
+    },
+    /// What goes from one side to the other vanishes, for good on the connections that there are.
+    BlackHole {
+        /// From here.
+        from: W,
+        /// To there.
+        to: W,
+    },
+    /// The connections between the two break; both ends are told.
+    Reset {
+        /// One side.
+        from: W,
+        /// The other.
+        to: W,
+    },
+    /// Messages between the two take so many times as long.
+    SlowLink {
+        /// One side.
+        from: W,
+        /// The other.
+        to: W,
+        /// How many times.
+        factor: u32,
+    },
+    /// One request or response is held, and with it all behind it on its connection.
+    Hold(Intercept<W>),
+    /// One request or response is lost, and with it its connection.
+    Lose(Intercept<W>),
+    /// The processes die; what they wrote is in the page cache.
+    Kill {
+        /// Whom.
+        who: W,
+    },
+    /// The machines lose power: of what was not synced a part is gone.
+    PowerLoss {
+        /// Whom.
+        who: W,
+        /// How much survives.
+        keep: Keep,
+    },
+    /// The processes die and their disks are replaced by empty ones.
+    DiskLoss {
+        /// Whom.
+        who: W,
+    },
+    /// The processes take no input.
+    Pause {
+        /// Whom.
+        who: W,
+    },
+    /// The processes are asked to stop cleanly.
+    Stop {
+        /// Whom.
+        who: W,
+    },
+    /// Processes that do not run are started.
+    Start {
+        /// Whom.
+        who: W,
+    },
+}
+
+/// Which message.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Intercept<W> {
+    /// The API.
+    pub api: Api,
+    /// Its response; else the request.
+    pub response: bool,
+    /// Who sends it.
+    pub from: W,
+    /// Who should get it.
+    pub to: W,
+    /// The how manieth from now on, from 1.
+    pub nth: u32,
+}
+
+impl<W> Fault<W> {
+    /// The same harm to others: `f` says whom.
+    pub fn map<V, E>(&self, mut f: impl FnMut(&W) -> Result<V, E>) -> Result<Fault<V>, E> {
+        let mut intercept = |i: &Intercept<W>| -> Result<Intercept<V>, E> {
+            Ok(Intercept {
+                api: i.api,
+                response: i.response,
+                from: f(&i.from)?,
+                to: f(&i.to)?,
+                nth: i.nth,
+            })
+        };
+        Ok(match self {
+            Fault::Hold(i) => Fault::Hold(intercept(i)?),
+            Fault::Lose(i) => Fault::Lose(intercept(i)?),
+            Fault::Cut { from, to, one_way } => Fault::Cut {
+                from: f(from)?,
+                to: f(to)?,
+                one_way: *one_way,
+            },
+            Fault::BlackHole { from, to } => Fault::BlackHole {
+                from: f(from)?,
+                to: f(to)?,
+            },
+            Fault::Reset { from, to } => Fault::Reset {
+                from: f(from)?,
+                to: f(to)?,
+            },
+            Fault::SlowLink { from, to, factor } => Fault::SlowLink {
+                from: f(from)?,
+                to: f(to)?,
+                factor: *factor,
+            },
+            Fault::Kill { who } => Fault::Kill { who: f(who)? },
+            Fault::PowerLoss { who, keep } => Fault::PowerLoss {
+                who: f(who)?,
+                keep: *keep,
+            },
+            Fault::DiskLoss { who } => Fault::DiskLoss { who: f(who)? },
+            Fault::Pause { who } => Fault::Pause { who: f(who)? },
+            Fault::Stop { who } => Fault::Stop { who: f(who)? },
+            Fault::Start { who } => Fault::Start { who: f(who)? },
+        })
+    }
+
+    /// Whether it is over at once: lifting it does nothing.
+    pub fn is_instant(&self) -> bool {
+        matches!(
+            self,
+            Fault::Reset { .. } | Fault::Lose(_) | Fault::Start { .. }
+        )
+    }
+}
+
+/// A harm to concrete processes.
+pub type Realised = Fault<Box<[ProcessId]>>;
+
+impl World {
+    /// Does a harm. `step` names the step it belongs to, for the trace and for what must be lifted later.
+    pub fn apply(&mut self, step: u64, fault: &Realised) {
+        let record = self.tell_world(What::Fault {
+            step,
+            fault: fault.clone(),
+            lifted: false,
+        });
+        match fault {
+            Fault::Cut { from, to, one_way } => {
+                for (a, b) in links(from, to, *one_way) {
+                    self.network.cut(a, b);
+                }
+            }
+            Fault::BlackHole { from, to } => {
+                for (a, b) in links(from, to, true) {
+                    self.network.swallow(a, b);
+                }
+            }
+            Fault::Reset { from, to } => self.break_connections(from, to, record),
+            Fault::SlowLink { from, to, factor } => {
+                for (a, b) in links(from, to, false) {
+                    self.network.slow_down(a, b, *factor);
+                }
+            }
+            Fault::Hold(i) => self.network.catch(catch(step, i, false)),
+            Fault::Lose(i) => self.network.catch(catch(step, i, true)),
+            Fault::Kill { who } => who.iter().for_each(|p| self.end(*p, Down::Killed, record)),
+            Fault::PowerLoss { who, keep } => {
+                who.iter().for_each(|p| self.lose_power(*p, *keep, record))
+            }
+            Fault::DiskLoss { who } => who.iter().for_each(|p| self.lose_disk(*p, record)),
+            Fault::Pause { who } => who.iter().for_each(|p| self.pause(*p, record)),
+            Fault::Stop { who } => who.iter().for_each(|p| self.ask_to_stop(*p, record)),
+            Fault::Start { who } => who.iter().for_each(|p| self.start(*p, record)),
+        }
+    }
+
+    /// Ends a harm: links work, processes run again.
+    pub fn lift(&mut self, step: u64, fault: &Realised) {
+        if fault.is_instant() {
+            return;
+        }
+        let record = self.tell_world(What::Fault {
+            step,
+            fault: fault.clone(),
+            lifted: true,
+        });
+        let now = self.now();
+        match fault {
+            Fault::Cut { from, to, one_way } => {
+                for (a, b) in links(from, to, *one_way) {
+                    self.network.mend(a, b, now, &mut self.queue);
+                }
+            }
+            Fault::BlackHole { from, to } => {
+                for (a, b) in links(from, to, true) {
+                    self.network.fill(a, b);
+                }
+            }
+            Fault::SlowLink { from, to, .. } => {
+                for (a, b) in links(from, to, false) {
+                    self.network.speed_up(a, b);
+                }
+            }
+            Fault::Hold(_) => self.network.let_go(step, now, &mut self.queue),
+            Fault::Pause { who } => who.iter().for_each(|p| self.resume(*p, record)),
+            Fault::Kill { who }
+            | Fault::PowerLoss { who, .. }
+            | Fault::DiskLoss { who }
+            | Fault::Stop { who } => {
+                who.iter().for_each(|p| self.start(*p, record));
+            }
+            Fault::Reset { .. } | Fault::Lose(_) | Fault::Start { .. } => {}
+        }
+    }
+
+    fn break_connections(&mut self, from: &[ProcessId], to: &[ProcessId], cause: u64) {
+        for (a, b) in links(from, to, true) {
+            for key in self.network.between(a, b) {
+                let departure = self.departure(a, b, self.now(), cause);
+                self.network.reset(key, departure, &mut self.queue);
+            }
+        }
+    }
+
+    fn lose_power(&mut self, p: ProcessId, keep: Keep, cause: u64) {
+        self.network.darken(p);
+        let lost = self.lose_page_cache(p, keep);
+        self.end_with(p, Down::PowerLost, lost, cause);
+    }
+
+    fn lose_disk(&mut self, p: ProcessId, cause: u64) {
+        self.end(p, Down::Killed, cause);
+        let batches_lost = self.machines[p.index()].disk.replace();
+        self.tell_process(
+            p,
+            Some(cause),
+            What::Process(ProcessFact::DiskReplaced { batches_lost }),
+        );
+    }
+
+    /// The way of a message between two processes.
+    pub(crate) fn departure(
+        &mut self,
+        from: ProcessId,
+        to: ProcessId,
+        at: klab_kafka::time::Time,
+        cause: u64,
+    ) -> Departure {
+        let drawn = self
+            .streams
+            .draw(crate::streams::Stream::Latency(from, to), &self.names);
+        Departure { at, cause, drawn }
+    }
+}
+
+fn catch(step: u64, i: &Intercept<Box<[ProcessId]>>, lose: bool) -> Catch {
+    Catch {
+        id: step,
+        api: i.api,
+        response: i.response,
+        from: i.from.to_vec(),
+        to: i.to.to_vec(),
+        skip: i.nth.saturating_sub(1),
+        lose,
+        spent: false,
+    }
+}
+
+/// All directed links between two sides, each once; a process is not linked to itself.
+fn links(from: &[ProcessId], to: &[ProcessId], one_way: bool) -> Vec<(ProcessId, ProcessId)> {
+    let mut links = std::collections::BTreeSet::new();
+    for a in from {
+        for b in to.iter().filter(|b| *b != a) {
+            links.insert((*a, *b));
+            if !one_way {
+                links.insert((*b, *a));
+            }
+        }
+    }
+    links.into_iter().collect()
+}

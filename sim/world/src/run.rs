@@ -1,0 +1,294 @@
+//! The course of a run: boot, ready, workload and steps, healing, the reader, the end.
+//!
+//! Ready is when all brokers are unfenced and every topic has its leaders and full ISRs, as the active controller has
+//! committed it; that instant is time 0 of workload and steps.
+
+use crate::app::Source;
+use crate::process::{Coming, Pending, Process, ProcessId};
+use crate::scenario::{Heal, ScenarioTime};
+use crate::steps::Steps;
+use crate::trace::{Phase, What};
+use crate::view::View;
+use crate::world::World;
+use klab_kafka::ids::NodeId;
+use klab_kafka::input::Command;
+use klab_kafka::protocol::admin::{AlterConfigsResource, CreatableTopic};
+use klab_kafka::time::{Duration, Time};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How long the cluster may take to be ready.
+const READY_WITHIN: Duration = Duration::secs(60);
+/// How often the run looks whether its next phase can begin.
+const LOOK: Duration = Duration::millis(10);
+/// A run that goes on so long is stopped.
+const LONGEST: Time = Time(100 * 86_400 * 1_000_000_000);
+
+/// Where a run stands.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The phase.
+    pub phase: Phase,
+    /// When it was ready.
+    pub ready: Option<Time>,
+    /// When healing began.
+    pub healing: Option<Time>,
+    /// What was missing when a deadline passed.
+    pub stuck: Option<String>,
+    /// Steps that matched nothing and were not optional.
+    pub missed: Vec<u64>,
+    sources: BTreeMap<ProcessId, Source>,
+}
+
+impl Default for Run {
+    fn default() -> Run {
+        Run {
+            phase: Phase::Booting,
+            ready: None,
+            healing: None,
+            stuck: None,
+            missed: Vec::new(),
+            sources: BTreeMap::new(),
+        }
+    }
+}
+
+impl Run {
+    /// A step matched nothing.
+    pub fn missed(&mut self, step: u64, optional: bool) {
+        if !optional {
+            self.missed.push(step);
+        }
+    }
+
+    /// What an application's source remembers after its process ended.
+    pub fn remember(&mut self, p: ProcessId, source: Source) {
+        self.sources.insert(p, source);
+    }
+
+    /// What its next start finds there.
+    pub fn source(&self, p: ProcessId) -> Source {
+        self.sources.get(&p).cloned().unwrap_or_default()
+    }
+}
+
+impl World {
+    /// Starts all machines and asks for the topics.
+    pub(crate) fn begin(&mut self) {
+        self.tell_world(What::Phase(Phase::Booting));
+        let all: Vec<ProcessId> = self.names.iter().map(|(p, _)| p).collect();
+        for p in all {
+            self.start(p, 0);
+        }
+        let topics = self.wanted_topics();
+        let admin = self
+            .names
+            .find("admin")
+            .expect("every run has an admin client");
+        self.come(
+            admin,
+            Pending {
+                cause: 0,
+                input: Coming::Command(Command::CreateTopics(topics)),
+            },
+        );
+        self.look_again(LOOK);
+    }
+
+    /// The time of the run since it was ready; before that, since boot and negative.
+    pub fn scenario_time(&self, t: Time) -> ScenarioTime {
+        let ready = self.run.ready.map_or(0, |r| r.0);
+        ScenarioTime(t.0 as i64 - ready as i64)
+    }
+
+    pub(crate) fn look_at_phase(&mut self) {
+        match self.run.phase {
+            Phase::Booting if self.is_ready() => self.become_ready(),
+            Phase::Booting if self.now() > Time(0) + READY_WITHIN => {
+                self.give_up(self.what_is_missing())
+            }
+            Phase::Running if self.is_worked_off() => self.heal(),
+            Phase::Healing if self.is_quiet() => self.enter(Phase::Done),
+            Phase::Healing if self.healing_took_too_long() => self.give_up(self.what_is_missing()),
+            Phase::Done => return,
+            _ => {}
+        }
+        if self.now() > LONGEST {
+            self.give_up("the run went on for 100 virtual days".into());
+        }
+        self.look_again(LOOK);
+    }
+
+    pub(crate) fn command_alter_config(
+        &mut self,
+        topic: &Arc<str>,
+        config: &BTreeMap<Arc<str>, Option<Arc<str>>>,
+    ) {
+        let resource = AlterConfigsResource {
+            topic: topic.clone(),
+            configs: config.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+        };
+        let admin = self
+            .names
+            .find("admin")
+            .expect("every run has an admin client");
+        let input = Coming::Command(Command::AlterConfigs(vec![resource]));
+        self.come(admin, Pending { cause: 0, input });
+    }
+
+    fn wanted_topics(&self) -> Vec<CreatableTopic> {
+        let topic = |(name, plan): (&Arc<str>, &crate::scenario::TopicPlan)| CreatableTopic {
+            name: name.clone(),
+            num_partitions: plan.replicas.is_none().then_some(plan.partitions),
+            replication_factor: plan.replicas.is_none().then_some(plan.replication_factor),
+            assignments: plan.replicas.clone().unwrap_or_default(),
+            configs: plan
+                .config
+                .iter()
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect(),
+        };
+        self.scenario().topics.iter().map(topic).collect()
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        self.run.phase = phase;
+        self.tell_world(What::Phase(phase));
+    }
+
+    fn become_ready(&mut self) {
+        self.run.ready = Some(self.now());
+        self.enter(Phase::Running);
+        let scenario = Arc::new(self.scenario().clone());
+        let mut steps = Steps::default();
+        let ready = self.now();
+        let (streams, names) = (&mut self.streams, &self.names);
+        steps.arm(&scenario, ready, |step, below| {
+            streams.below(crate::streams::Stream::Step(step), below, names)
+        });
+        self.steps = steps;
+        for p in self.apps() {
+            self.come(
+                p,
+                Pending {
+                    cause: 0,
+                    input: Coming::Command(Command::Start),
+                },
+            );
+        }
+    }
+
+    fn heal(&mut self) {
+        self.run.healing = Some(self.now());
+        self.enter(Phase::Healing);
+        if self.scenario().end.heal == Heal::All {
+            for (step, fault) in self.steps.heal() {
+                self.lift(step, &fault);
+            }
+        }
+    }
+
+    fn give_up(&mut self, why: String) {
+        self.run.stuck = Some(why);
+        self.enter(Phase::Done);
+    }
+
+    fn apps(&self) -> Vec<ProcessId> {
+        let is_app = |(p, m): (ProcessId, &crate::process::Machine)| {
+            matches!(m.process, Some(Process::App(_))).then_some(p)
+        };
+        View::new(self).machines().filter_map(is_app).collect()
+    }
+
+    fn is_ready(&self) -> bool {
+        self.missing_brokers().is_empty()
+            && self.missing_topics().is_empty()
+            && self.lacking_partitions().is_empty()
+    }
+
+    /// Whether the workload is done and no step is due any more.
+    fn is_worked_off(&self) -> bool {
+        self.steps.is_quiet() && self.apps_are_finished()
+    }
+
+    fn apps_are_finished(&self) -> bool {
+        View::new(self).machines().all(|(_, m)| match &m.process {
+            Some(Process::App(app)) => app.is_finished(),
+            _ => true,
+        })
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.scenario().end.heal == Heal::None || (self.apps_are_finished() && self.is_ready())
+    }
+
+    fn healing_took_too_long(&self) -> bool {
+        self.run
+            .healing
+            .is_some_and(|since| self.now() > since + self.scenario().end.within)
+    }
+
+    fn what_is_missing(&self) -> String {
+        let brokers = self
+            .missing_brokers()
+            .into_iter()
+            .map(|b| format!("broker-{b} is not unfenced"));
+        let topics = self
+            .missing_topics()
+            .into_iter()
+            .map(|t| format!("topic {t} does not exist"));
+        let partitions = self.lacking_partitions().into_iter();
+        let sends = (!self.apps_are_finished()).then(|| "a send is unresolved".to_string());
+        let all: Vec<String> = brokers
+            .chain(topics)
+            .chain(partitions)
+            .chain(sends)
+            .collect();
+        all.join(", ")
+    }
+
+    fn missing_brokers(&self) -> Vec<NodeId> {
+        let image = View::new(self).image();
+        let is_unfenced = |n: &NodeId| {
+            image
+                .and_then(|i| i.brokers.get(n))
+                .is_some_and(|b| !b.fenced)
+        };
+        (1..=self.scenario().cluster.brokers as i32)
+            .map(NodeId)
+            .filter(|n| !is_unfenced(n))
+            .collect()
+    }
+
+    fn missing_topics(&self) -> Vec<Arc<str>> {
+        let image = View::new(self).image();
+        let exists = |name: &Arc<str>| image.is_some_and(|i| i.names.contains_key(name));
+        self.scenario()
+            .topics
+            .keys()
+            .filter(|n| !exists(n))
+            .cloned()
+            .collect()
+    }
+
+    fn lacking_partitions(&self) -> Vec<String> {
+        let Some(image) = View::new(self).image() else {
+            return vec!["no controller runs".into()];
+        };
+        let mut lacking = Vec::new();
+        for topic in image.topics.values() {
+            for (index, p) in &topic.partitions {
+                if p.leader.is_none() {
+                    lacking.push(format!("{}-{index} has no leader", topic.name));
+                } else if p.isr.len() < p.replicas.len() {
+                    let (isr, replicas) = (p.isr.len(), p.replicas.len());
+                    lacking.push(format!(
+                        "{}-{index} has {isr} of {replicas} replicas in sync",
+                        topic.name
+                    ));
+                }
+            }
+        }
+        lacking
+    }
+}

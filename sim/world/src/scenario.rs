@@ -1,0 +1,362 @@
+//! A scenario: everything that a run depends on besides its seed. The values here are decoded and checked; the text of a
+//! file becomes them in `decode`.
+
+pub mod error;
+pub mod expect;
+pub mod limits;
+pub mod pointer;
+pub mod quantity;
+pub mod selector;
+pub mod tree;
+pub mod trigger;
+
+use crate::fault::Fault;
+use expect::Expectation;
+use klab_kafka::config::{ConsumerConfig, ProducerConfig, ServerConfig};
+use klab_kafka::ids::NodeId;
+use klab_kafka::rules::Rules;
+use klab_kafka::time::{Duration, Timestamp};
+use quantity::{Range, Rate};
+use selector::{Selector, TopicPartition};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use trigger::Trigger;
+
+/// Time since the run was ready, in nanoseconds; negative before.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize)]
+pub struct ScenarioTime(pub i64);
+
+/// A scenario.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Scenario {
+    /// Names the change, not the outcome.
+    pub title: Arc<str>,
+    /// What it is about.
+    pub teaches: Option<Arc<str>>,
+    /// The seed of a run that names none.
+    pub seed: Option<u64>,
+    /// The wall clock at boot, in ms since 1970.
+    pub start: Timestamp,
+    /// The links.
+    pub network: NetworkPlan,
+    /// The servers.
+    pub cluster: ClusterPlan,
+    /// Topics to create, by name.
+    pub topics: BTreeMap<Arc<str>, TopicPlan>,
+    /// Applications that produce, by name.
+    pub producers: BTreeMap<Arc<str>, ProducerPlan>,
+    /// Applications that read assigned partitions, by name.
+    pub consumers: BTreeMap<Arc<str>, ConsumerPlan>,
+    /// What is done to them all.
+    pub steps: Vec<Step>,
+    /// How the run ends.
+    pub end: EndPlan,
+    /// What must hold at the end.
+    pub expect: Vec<Expectation>,
+    /// What a viewer may change.
+    pub tries: Vec<Try>,
+    /// What the short telling keeps.
+    pub tell: Vec<Arc<str>>,
+    /// The same story with settings changed.
+    pub twins: Vec<Twin>,
+}
+
+/// The links between all machines.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct NetworkPlan {
+    /// One way, in nanoseconds.
+    pub latency: Range<u64>,
+    /// Bytes per second and link; none is unlimited.
+    pub bandwidth: Option<u64>,
+}
+
+/// The servers.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ClusterPlan {
+    /// How many brokers: `broker-1` and on, node ids from 1.
+    pub brokers: u32,
+    /// How many controllers: `controller-1` and on, node ids from 3001.
+    pub controllers: u32,
+    /// Racks, given to the brokers in turn.
+    pub racks: Vec<Arc<str>>,
+    /// The era's name.
+    pub era: Arc<str>,
+    /// The protocol switches of every server.
+    pub rules: Rules,
+    /// Those of single servers, by name.
+    pub rules_of: BTreeMap<Arc<str>, Rules>,
+    /// Settings of every server.
+    pub config: ServerConfig,
+    /// Those of single servers, by name.
+    pub config_of: BTreeMap<Arc<str>, ServerConfig>,
+    /// How long a sync takes, in nanoseconds.
+    pub sync: Range<u64>,
+}
+
+/// A topic to create.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct TopicPlan {
+    /// How many partitions.
+    pub partitions: i32,
+    /// How many replicas of each.
+    pub replication_factor: i16,
+    /// Replicas by hand, one list per partition; else the controller places them.
+    pub replicas: Option<Vec<Vec<NodeId>>>,
+    /// Its configs, key and value in text.
+    pub config: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+/// An application that produces.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ProducerPlan {
+    /// To which topic.
+    pub topic: Arc<str>,
+    /// How many records.
+    pub records: u32,
+    /// How many in which time.
+    pub rate: Rate,
+    /// When it begins, after ready.
+    pub after: Duration,
+    /// How many different keys; none sends without keys.
+    pub keys: Option<u32>,
+    /// The size of a value in bytes.
+    pub size: u32,
+    /// When it tells its own caller that a record is accepted.
+    pub answers: Answers,
+    /// What it does after a restart.
+    pub on_restart: OnRestart,
+    /// Whether it flushes and closes when asked to stop.
+    pub on_stop: OnStop,
+    /// Kafka's settings.
+    pub config: ProducerConfig,
+}
+
+/// When an application tells its own caller that a record is accepted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub enum Answers {
+    /// As soon as `send` returns.
+    AfterSend,
+    /// When the callback says that it is written.
+    #[default]
+    InCallback,
+}
+
+/// What an application does after a restart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub enum OnRestart {
+    /// It goes on with the next record.
+    #[default]
+    Continue,
+    /// It sends again what it has no confirmation for.
+    ResendUnconfirmed,
+}
+
+/// What an application does when it is asked to stop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub enum OnStop {
+    /// It closes its producer, which sends what is queued.
+    #[default]
+    Close,
+    /// It exits at once.
+    Exit,
+}
+
+/// An application that reads assigned partitions.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ConsumerPlan {
+    /// Which.
+    pub assign: Vec<TopicPartition>,
+    /// Kafka's settings.
+    pub config: ConsumerConfig,
+}
+
+/// One thing that is done.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Step {
+    /// Its own name for draws: a hash of its content unless given, so that its place in the list does not matter.
+    pub id: u64,
+    /// When.
+    pub when: When,
+    /// What.
+    pub action: Action,
+    /// Until when; none leaves it to the end of the run.
+    pub lasts: Lasts,
+    /// It may match nothing or never be met.
+    pub optional: bool,
+}
+
+/// When a step is due.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub enum When {
+    /// At a time.
+    At(ScenarioTime),
+    /// When a fact is told: the `nth` time, `after` it, while another fact holds.
+    Met {
+        /// The fact.
+        trigger: Trigger,
+        /// The how manieth time, from 1.
+        nth: u32,
+        /// How long after it.
+        after: Duration,
+    },
+    /// At drawn times.
+    Drawn {
+        /// How many.
+        count: Range<u32>,
+        /// Between when and when, in nanoseconds after ready.
+        window: Range<u64>,
+    },
+}
+
+/// What is done.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub enum Action {
+    /// A harm.
+    Fault(Fault<Selector>),
+    /// A harm of a family, drawn.
+    Random(Family),
+    /// An operator alters configs of a topic.
+    AlterConfig {
+        /// The topic.
+        topic: Arc<str>,
+        /// Key and new value; none deletes.
+        config: BTreeMap<Arc<str>, Option<Arc<str>>>,
+    },
+}
+
+/// Families of drawn harms (C.2).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+pub enum Family {
+    /// Cuts of all kinds.
+    Partition,
+    /// Resets, black holes, slow links.
+    Network,
+    /// Kills and restarts.
+    Crash,
+    /// Losses of power.
+    Power,
+    /// Pauses.
+    Pause,
+    /// Held and lost messages.
+    Message,
+    /// Any of them.
+    Any,
+}
+
+/// How long a step's harm lasts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Lasts {
+    /// Until the run heals.
+    UntilHeal,
+    /// So long.
+    For(Duration),
+    /// Even the healing leaves it.
+    Ever,
+}
+
+/// How a run ends.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct EndPlan {
+    /// What is lifted.
+    pub heal: Heal,
+    /// How long it may take until all is quiet.
+    pub within: Duration,
+}
+
+/// What is lifted at the end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub enum Heal {
+    /// Everything but what lasts for ever.
+    #[default]
+    All,
+    /// Nothing.
+    None,
+}
+
+/// A setting that a viewer may change.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Try {
+    /// Where it stands, as a JSON Pointer.
+    pub set: Arc<str>,
+    /// Its values, as JSON text.
+    pub to: Vec<Arc<str>>,
+}
+
+/// The same story with settings changed.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Twin {
+    /// Names the change.
+    pub title: Arc<str>,
+    /// Where and to what, as JSON text.
+    pub set: BTreeMap<Arc<str>, Arc<str>>,
+    /// The scenario with the change made.
+    pub scenario: Box<Scenario>,
+}
+
+impl Scenario {
+    /// The smallest cluster with one topic and one producer of one record.
+    pub fn tracer() -> Scenario {
+        let rate = Rate {
+            count: 1,
+            per_ns: 1_000_000_000,
+        };
+        let topic = TopicPlan {
+            partitions: 1,
+            replication_factor: 1,
+            replicas: None,
+            config: BTreeMap::new(),
+        };
+        let producer = ProducerPlan {
+            topic: "orders".into(),
+            records: 1,
+            rate,
+            after: Duration::ZERO,
+            keys: None,
+            size: 16,
+            answers: Answers::InCallback,
+            on_restart: OnRestart::Continue,
+            on_stop: OnStop::Close,
+            config: ProducerConfig::default(),
+        };
+        Scenario {
+            title: "One record".into(),
+            teaches: None,
+            seed: None,
+            start: Timestamp(1_767_225_600_000),
+            network: NetworkPlan {
+                latency: Range {
+                    min: 1_000_000,
+                    max: 3_000_000,
+                },
+                bandwidth: None,
+            },
+            cluster: ClusterPlan {
+                brokers: 1,
+                controllers: 1,
+                racks: Vec::new(),
+                era: "4.0".into(),
+                rules: Rules::default(),
+                rules_of: BTreeMap::new(),
+                config: ServerConfig::default(),
+                config_of: BTreeMap::new(),
+                sync: Range {
+                    min: 500_000,
+                    max: 1_000_000,
+                },
+            },
+            topics: [("orders".into(), topic)].into(),
+            producers: [("shop".into(), producer)].into(),
+            consumers: BTreeMap::new(),
+            steps: Vec::new(),
+            end: EndPlan {
+                heal: Heal::All,
+                within: Duration::secs(120),
+            },
+            expect: Vec::new(),
+            tries: Vec::new(),
+            tell: Vec::new(),
+            twins: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,872 @@
+//! The world: one queue, the machines, the network, the steps. A run is a function of (scenario, seed).
+//!
+//! `step()` takes the earliest item, gives it to a process, and applies the process's outputs one by one, in order; facts
+//! that come of it are recorded, and triggers look at each as it is made.
+
+use crate::check::{Checkers, Step, Violation};
+use crate::digest;
+use crate::disks::Keep;
+use crate::network::{Arrival, Departure, Network, Taken};
+use crate::process::{Coming, Down, Machine, Names, Pending, Process, ProcessId, service_time};
+use crate::queue::{Item, Queue};
+use crate::scenario::{Action, Scenario};
+use crate::steps::{Deed, Due, Entry, Steps};
+use crate::streams::{Stream, Streams};
+use crate::trace::{Handled, Phase, ProcessFact, Record, Trace, What};
+use crate::view::View;
+use klab_kafka::context::{Context, Host, Output, Purpose, Sending};
+use klab_kafka::disk::{DiskError, FileId, Write};
+use klab_kafka::event::{ControllerEvent, Event};
+use klab_kafka::ids::{Address, ConnId, TopicIdPartition};
+use klab_kafka::input::{Closed, Command, Input};
+use klab_kafka::time::{Duration, Time, Timestamp};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// A run at one moment.
+#[derive(Clone, Debug)]
+pub struct World {
+    scenario: Arc<Scenario>,
+    seed: u64,
+    now: Time,
+    pub(crate) queue: Queue,
+    pub(crate) names: Names,
+    pub(crate) machines: Vec<Machine>,
+    pub(crate) network: Network,
+    pub(crate) streams: Streams,
+    pub(crate) steps: Steps,
+    pub(crate) run: crate::run::Run,
+    pub(crate) former_leaders: BTreeMap<TopicIdPartition, ProcessId>,
+    leaders: BTreeMap<TopicIdPartition, ProcessId>,
+    trace: Trace,
+    checkers: Option<Checkers>,
+    /// The first promise that was broken.
+    violation: Option<Violation>,
+    /// The records of the step under way.
+    fresh: Vec<Record>,
+    outputs: Vec<Output>,
+    events: u64,
+}
+
+/// What is looked at while a run goes on. None of it changes the run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Watch {
+    /// Keep the records of the trace.
+    pub records: bool,
+    /// Run the checkers.
+    pub checkers: bool,
+}
+
+impl World {
+    /// A run at its very beginning.
+    pub fn new(scenario: Arc<Scenario>, seed: u64, watch: Watch) -> World {
+        let (names, machines) = crate::setup::machines(&scenario);
+        let latency = &scenario.network.latency;
+        let network = Network::new((latency.min, latency.max), scenario.network.bandwidth);
+        let mut world = World {
+            seed,
+            now: Time(0),
+            queue: Queue::default(),
+            names,
+            machines,
+            network,
+            streams: Streams::new(seed),
+            steps: Steps::default(),
+            run: crate::run::Run::default(),
+            former_leaders: BTreeMap::new(),
+            leaders: BTreeMap::new(),
+            trace: Trace::new(watch.records),
+            checkers: watch.checkers.then(Checkers::default),
+            violation: None,
+            fresh: Vec::new(),
+            outputs: Vec::new(),
+            events: 0,
+            scenario,
+        };
+        world.begin();
+        world.finish_step();
+        world
+    }
+
+    /// Does the next thing; false when the run is over.
+    pub fn step(&mut self) -> bool {
+        if self.run.phase == Phase::Done {
+            return false;
+        }
+        let next_step = self
+            .steps
+            .peek()
+            .filter(|_| Steps::are_armed(self.run.phase));
+        let next_item = self.queue.peek();
+        match (next_step, next_item) {
+            (Some(at), item) if item.is_none_or(|i| at <= i) => {
+                self.now = self.now.max(at);
+                let due = self.steps.take(self.now).expect("just seen");
+                self.fire(due);
+            }
+            (_, Some(_)) => {
+                let (at, number, item) = self.queue.pop().expect("just seen");
+                self.now = self.now.max(at);
+                self.process_item(item, number);
+            }
+            _ => unreachable!("the phase item is always in the queue"),
+        }
+        self.finish_step();
+        true
+    }
+
+    /// Steps until the run is over.
+    pub fn run_to_end(&mut self) {
+        while self.step() {}
+    }
+
+    /// Steps until the next thing lies after `t`.
+    pub fn run_until(&mut self, t: Time) {
+        while self.next_at().is_some_and(|at| at <= t) && self.step() {}
+    }
+
+    /// When the next thing happens; none when the run is over.
+    pub fn next_at(&self) -> Option<Time> {
+        if self.run.phase == Phase::Done {
+            return None;
+        }
+        let step = self
+            .steps
+            .peek()
+            .filter(|_| Steps::are_armed(self.run.phase));
+        step.into_iter().chain(self.queue.peek()).min()
+    }
+
+    /// Time since boot.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// The phase of the run.
+    pub fn phase(&self) -> Phase {
+        self.run.phase
+    }
+
+    /// When the run was ready.
+    pub fn ready(&self) -> Option<Time> {
+        self.run.ready
+    }
+
+    /// What is run.
+    pub fn scenario(&self) -> &Scenario {
+        &self.scenario
+    }
+
+    /// The seed of the run.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Inputs handled so far.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// The trace so far.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// All that was done to the run.
+    pub fn tape(&self) -> &[Entry] {
+        self.steps.tape()
+    }
+
+    /// The checkers, if the run has them.
+    pub fn checkers(&self) -> Option<&Checkers> {
+        self.checkers.as_ref()
+    }
+
+    /// The first promise that was broken.
+    pub fn violation(&self) -> Option<&Violation> {
+        self.violation.as_ref()
+    }
+
+    /// The trace's hash with a digest of all processes, connections and disks on top.
+    pub fn hash(&self) -> u64 {
+        let mut scratch = Vec::new();
+        let hash = digest::roll(self.trace.hash(), &self.machines, &mut scratch);
+        let hash = digest::roll(hash, &self.network, &mut scratch);
+        digest::roll(hash, &self.steps, &mut scratch)
+    }
+
+    fn process_item(&mut self, item: Item, number: u64) {
+        match item {
+            Item::Deliver(key, end) => {
+                let Some((a, b)) = self.ends(key) else { return };
+                // An answer by the system itself (accept, refuse) goes the other way.
+                let (from, to) = if end == crate::network::End::Server {
+                    (b, a)
+                } else {
+                    (a, b)
+                };
+                let departure = Departure {
+                    at: self.now,
+                    cause: self.trace.count(),
+                    drawn: self.latency_draw(from, to),
+                };
+                let machines = &self.machines;
+                let is_up = |p: ProcessId| machines[p.index()].process.is_some();
+                let taken = self.network.take(
+                    key,
+                    end,
+                    number,
+                    self.now,
+                    is_up,
+                    departure,
+                    &mut self.queue,
+                );
+                let sent = self.network.take_sent(key);
+                for taken in taken.into_iter().chain(sent) {
+                    self.arrive(taken);
+                }
+            }
+            Item::Alarm(p) => self.alarm(p, number),
+            Item::Wake(p) => self.wake(p),
+            Item::Synced(p) => {
+                while let Some(file) = self.machines[p.index()].disk.take_synced(self.now) {
+                    self.come(
+                        p,
+                        Pending {
+                            cause: 0,
+                            input: Coming::Synced(file, Ok(())),
+                        },
+                    );
+                }
+            }
+            Item::Phase => self.look_at_phase(),
+        }
+    }
+
+    fn latency_draw(&mut self, from: ProcessId, to: ProcessId) -> u64 {
+        self.streams.draw(Stream::Latency(from, to), &self.names)
+    }
+
+    fn ends(&self, key: crate::network::ConnKey) -> Option<(ProcessId, ProcessId)> {
+        self.network
+            .connection(ConnId(key.0))
+            .map(|c| (c.client, c.server))
+    }
+
+    fn arrive(&mut self, taken: Taken) {
+        let pending = Pending {
+            cause: taken.cause,
+            input: Coming::Network(taken.conn, taken.arrival),
+        };
+        self.come(taken.process, pending);
+    }
+
+    /// An input has come: it is handled now, or waits while the process is busy or paused.
+    pub(crate) fn come(&mut self, p: ProcessId, pending: Pending) {
+        let m = &mut self.machines[p.index()];
+        if m.process.is_none() {
+            return;
+        }
+        if m.paused || m.busy_until > self.now || !m.inbox.is_empty() {
+            m.inbox.push_back(pending);
+            self.wake_later(p);
+        } else {
+            self.handle(p, pending);
+        }
+    }
+
+    fn wake_later(&mut self, p: ProcessId) {
+        let m = &mut self.machines[p.index()];
+        if !m.waking && !m.paused {
+            m.waking = true;
+            self.queue.push(m.busy_until.max(self.now), Item::Wake(p));
+        }
+    }
+
+    fn wake(&mut self, p: ProcessId) {
+        let m = &mut self.machines[p.index()];
+        m.waking = false;
+        if m.process.is_none() || m.paused {
+            return;
+        }
+        if m.busy_until > self.now {
+            return self.wake_later(p);
+        }
+        if let Some(pending) = m.inbox.pop_front() {
+            self.handle(p, pending);
+        }
+        if !self.machines[p.index()].inbox.is_empty() {
+            self.wake_later(p);
+        }
+    }
+
+    fn alarm(&mut self, p: ProcessId, number: u64) {
+        let m = &mut self.machines[p.index()];
+        if m.alarms.due.map(|(n, _)| n) != Some(number) {
+            return;
+        }
+        m.alarms.due = None;
+        while let Some(timer) = self.machines[p.index()].alarms.take(self.now) {
+            self.come(
+                p,
+                Pending {
+                    cause: 0,
+                    input: Coming::Timer(timer),
+                },
+            );
+        }
+        self.set_alarm(p);
+    }
+
+    /// Keeps one item in the queue for the earliest alarm of a process.
+    fn set_alarm(&mut self, p: ProcessId) {
+        let m = &mut self.machines[p.index()];
+        let Some(at) = m.alarms.earliest().map(|at| at.max(self.now)) else {
+            m.alarms.due = None;
+            return;
+        };
+        if m.alarms.due.is_none_or(|(_, due)| due != at) {
+            m.alarms.due = Some((self.queue.push(at, Item::Alarm(p)), at));
+        }
+    }
+
+    fn handle(&mut self, p: ProcessId, pending: Pending) {
+        let (handled, input, bytes) = self.unpack(pending.input);
+        self.events += 1;
+        let cause = (pending.cause > 0).then_some(pending.cause);
+        let record = self.tell_process(p, cause, What::Handled(handled));
+        if self.machines[p.index()].process.is_none() {
+            return;
+        }
+        self.let_work(p, bytes, record, |process, cx| process.handle(input, cx));
+    }
+
+    /// Lets a process work on something and applies what it does.
+    fn let_work(
+        &mut self,
+        p: ProcessId,
+        bytes: u64,
+        record: u64,
+        work: impl FnOnce(&mut Process, &mut Context<'_>),
+    ) {
+        let m = &mut self.machines[p.index()];
+        let mut process = m.process.take().expect("only a running process works");
+        let takes = Duration(service_time(bytes).0 * u64::from(m.slow));
+        m.busy_until = self.now + takes;
+        let mut outputs = std::mem::take(&mut self.outputs);
+        let mut host = Machinery {
+            me: p,
+            now: m.clocks.monotonic(self.now),
+            wall: m.clocks.wall(self.now),
+            machine: m,
+            network: &mut self.network,
+            streams: &mut self.streams,
+            names: &self.names,
+        };
+        work(&mut process, &mut Context::new(&mut host, &mut outputs));
+        m.process = Some(process);
+        let mut left: VecDeque<Output> = outputs.drain(..).collect();
+        self.outputs = outputs;
+        self.apply_outputs(p, &mut left, record);
+    }
+
+    /// Applies outputs one by one. A fault that falls between two ends the rest, or holds it.
+    pub(crate) fn apply_outputs(&mut self, p: ProcessId, left: &mut VecDeque<Output>, record: u64) {
+        while let Some(output) = left.pop_front() {
+            let starts = self.machines[p.index()].starts;
+            self.apply_output(p, output, record);
+            let m = &mut self.machines[p.index()];
+            if m.process.is_none() || m.starts != starts {
+                left.clear();
+            } else if m.paused {
+                m.held.append(left);
+            }
+        }
+    }
+
+    fn apply_output(&mut self, p: ProcessId, output: Output, record: u64) {
+        let leaves = self.machines[p.index()].busy_until.max(self.now);
+        match output {
+            Output::Connect { conn, to } => {
+                let departure = self.departure(p, ProcessId::at(to), leaves, record);
+                self.network.connect(conn, departure, &mut self.queue);
+            }
+            Output::Close { conn } => {
+                if let Some(peer) = self.peer(conn, p) {
+                    let departure = self.departure(p, peer, leaves, record);
+                    self.network
+                        .close(conn, p, Closed::PeerGone, departure, &mut self.queue);
+                }
+            }
+            Output::Send {
+                conn,
+                id,
+                header,
+                request,
+            } => {
+                let Some(to) = self.peer(conn, p) else { return };
+                let what = What::Sent {
+                    to,
+                    conn,
+                    id,
+                    api: request.api(),
+                    response: false,
+                    size: request.size(),
+                };
+                let sent = self.tell_process(p, Some(record), what);
+                let departure = self.departure(p, to, leaves, sent);
+                self.network
+                    .request(conn, id, header, request, departure, &mut self.queue);
+            }
+            Output::Reply { conn, id, response } => {
+                let Some(to) = self.peer(conn, p) else { return };
+                let what = What::Sent {
+                    to,
+                    conn,
+                    id,
+                    api: response.api(),
+                    response: true,
+                    size: response.size(),
+                };
+                let sent = self.tell_process(p, Some(record), what);
+                let departure = self.departure(p, to, leaves, sent);
+                self.network
+                    .reply(conn, id, response, departure, &mut self.queue);
+            }
+            Output::Done { conn, id } => self.network.unmute(conn, id, leaves, &mut self.queue),
+            Output::Write { file, write } => self.machines[p.index()].disk.write(file, write),
+            Output::Sync { file } => self.sync(p, file),
+            Output::SetTimer { timer, at } => {
+                let m = &mut self.machines[p.index()];
+                let at = m.clocks.world(at);
+                m.alarms.set(timer, at);
+                self.set_alarm(p);
+            }
+            Output::CancelTimer { timer } => {
+                self.machines[p.index()].alarms.cancel(timer);
+                self.set_alarm(p);
+            }
+            Output::Tell(event) => {
+                self.note_leader(&event);
+                self.tell_process(p, Some(record), What::Told(event));
+            }
+            Output::Exit(_) => self.end(p, Down::Exited, record),
+        }
+    }
+
+    fn note_leader(&mut self, event: &Event) {
+        if let Event::Controller(ControllerEvent::LeaderElected {
+            partition, leader, ..
+        }) = event
+        {
+            let new = leader.and_then(|n| View::new(self).process_of(n));
+            let old = match new {
+                Some(new) => self.leaders.insert(*partition, new),
+                None => self.leaders.remove(partition),
+            };
+            if let Some(old) = old.filter(|o| Some(*o) != new) {
+                self.former_leaders.insert(*partition, old);
+            }
+        }
+    }
+
+    fn sync(&mut self, p: ProcessId, file: FileId) {
+        let plan = &self.scenario.cluster.sync;
+        let takes = self
+            .streams
+            .within(Stream::Disk(p), plan.min, plan.max, &self.names);
+        let disk = &mut self.machines[p.index()].disk;
+        let begins = disk.busy_until().unwrap_or(self.now).max(self.now);
+        let at = begins + Duration(takes);
+        disk.sync(file, at);
+        self.queue.push(at, Item::Synced(p));
+    }
+
+    fn peer(&self, conn: ConnId, me: ProcessId) -> Option<ProcessId> {
+        let c = self.network.connection(conn)?;
+        Some(if c.client == me { c.server } else { c.client })
+    }
+
+    fn unpack(&self, coming: Coming) -> (Handled, Input, u64) {
+        match coming {
+            Coming::Timer(timer) => (Handled::Timer(timer), Input::Timer(timer), 0),
+            Coming::Synced(file, result) => (
+                Handled::Synced { file, result },
+                Input::Synced { file, result },
+                0,
+            ),
+            Coming::Command(command) => (Handled::Command, Input::Command(command), 0),
+            Coming::Stop => (Handled::Stop, Input::Stop, 0),
+            Coming::Network(conn, arrival) => self.unpack_arrival(conn, arrival),
+        }
+    }
+
+    fn unpack_arrival(&self, conn: ConnId, arrival: Arrival) -> (Handled, Input, u64) {
+        let ends = self.network.connection(conn).map(|c| (c.client, c.server));
+        let (client, server) = ends.unwrap_or((ProcessId(u32::MAX), ProcessId(u32::MAX)));
+        match arrival {
+            Arrival::Accepted { peer } | Arrival::Opened { peer } => (
+                Handled::Opened { conn, peer },
+                Input::Opened {
+                    conn,
+                    peer: peer.address(),
+                },
+                0,
+            ),
+            Arrival::Closed(why) => (
+                Handled::Closed { conn, why },
+                Input::Closed { conn, why },
+                0,
+            ),
+            Arrival::Sent(id) => (Handled::Sent { conn, id }, Input::Sent { conn, id }, 0),
+            Arrival::Request {
+                id,
+                header,
+                request,
+            } => {
+                let bytes = request.size();
+                let handled = Handled::Request {
+                    conn,
+                    id,
+                    api: request.api(),
+                    from: client,
+                };
+                (
+                    handled,
+                    Input::Request {
+                        conn,
+                        id,
+                        header,
+                        request,
+                    },
+                    bytes,
+                )
+            }
+            Arrival::Response { id, response } => {
+                let bytes = response.size();
+                let handled = Handled::Response {
+                    conn,
+                    id,
+                    api: response.api(),
+                    from: server,
+                };
+                (handled, Input::Response { conn, id, response }, bytes)
+            }
+        }
+    }
+
+    fn fire(&mut self, due: Due) {
+        match due.deed {
+            Deed::Begin(action, lasts, optional) => {
+                self.act(due.step, &action, lasts, optional, None)
+            }
+            Deed::Replay(fault, lasts) => self.do_fault(due.step, fault, lasts, None),
+            Deed::Lift(fault) => {
+                if self.steps.ended(due.step, &fault) {
+                    self.lift(due.step, &fault);
+                }
+            }
+        }
+    }
+
+    fn act(
+        &mut self,
+        step: u64,
+        action: &Action,
+        lasts: crate::scenario::Lasts,
+        optional: bool,
+        after: Option<u64>,
+    ) {
+        match action {
+            Action::Fault(fault) => {
+                let realised = fault.map(|selector| {
+                    let who = self.resolve(selector, step);
+                    if who.is_empty() { Err(()) } else { Ok(who) }
+                });
+                match realised {
+                    Ok(fault) => self.do_fault(step, fault, lasts, after),
+                    Err(()) => {
+                        self.tell_world(What::StepMissed { step });
+                        self.run.missed(step, optional);
+                    }
+                }
+            }
+            Action::Random(family) => {
+                if let Some((fault, lasts)) = crate::swarm::draw_fault(self, step, *family, lasts) {
+                    self.do_fault(step, fault, lasts, after);
+                }
+            }
+            Action::AlterConfig { topic, config } => self.command_alter_config(topic, config),
+        }
+    }
+
+    fn do_fault(
+        &mut self,
+        step: u64,
+        fault: crate::fault::Realised,
+        lasts: crate::scenario::Lasts,
+        after: Option<u64>,
+    ) {
+        self.steps.began(Entry {
+            at: self.now,
+            after,
+            step,
+            fault: fault.clone(),
+            lasts,
+        });
+        self.apply(step, &fault);
+    }
+
+    /// Records a fact of the world itself; returns its number.
+    pub(crate) fn tell_world(&mut self, what: What) -> u64 {
+        self.record(None, None, what)
+    }
+
+    /// Records a fact about a process; returns its number.
+    pub(crate) fn tell_process(&mut self, p: ProcessId, cause: Option<u64>, what: What) -> u64 {
+        self.record(Some(p), cause, what)
+    }
+
+    fn record(&mut self, process: Option<ProcessId>, cause: Option<u64>, what: What) -> u64 {
+        let record = self.trace.push(self.now, process, cause, what);
+        let seq = record.seq;
+        if !self.steps.waiting().is_empty() {
+            self.look_for_triggers(&record);
+        }
+        if self.checkers.is_some() {
+            self.fresh.push(record);
+        }
+        seq
+    }
+
+    /// Triggers see each record as it is made; what they do at once falls between two outputs.
+    fn look_for_triggers(&mut self, record: &Record) {
+        let mut index = 0;
+        while index < self.steps.waiting().len() {
+            let trigger = self.steps.waiting()[index].trigger.clone();
+            if !crate::met::is_met(self, &trigger, record) {
+                index += 1;
+                continue;
+            }
+            match self.steps.met(index) {
+                None => index += 1,
+                Some(w) if w.after == Duration::ZERO => {
+                    self.act(w.step, &w.action, w.lasts, w.optional, Some(record.seq))
+                }
+                Some(w) => {
+                    let deed = Deed::Begin(w.action, w.lasts, w.optional);
+                    self.steps.add(Due {
+                        at: self.now + w.after,
+                        step: w.step,
+                        deed,
+                    });
+                }
+            }
+        }
+    }
+
+    fn finish_step(&mut self) {
+        let Some(mut checkers) = self.checkers.take() else {
+            return;
+        };
+        let fresh = std::mem::take(&mut self.fresh);
+        let violation = checkers.observe(&Step {
+            records: &fresh,
+            view: View::new(self),
+        });
+        self.violation = self.violation.take().or(violation);
+        self.checkers = Some(checkers);
+        self.fresh = fresh;
+        self.fresh.clear();
+    }
+
+    // Beginnings and ends of processes.
+
+    /// Starts a process that does not run.
+    pub(crate) fn start(&mut self, p: ProcessId, cause: u64) {
+        let m = &mut self.machines[p.index()];
+        if m.process.is_some() {
+            return;
+        }
+        let was_dark = m.down == Some(Down::PowerLost);
+        m.down = None;
+        m.starts += 1;
+        m.paused = false;
+        m.busy_until = self.now;
+        m.disk.forget_syncs();
+        let start = m.starts;
+        let cause = (cause > 0).then_some(cause);
+        let record = self.tell_process(p, cause, What::Process(ProcessFact::Started { start }));
+        if was_dark {
+            self.relight(p, record);
+        }
+        self.boot(p, record);
+        if self.run.phase >= Phase::Running {
+            self.come(
+                p,
+                Pending {
+                    cause: record,
+                    input: Coming::Command(Command::Start),
+                },
+            );
+        }
+    }
+
+    fn relight(&mut self, p: ProcessId, cause: u64) {
+        let mut network = std::mem::replace(&mut self.network, Network::new((0, 0), None));
+        let (now, streams, names) = (self.now, &mut self.streams, &self.names);
+        let departures = |a, b| Departure {
+            at: now,
+            cause,
+            drawn: streams.draw(Stream::Latency(a, b), names),
+        };
+        network.lighten(p, departures, &mut self.queue);
+        self.network = network;
+    }
+
+    fn boot(&mut self, p: ProcessId, record: u64) {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        let m = &mut self.machines[p.index()];
+        let image = m.disk.image();
+        let mut host = Machinery {
+            me: p,
+            now: m.clocks.monotonic(self.now),
+            wall: m.clocks.wall(self.now),
+            machine: m,
+            network: &mut self.network,
+            streams: &mut self.streams,
+            names: &self.names,
+        };
+        let process = crate::setup::boot(
+            &self.scenario,
+            p,
+            &self.run,
+            image,
+            &mut Context::new(&mut host, &mut outputs),
+            &self.names,
+        );
+        self.machines[p.index()].process = Some(process);
+        let mut left: VecDeque<Output> = outputs.drain(..).collect();
+        self.outputs = outputs;
+        self.apply_outputs(p, &mut left, record);
+    }
+
+    /// Ends a process; its connections are closed by its system.
+    pub(crate) fn end(&mut self, p: ProcessId, how: Down, cause: u64) {
+        self.end_with(p, how, 0, cause);
+    }
+
+    pub(crate) fn end_with(&mut self, p: ProcessId, how: Down, batches_lost: u64, cause: u64) {
+        let m = &mut self.machines[p.index()];
+        let Some(process) = m.process.take() else {
+            return;
+        };
+        m.down = Some(how);
+        m.paused = false;
+        m.inbox.clear();
+        m.held.clear();
+        m.alarms.clear();
+        if let Process::App(app) = &process {
+            self.run.remember(p, app.source());
+        }
+        let record = self.tell_process(
+            p,
+            Some(cause),
+            What::Process(ProcessFact::Ended { how, batches_lost }),
+        );
+        if how == Down::PowerLost {
+            return;
+        }
+        for key in self.network.of(p) {
+            let conn = ConnId(key.0);
+            if let Some(peer) = self.peer(conn, p) {
+                let departure = self.departure(p, peer, self.now, record);
+                self.network
+                    .close(conn, p, Closed::PeerGone, departure, &mut self.queue);
+            }
+        }
+    }
+
+    pub(crate) fn lose_page_cache(&mut self, p: ProcessId, keep: Keep) -> u64 {
+        let (streams, names) = (&mut self.streams, &self.names);
+        let draw = |n| streams.below(Stream::PowerLoss(p), n, names);
+        self.machines[p.index()].disk.lose_power(keep, draw)
+    }
+
+    pub(crate) fn pause(&mut self, p: ProcessId, cause: u64) {
+        let m = &mut self.machines[p.index()];
+        if m.process.is_some() && !m.paused {
+            m.paused = true;
+            self.tell_process(p, Some(cause), What::Process(ProcessFact::Paused));
+        }
+    }
+
+    pub(crate) fn resume(&mut self, p: ProcessId, cause: u64) {
+        let m = &mut self.machines[p.index()];
+        if m.process.is_none() || !m.paused {
+            return;
+        }
+        m.paused = false;
+        m.busy_until = m.busy_until.max(self.now);
+        let mut held = std::mem::take(&mut m.held);
+        let record = self.tell_process(p, Some(cause), What::Process(ProcessFact::Resumed));
+        self.apply_outputs(p, &mut held, record);
+        self.wake_later(p);
+    }
+
+    pub(crate) fn ask_to_stop(&mut self, p: ProcessId, cause: u64) {
+        self.come(
+            p,
+            Pending {
+                cause,
+                input: Coming::Stop,
+            },
+        );
+    }
+
+    /// Puts an item for the run's next look at its phase into the queue.
+    pub(crate) fn look_again(&mut self, after: Duration) {
+        self.queue.push(self.now + after, Item::Phase);
+    }
+}
+
+/// What a process finds around it during one step.
+struct Machinery<'a> {
+    me: ProcessId,
+    now: Time,
+    wall: Timestamp,
+    machine: &'a Machine,
+    network: &'a mut Network,
+    streams: &'a mut Streams,
+    names: &'a Names,
+}
+
+impl Host for Machinery<'_> {
+    fn now(&self) -> Time {
+        self.now
+    }
+
+    fn wall(&self) -> Timestamp {
+        self.wall
+    }
+
+    fn draw(&mut self, purpose: Purpose) -> u64 {
+        self.streams
+            .draw(Stream::Process(self.me, purpose), self.names)
+    }
+
+    fn new_connection(&mut self, to: Address) -> ConnId {
+        self.network.reserve(self.me, ProcessId::at(to))
+    }
+
+    fn accept_send(&mut self, conn: ConnId, size: u64) -> Sending {
+        match self.network.accept_send(conn, size) {
+            (id, true) => Sending::Done(id),
+            (id, false) => Sending::Pending(id),
+        }
+    }
+
+    fn accept_write(&mut self, file: FileId, write: &Write) -> Result<(), DiskError> {
+        self.machine.disk.accept(file, write)
+    }
+}
