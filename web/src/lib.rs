@@ -1,18 +1,53 @@
-//! The wasm door: the only crate that knows JavaScript. A thin coat over [`klab_world`].
+//! The wasm door: what JavaScript may ask of a run. It is a thin coat; everything it says is made in `run`.
+//!
+//! A panic reaches JavaScript as an `Error` with the panic's own words, and the next call finds a fresh instance of the module
+//! (`door.js`, which wraps every class exported here): a bug in one run never leaves a dead page.
+//! What is left out: the picture, the timeline and interventions, which come with the page.
 
-use klab_world::scenario::Scenario;
-use klab_world::world::{Watch, World};
-use std::sync::Arc;
+pub mod run;
+
+use wasm_bindgen::JsError;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// Runs the tracer scenario to its end and returns its hash.
+/// Runs once in every instance of the module, before any other export.
+#[wasm_bindgen(start)]
+fn start() {
+    std::panic::set_hook(Box::new(|panic| {
+        wasm_bindgen::throw_str(&format!("a bug in klab: {panic}"));
+    }));
+}
+
+/// One run of one scenario with one seed.
 #[wasm_bindgen]
-pub fn tracer_hash(seed: u64) -> u64 {
-    let watch = Watch {
-        records: false,
-        checkers: true,
-    };
-    let mut world = World::new(Arc::new(Scenario::tracer()), seed, watch);
-    world.run_to_end();
-    world.hash()
+pub struct Session(run::Run);
+
+#[wasm_bindgen]
+impl Session {
+    /// Opens a scenario, given as the text of its file.
+    pub fn open(scenario: &str, seed: u64) -> Result<Session, JsError> {
+        run::Run::open(scenario, seed)
+            .map(Session)
+            .map_err(|error| JsError::new(&error))
+    }
+
+    /// Goes on for at most `records` records and says whether the run has ended. Call it in slices: one long first call stays in the
+    /// engine's slow baseline compiler, and blocks the page.
+    pub fn run(&mut self, records: u32) -> bool {
+        self.0.run(records)
+    }
+
+    /// The hash of the run so far, as 16 hexadecimal digits.
+    pub fn hash(&self) -> String {
+        self.0.hash()
+    }
+
+    /// Sums over the run so far, as JSON: `{ "records": … }`.
+    pub fn census(&self) -> String {
+        self.0.census()
+    }
+
+    /// Panics on purpose, so that `cargo xtask parity` can see what becomes of a panic.
+    pub fn rehearse_panic(&mut self) {
+        panic!("rehearsed");
+    }
 }

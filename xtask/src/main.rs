@@ -1,2 +1,50 @@
-//! Build steps that cargo alone cannot do.
-fn main() {}
+//! Build steps that cargo alone cannot do: `cargo xtask <step>`.
+//!
+//! Nothing here is needed to run or to test klab natively; `cargo run` and `cargo test --workspace` stand alone.
+//! What is left out: the book and the benchmarks, until they exist.
+
+mod parity;
+mod web;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "klab's build steps beyond cargo's own")]
+struct Cli {
+    #[command(subcommand)]
+    step: Step,
+}
+
+#[derive(Subcommand)]
+enum Step {
+    /// Build klab-web as a WebAssembly module with its JavaScript bindings, into target/web/pkg
+    Web,
+    /// Run every scenario natively and in WebAssembly, and compare the hashes
+    Parity(parity::Options),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().step {
+        Step::Web => web::build().map(|built| println!("{built}")),
+        Step::Parity(options) => parity::run(&options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cargo xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The root of the workspace: this crate's parent folder.
+fn root() -> PathBuf {
+    let here = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    here.parent()
+        .expect("xtask lies one folder below the workspace")
+        .to_path_buf()
+}

@@ -1,5 +1,5 @@
 //! Kafka's config keys as tables: name, type, unit, Kafka's default and a sentence. Decoders, reference pages and
-//! scenario files read the table; code reads the field.
+//! lessons read the table; code reads the field.
 
 use serde::Serialize;
 

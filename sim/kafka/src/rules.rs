@@ -48,7 +48,7 @@ pub enum HwQuorum {
     CommittedIsr,
 }
 
-/// One row per switch: its name in scenario files, its values (the safe one first), the rule's sentence.
+/// One row per switch: its name in text, its values (the safe one first), the rule's sentence.
 pub struct Switch {
     /// kebab-case name.
     pub name: &'static str,

@@ -72,7 +72,7 @@ impl<'a> ser::Serializer for Digest<'a> {
         Ok(())
     }
 
-    // Kafka's rules need no floats; a float here is a mistake of ours.
+    // Kafka's rules need no floats; a float here is a mistake of ours, and serde's trait names the types: see tidy.rs.
     fn serialize_f32(self, _: f32) -> Result<(), Unwritable> {
         Err(Unwritable::custom("a float has no place in a digest"))
     }

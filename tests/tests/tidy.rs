@@ -1,0 +1,238 @@
+//! What neither the compiler nor clippy can forbid, about the text of our own files. Each test names what it keeps; each finding is
+//! `file:line: what is wrong; what to do`.
+//!
+//! What is left out: what the `clippy.toml` of an engine crate can say by itself.
+
+#[path = "tidy/source.rs"]
+mod source;
+
+use source::{File, rust_files, text_files};
+
+/// The crates whose runs must be the same to the bit, natively and in a browser.
+const ENGINE: &[&str] = &["sim/kafka/src", "sim/world/src"];
+/// The crates of the page's module, which Debian's older compiler must build too.
+const MODULE: &[&str] = &["sim/kafka", "sim/world", "web/src"];
+/// All our Rust.
+const ALL: &[&str] = &["sim", "web", "tests", "xtask"];
+/// These files spell out what they forbid.
+const TIDY: &str = "tests/tests/tidy";
+/// The files that may name `Context`: the door itself, and the roles, which act through it. A new role is added here.
+const ROLES: &[&str] = &[
+    "sim/kafka/src/context.rs",
+    "sim/kafka/src/effect.rs",
+    "sim/kafka/src/lib.rs",
+    // Roles; a role may be several files in its folder.
+    "sim/kafka/src/broker.rs",
+    "sim/kafka/src/controller.rs",
+    "sim/kafka/src/client/admin.rs",
+    "sim/kafka/src/client/connections.rs",
+    "sim/kafka/src/client/consumer.rs",
+    "sim/kafka/src/client/producer.rs",
+    // Where roles run.
+    "sim/world/src/app.rs",
+    "sim/world/src/process.rs",
+    "sim/world/src/setup.rs",
+    "sim/world/src/world.rs",
+];
+/// How a file is read: as it is, or without its comments and strings.
+type View = fn(&File) -> std::str::Lines<'_>;
+/// The longest that a file may be, in lines.
+const LONGEST: usize = 900;
+
+#[test]
+fn every_file_says_what_it_is() {
+    let headless = rust_files(ALL)
+        .into_iter()
+        .filter(|file| !file.text.starts_with("//!"));
+    assert_clean(headless.map(|file| {
+        file.finding(1, "no header; begin with //! lines: what this is, the guarantee it keeps, what is left out")
+    }));
+}
+
+#[test]
+fn every_file_holds_one_subject() {
+    let long = rust_files(ALL)
+        .into_iter()
+        .filter(|file| file.text.lines().count() > LONGEST);
+    assert_clean(long.map(|file| {
+        file.finding(
+            LONGEST,
+            &format!("longer than {LONGEST} lines; give its second subject a file of its own"),
+        )
+    }));
+}
+
+#[test]
+fn nothing_is_left_open() {
+    let open = "left open; do it, or say in the header that it is left out";
+    let stub = "a stub; write it, or leave the branch out";
+    let rules = [
+        ("TODO", open),
+        ("FIXME", open),
+        ("XXX", open),
+        ("todo!", stub),
+        ("unimplemented!", stub),
+    ];
+    assert_clean(forbid(&but_tidy(rust_files(ALL)), File::lines, &rules));
+}
+
+#[test]
+fn no_file_knows_the_machine_it_was_written_on() {
+    let why = "a path of one machine; use a path inside the repository";
+    let rules = [
+        ("/root/", why),
+        ("/home/", why),
+        ("/work/", why),
+        ("/Users/", why),
+    ];
+    assert_clean(forbid(&but_tidy(text_files()), File::lines, &rules));
+}
+
+#[test]
+fn the_engine_holds_no_floats() {
+    let why = "a float; use integers: nanoseconds, parts per million, fixed point";
+    // serde's Serializer must name the types in order to refuse them.
+    let mut engine = rust_files(ENGINE);
+    engine.retain(|file| file.path != "sim/world/src/digest.rs");
+    let words = forbid(&engine, File::code_lines, &[("f32", why), ("f64", why)]);
+    let literals = find(
+        &rust_files(ENGINE),
+        File::code_lines,
+        source::has_float_literal,
+        why,
+    );
+    assert_clean(words.into_iter().chain(literals));
+}
+
+#[test]
+fn the_engine_is_one_code_for_every_machine() {
+    let why = "another code on another machine; what differs belongs to the cli or to web";
+    let dev = "another code in release; dev and release give one hash";
+    let rules = [
+        ("target_arch", why),
+        ("target_pointer_width", why),
+        ("target_os", why),
+        ("debug_assertions", dev),
+    ];
+    assert_clean(forbid(&rust_files(ENGINE), File::code_lines, &rules));
+}
+
+#[test]
+fn the_engine_sorts_equals_in_an_order_of_its_own() {
+    let why = "leaves the order of equals to the standard library; use the stable sort";
+    let rules = [
+        ("sort_unstable", why),
+        ("sort_unstable_by", why),
+        ("sort_unstable_by_key", why),
+        ("select_nth_unstable", why),
+        ("select_nth_unstable_by", why),
+        ("select_nth_unstable_by_key", why),
+    ];
+    assert_clean(forbid(&rust_files(ENGINE), File::code_lines, &rules));
+}
+
+#[test]
+fn the_engine_has_no_globals() {
+    assert_clean(forbid(
+        &rust_files(ENGINE),
+        File::code_lines,
+        &[("static", "a global; make it const, or pass it")],
+    ));
+}
+
+#[test]
+fn only_roles_name_the_context() {
+    let mut others = rust_files(&["sim"]);
+    others.retain(|file| !ROLES.contains(&file.path.as_str()));
+    let why = "only roles act through Context; return a value or push into the role's buffer, or add a new role to ROLES in tidy.rs";
+    assert_clean(forbid(&others, File::code_lines, &[("Context", why)]));
+}
+
+#[test]
+fn kafka_does_not_know_where_it_runs() {
+    let why = "klab-kafka does not know what world it runs in; say it in Kafka's words";
+    let betrays = |line: &str| {
+        let line = line.to_lowercase();
+        [
+            "simulat",
+            "scenario",
+            "klab-world",
+            "klab_world",
+            "virtual time",
+        ]
+        .iter()
+        .any(|word| line.contains(word))
+    };
+    assert_clean(find(
+        &rust_files(&["sim/kafka/src"]),
+        File::lines,
+        betrays,
+        why,
+    ));
+}
+
+#[test]
+fn the_module_builds_with_rust_1_85() {
+    let why = "a let chain, which needs Rust 1.88; nest the ifs, or use let-else, matches! or is_some_and";
+    assert_clean(rust_files(MODULE).iter().flat_map(|file| {
+        source::let_chains(&file.code)
+            .into_iter()
+            .map(|line| file.finding(line, why))
+    }));
+}
+
+#[test]
+fn both_engine_crates_obey_the_same_lints() {
+    let configs: Vec<File> = text_files()
+        .into_iter()
+        .filter(|file| file.path.ends_with("clippy.toml"))
+        .collect();
+    let paths: Vec<&str> = configs.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(
+        paths,
+        ["sim/kafka/clippy.toml", "sim/world/clippy.toml"],
+        "the engine crates' clippy.toml, and no other"
+    );
+    assert_eq!(
+        configs[0].text, configs[1].text,
+        "the two clippy.toml differ; copy one over the other"
+    );
+}
+
+fn but_tidy(mut files: Vec<File>) -> Vec<File> {
+    files.retain(|file| !file.path.starts_with(TIDY));
+    files
+}
+
+/// A finding for each line on which one of the words stands by itself.
+fn forbid(files: &[File], view: View, rules: &[(&str, &str)]) -> Vec<String> {
+    let of_rule = |(word, why): &(&str, &str)| {
+        find(
+            files,
+            view,
+            |line| source::has_word(line, word),
+            &format!("`{word}`: {why}"),
+        )
+    };
+    rules.iter().flat_map(of_rule).collect()
+}
+
+/// A finding for each line of which `is_wrong` is true.
+fn find(files: &[File], view: View, is_wrong: impl Fn(&str) -> bool, why: &str) -> Vec<String> {
+    let mut findings = Vec::new();
+    for file in files {
+        let wrong = view(file).enumerate().filter(|(_, line)| is_wrong(line));
+        findings.extend(wrong.map(|(number, _)| file.finding(number + 1, why)));
+    }
+    findings
+}
+
+fn assert_clean(findings: impl IntoIterator<Item = String>) {
+    let findings: Vec<String> = findings.into_iter().collect();
+    assert!(
+        findings.is_empty(),
+        "{} to tidy:\n{}",
+        findings.len(),
+        findings.join("\n")
+    );
+}

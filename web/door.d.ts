@@ -1,0 +1,2 @@
+export * from "./klab_web.js";
+export { default } from "./klab_web.js";

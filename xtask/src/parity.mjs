@@ -1,0 +1,41 @@
+// The wasm half of `cargo xtask parity`: node parity.mjs <folder of the bindings> <job file>.
+// Prints one line of JSON per run: { scenario, seed, hash, census } or { scenario, seed, error }.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+
+const [folder, jobFile] = process.argv.slice(2).map((path) => resolve(path));
+const { initSync, Session } = await import(pathToFileURL(join(folder, "door.js")));
+const job = JSON.parse(readFileSync(jobFile, "utf8"));
+
+initSync({ module: readFileSync(join(folder, "klab_web_bg.wasm")) });
+rehearsePanic(job.scenarios[0]);
+rehearsePanic(job.scenarios[0]);
+for (const [scenario, text] of job.scenarios.entries()) {
+  for (let seed = job.from; seed < job.to; seed++) {
+    console.log(JSON.stringify({ scenario, seed, ...runWhole(text, BigInt(seed)) }));
+  }
+}
+
+function runWhole(text, seed) {
+  try {
+    const session = Session.open(text, seed);
+    while (!session.run(job.slice));
+    const ended = { hash: session.hash(), census: JSON.parse(session.census()) };
+    session.free();
+    return ended;
+  } catch (error) {
+    return { error: error.message };
+  }
+}
+
+// A panic must arrive here as an Error with its own words, its run must say that it is gone, and the module must live on: the runs that
+// follow are the proof of the last.
+function rehearsePanic(text) {
+  const session = Session.open(text, 1n);
+  assert.throws(() => session.rehearse_panic(), /^Error: a bug in klab: panicked at .*rehearsed$/s);
+  assert.throws(() => session.hash(), /open it again/);
+  session.free();
+}
