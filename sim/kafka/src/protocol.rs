@@ -21,7 +21,7 @@ use metadata::*;
 use offsets::*;
 use produce::*;
 use quorum::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Goes before every request.
@@ -44,7 +44,7 @@ impl Header {
 }
 
 /// Kafka's api keys, with the one version of each that is modelled.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // Kafka's own names say what they are.
 #[repr(i16)]
 pub enum Api {

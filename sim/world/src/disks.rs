@@ -8,7 +8,7 @@ use klab_kafka::disk::{DiskError, DiskImage, FileId, FileImage, SmallFile, Write
 use klab_kafka::ids::Offset;
 use klab_kafka::log::batch::RecordBatch;
 use klab_kafka::time::Time;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
 /// A disk.
@@ -30,7 +30,7 @@ enum File {
 }
 
 /// How much of what was not synced survives a loss of power.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Keep {
     /// A drawn part.
     Drawn,

@@ -8,10 +8,10 @@ use crate::process::{Down, ProcessId};
 use crate::trace::{ProcessFact, What};
 use crate::world::World;
 use klab_kafka::protocol::Api;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One harm.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Fault<W> {
     /// Nothing passes between the two sides; what is under way waits.
     Cut {
@@ -84,7 +84,7 @@ pub enum Fault<W> {
 }
 
 /// Which message.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Intercept<W> {
     /// The API.
     pub api: Api,

@@ -13,12 +13,12 @@ use klab_kafka::ids::{Address, ConnId};
 use klab_kafka::input::{Command, Input};
 use klab_kafka::time::{Duration, Time};
 use klab_kafka::timer::Timer;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// The world's name for a process: its place in the list of all.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct ProcessId(pub u32);
 
 impl ProcessId {
@@ -115,7 +115,7 @@ pub struct Machine {
     /// Inputs that have come while it was busy or paused, in (due, number) order.
     pub inbox: VecDeque<Pending>,
     /// Outputs of a step that a pause cut in two.
-    pub held: VecDeque<Output>,
+    pub held: Vec<Output>,
     /// Alarms, by the world's time.
     pub alarms: Alarms,
     /// A wake-up is in the queue.

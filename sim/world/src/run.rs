@@ -6,7 +6,7 @@
 use crate::app::Source;
 use crate::process::{Coming, Pending, Process, ProcessId};
 use crate::scenario::{Heal, ScenarioTime};
-use crate::steps::Steps;
+use crate::steps::{Entry, Steps};
 use crate::trace::{Phase, What};
 use crate::view::View;
 use crate::world::World;
@@ -38,6 +38,8 @@ pub struct Run {
     /// Steps that matched nothing and were not optional.
     pub missed: Vec<u64>,
     sources: BTreeMap<ProcessId, Source>,
+    /// What is done comes from here instead of the scenario's steps.
+    tape: Option<Arc<Vec<Entry>>>,
 }
 
 impl Default for Run {
@@ -49,11 +51,20 @@ impl Default for Run {
             stuck: None,
             missed: Vec::new(),
             sources: BTreeMap::new(),
+            tape: None,
         }
     }
 }
 
 impl Run {
+    /// A run at its beginning, perhaps with a tape.
+    pub fn of(tape: Option<Arc<Vec<Entry>>>) -> Run {
+        Run {
+            tape,
+            ..Run::default()
+        }
+    }
+
     /// A step matched nothing.
     pub fn missed(&mut self, step: u64, optional: bool) {
         if !optional {
@@ -107,7 +118,7 @@ impl World {
             Phase::Booting if self.now() > Time(0) + READY_WITHIN => {
                 self.give_up(self.what_is_missing())
             }
-            Phase::Running if self.is_worked_off() => self.heal(),
+            Phase::Running => return self.heal_when_due(),
             Phase::Healing if self.is_quiet() => self.enter(Phase::Done),
             Phase::Healing if self.healing_took_too_long() => self.give_up(self.what_is_missing()),
             Phase::Done => return,
@@ -163,10 +174,14 @@ impl World {
         let mut steps = Steps::default();
         let ready = self.now();
         let (streams, names) = (&mut self.streams, &self.names);
-        steps.arm(&scenario, ready, |step, below| {
-            streams.below(crate::streams::Stream::Step(step), below, names)
-        });
+        match &self.run.tape {
+            Some(tape) => steps.arm_tape(tape),
+            None => steps.arm(&scenario, ready, |step, below| {
+                streams.below(crate::streams::Stream::Step(step), below, names)
+            }),
+        }
         self.steps = steps;
+        self.look_again(scenario.end.at);
         for p in self.apps() {
             self.come(
                 p,
@@ -175,6 +190,15 @@ impl World {
                     input: Coming::Command(Command::Start),
                 },
             );
+        }
+    }
+
+    /// The end begins at a time that the scenario fixes, whatever its steps are.
+    fn heal_when_due(&mut self) {
+        let due = self.run.ready.map(|r| r + self.scenario().end.at);
+        if due.is_some_and(|due| self.now() >= due) {
+            self.heal();
+            self.look_again(LOOK);
         }
     }
 
@@ -204,11 +228,6 @@ impl World {
         self.missing_brokers().is_empty()
             && self.missing_topics().is_empty()
             && self.lacking_partitions().is_empty()
-    }
-
-    /// Whether the workload is done and no step is due any more.
-    fn is_worked_off(&self) -> bool {
-        self.steps.is_quiet() && self.apps_are_finished()
     }
 
     fn apps_are_finished(&self) -> bool {

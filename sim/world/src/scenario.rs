@@ -18,7 +18,7 @@ use klab_kafka::rules::Rules;
 use klab_kafka::time::{Duration, Timestamp};
 use quantity::{Range, Rate};
 use selector::{Selector, TopicPartition};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use trigger::Trigger;
@@ -245,7 +245,7 @@ pub enum Family {
 }
 
 /// How long a step's harm lasts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Lasts {
     /// Until the run heals.
     UntilHeal,
@@ -258,6 +258,9 @@ pub enum Lasts {
 /// How a run ends.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct EndPlan {
+    /// When faults are lifted and the end begins, after ready. Never a matter of the steps: adding one must not move it
+    /// (the prefix law), so a step that lies after it is a mistake. Without a word: [`EndPlan::default_at`].
+    pub at: Duration,
     /// What is lifted.
     pub heal: Heal,
     /// How long it may take until all is quiet.
@@ -294,7 +297,23 @@ pub struct Twin {
     pub scenario: Box<Scenario>,
 }
 
+impl EndPlan {
+    /// When the end begins if the scenario does not say: after 60 s, or 10 s after the last record is due.
+    pub fn default_at(producers: &BTreeMap<Arc<str>, ProducerPlan>) -> Duration {
+        let last = |p: &ProducerPlan| p.after + Duration(p.rate.nth_ns(p.records.into()));
+        let worked_off = producers.values().map(last).max().unwrap_or_default();
+        Duration::secs(60).max(worked_off + Duration::secs(10))
+    }
+}
+
 impl Scenario {
+    /// The same scenario with one more step.
+    pub fn with_step(&self, step: Step) -> Scenario {
+        let mut scenario = self.clone();
+        scenario.steps.push(step);
+        scenario
+    }
+
     /// The smallest cluster with one topic and one producer of one record.
     pub fn tracer() -> Scenario {
         let rate = Rate {
@@ -350,6 +369,7 @@ impl Scenario {
             consumers: BTreeMap::new(),
             steps: Vec::new(),
             end: EndPlan {
+                at: Duration::secs(2),
                 heal: Heal::All,
                 within: Duration::secs(120),
             },

@@ -48,7 +48,7 @@ pub fn machines(scenario: &Scenario) -> (Names, Vec<Machine>) {
         paused: false,
         slow: 1,
         inbox: VecDeque::new(),
-        held: VecDeque::new(),
+        held: Vec::new(),
         alarms: Alarms::default(),
         waking: false,
     };

@@ -8,10 +8,12 @@ use crate::fault::{Fault, Realised};
 use crate::process::ProcessId;
 use crate::scenario::selector::Struck;
 use crate::scenario::trigger::Trigger;
-use crate::scenario::{Action, Lasts, Scenario, When};
+use crate::scenario::{Action, Lasts, Scenario, Step, When};
 use crate::trace::Phase;
 use klab_kafka::time::{Duration, Time};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 /// What is due by time.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -29,8 +31,8 @@ pub struct Due {
 pub enum Deed {
     /// A step's action begins.
     Begin(Action, Lasts, bool),
-    /// A realised fault, from a tape.
-    Replay(Realised, Lasts),
+    /// What a tape says.
+    Replay(Taped),
     /// A fault that lasts a while is lifted.
     Lift(Realised),
 }
@@ -55,7 +57,7 @@ pub struct Waiting {
 }
 
 /// One entry of the tape: what was really done, when, and after which record if a trigger did it.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Entry {
     /// When, since boot.
     pub at: Time,
@@ -64,16 +66,31 @@ pub struct Entry {
     /// The step.
     pub step: u64,
     /// What.
-    pub fault: Realised,
-    /// For how long.
-    pub lasts: Lasts,
+    pub what: Taped,
+}
+
+/// What was really done.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Taped {
+    /// A harm to concrete processes, for so long.
+    Fault(Realised, Lasts),
+    /// An operator altered configs of a topic.
+    AlterConfig(Arc<str>, BTreeMap<Arc<str>, Option<Arc<str>>>),
+    /// A selector matched nothing.
+    Missed,
 }
 
 /// All steps of a run.
+/// What still waits is not part of a digest: a tape has nothing that waits, and its run is the same run.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Steps {
+    #[serde(skip)]
     due: Vec<Due>,
+    #[serde(skip)]
     waiting: Vec<Waiting>,
+    /// Entries of a tape that follow a record at once.
+    #[serde(skip)]
+    replay: VecDeque<Entry>,
     /// Faults in force.
     active: Vec<(u64, Realised, Lasts)>,
     tape: Vec<Entry>,
@@ -84,44 +101,74 @@ impl Steps {
     /// Arms the steps of a scenario at the instant when the run is ready.
     pub fn arm(&mut self, scenario: &Scenario, ready: Time, mut draw: impl FnMut(u64, u64) -> u64) {
         for step in &scenario.steps {
-            let begin = || Deed::Begin(step.action.clone(), step.lasts, step.optional);
-            match &step.when {
-                When::At(t) => {
-                    let at = Time(ready.0.saturating_add_signed(t.0));
+            self.arm_one(step, ready, &mut draw);
+        }
+    }
+
+    /// Arms one step; `draw(step, below)` draws from the step's own stream.
+    pub fn arm_one(&mut self, step: &Step, ready: Time, mut draw: impl FnMut(u64, u64) -> u64) {
+        let begin = || Deed::Begin(step.action.clone(), step.lasts, step.optional);
+        match &step.when {
+            When::At(t) => {
+                let at = Time(ready.0.saturating_add_signed(t.0)).max(ready);
+                self.add(Due {
+                    at,
+                    step: step.id,
+                    deed: begin(),
+                });
+            }
+            When::Met {
+                trigger,
+                nth,
+                after,
+            } => self.waiting.push(Waiting {
+                step: step.id,
+                trigger: trigger.clone(),
+                left: *nth,
+                after: *after,
+                action: step.action.clone(),
+                lasts: step.lasts,
+                optional: step.optional,
+            }),
+            When::Drawn { count, window } => {
+                let n = u64::from(count.min) + draw(step.id, u64::from(count.max - count.min) + 1);
+                for i in 0..n {
+                    let at =
+                        ready + Duration(window.min + draw(step.id, window.max - window.min + 1));
                     self.add(Due {
-                        at: at.max(ready),
-                        step: step.id,
+                        at,
+                        step: step.id.wrapping_add(i),
                         deed: begin(),
                     });
                 }
-                When::Met {
-                    trigger,
-                    nth,
-                    after,
-                } => self.waiting.push(Waiting {
-                    step: step.id,
-                    trigger: trigger.clone(),
-                    left: *nth,
-                    after: *after,
-                    action: step.action.clone(),
-                    lasts: step.lasts,
-                    optional: step.optional,
-                }),
-                When::Drawn { count, window } => {
-                    let n =
-                        u64::from(count.min) + draw(step.id, u64::from(count.max - count.min) + 1);
-                    for i in 0..n {
-                        let at = ready
-                            + Duration(window.min + draw(step.id, window.max - window.min + 1));
-                        self.add(Due {
-                            at,
-                            step: step.id.wrapping_add(i),
-                            deed: begin(),
-                        });
-                    }
-                }
             }
         }
+    }
+
+    /// Arms a tape instead of steps: the same things are done at the same times and after the same records.
+    pub fn arm_tape(&mut self, tape: &[Entry]) {
+        for entry in tape {
+            if entry.after.is_some() {
+                self.replay.push_back(entry.clone());
+            } else {
+                self.add(Due {
+                    at: entry.at,
+                    step: entry.step,
+                    deed: Deed::Replay(entry.what.clone()),
+                });
+            }
+        }
+    }
+
+    /// Takes the entry of a tape that follows this record at once.
+    pub fn take_replay(&mut self, seq: u64) -> Option<Entry> {
+        let is_next = self.replay.front().is_some_and(|e| e.after == Some(seq));
+        is_next.then(|| self.replay.pop_front())?
+    }
+
+    /// Whether records must be looked at: a trigger or an entry of a tape waits for one.
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty() || !self.replay.is_empty()
     }
 
     /// Adds what is due at a time; of one instant in the order of step ids, so that the order of the list does not matter.
@@ -153,9 +200,27 @@ impl Steps {
         (self.waiting[index].left == 0).then(|| self.waiting.remove(index))
     }
 
-    /// A fault has begun.
+    /// Something was done: it goes on the tape, and what lasts is remembered.
     pub fn began(&mut self, entry: Entry) {
-        match &entry.fault {
+        if let Taped::Fault(fault, lasts) = &entry.what {
+            self.strike(fault);
+            if !fault.is_instant() {
+                if let Lasts::For(d) = lasts {
+                    let deed = Deed::Lift(fault.clone());
+                    self.add(Due {
+                        at: entry.at + *d,
+                        step: entry.step,
+                        deed,
+                    });
+                }
+                self.active.push((entry.step, fault.clone(), *lasts));
+            }
+        }
+        self.tape.push(entry);
+    }
+
+    fn strike(&mut self, fault: &Realised) {
+        match fault {
             Fault::Kill { who }
             | Fault::PowerLoss { who, .. }
             | Fault::DiskLoss { who }
@@ -164,23 +229,10 @@ impl Steps {
             }
             Fault::Pause { who } => self.struck.push((Struck::Paused, who.clone())),
             Fault::Cut { from, .. } | Fault::BlackHole { from, .. } => {
-                self.struck.push((Struck::Cut, from.clone()))
+                self.struck.push((Struck::Cut, from.clone()));
             }
             _ => {}
         }
-        if !entry.fault.is_instant() {
-            if let Lasts::For(d) = entry.lasts {
-                let deed = Deed::Lift(entry.fault.clone());
-                self.add(Due {
-                    at: entry.at + d,
-                    step: entry.step,
-                    deed,
-                });
-            }
-            self.active
-                .push((entry.step, entry.fault.clone(), entry.lasts));
-        }
-        self.tape.push(entry);
     }
 
     /// A fault is over; false if it was over already.
@@ -192,9 +244,10 @@ impl Steps {
         found.map(|i| self.active.remove(i)).is_some()
     }
 
-    /// Takes all faults in force that do not last for ever, and forgets what was still due.
+    /// Takes all faults in force that do not last for ever; what was still due or waited for does not happen any more.
     pub fn heal(&mut self) -> Vec<(u64, Realised)> {
         self.due.clear();
+        self.replay.clear();
         let (ever, healed) = std::mem::take(&mut self.active)
             .into_iter()
             .partition(|(_, _, lasts)| *lasts == Lasts::Ever);
@@ -204,11 +257,6 @@ impl Steps {
             .into_iter()
             .map(|(step, fault, _)| (step, fault))
             .collect()
-    }
-
-    /// Whether anything is still due by time.
-    pub fn is_quiet(&self) -> bool {
-        self.due.is_empty()
     }
 
     /// Faults in force.

@@ -3,7 +3,7 @@
 //! Forward motion steps the cursor; only going back starts from a checkpoint. An intervention forks: both futures stay,
 //! and the fork equals a fresh run of the scenario with the step added (the prefix law).
 
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Step, When};
 use crate::view::View;
 use crate::world::{Watch, World};
 use klab_kafka::time::Time;
@@ -15,8 +15,19 @@ pub struct Timeline {
     /// Worlds in order of time, the first at boot.
     checkpoints: Vec<World>,
     cursor: World,
-    /// Events between two checkpoints.
+    /// Events between two checkpoints; doubled whenever there are too many of them.
     every: u64,
+    /// How many checkpoints there may be.
+    most: usize,
+}
+
+/// Why a run cannot be changed so.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ForkError {
+    /// The run is not ready yet: there is nothing to do anything to.
+    NotReady,
+    /// The step lies at or after the end of the run.
+    AfterEnd,
 }
 
 impl Timeline {
@@ -27,14 +38,14 @@ impl Timeline {
             checkpoints: vec![world.clone()],
             cursor: world,
             every,
+            most: 256,
         }
     }
 
     /// The state after all that happens up to and at `t`.
     pub fn at(&mut self, t: Time) -> View<'_> {
         if t < self.cursor.now() {
-            let last = self.checkpoints.partition_point(|w| w.now() <= t);
-            self.cursor = self.checkpoints[last.max(1) - 1].clone();
+            self.cursor = self.before(t).clone();
         }
         while self.cursor.next_at().is_some_and(|at| at <= t) {
             self.cursor.step();
@@ -60,10 +71,59 @@ impl Timeline {
         }
     }
 
+    /// The same run with one more step; this one stays as it is. The fork's cursor stands at the moment of the fork, or
+    /// at boot if the step can be due at any time (a trigger, a drawn time).
+    ///
+    /// # Errors
+    /// If the run is not ready where the cursor stands, or the step would come after the end.
+    pub fn fork(&self, step: Step) -> Result<Timeline, ForkError> {
+        let ready = self.cursor.ready().ok_or(ForkError::NotReady)?;
+        let scenario = Arc::new(self.cursor.scenario().with_step(step.clone()));
+        let end = Time(0) + scenario.end.at;
+        let at = match step.when {
+            When::At(t) if Time(0.max(t.0) as u64) >= end => return Err(ForkError::AfterEnd),
+            When::At(t) => Time(ready.0.saturating_add_signed(t.0)).max(ready),
+            When::Met { .. } | When::Drawn { .. } => ready,
+        };
+        // Of the checkpoints the latest at which nothing of that instant has begun.
+        let kept = self.checkpoints.partition_point(|w| w.now() < at).max(1);
+        let mut checkpoints = self.checkpoints[..kept].to_vec();
+        for world in &mut checkpoints {
+            world.add_step(scenario.clone(), &step);
+        }
+        let cursor = checkpoints[kept - 1].clone();
+        Ok(Timeline {
+            checkpoints,
+            cursor,
+            every: self.every,
+            most: self.most,
+        })
+    }
+
+    /// The latest checkpoint at `t` or before it.
+    fn before(&self, t: Time) -> &World {
+        let last = self.checkpoints.partition_point(|w| w.now() <= t);
+        &self.checkpoints[last.max(1) - 1]
+    }
+
     fn remember(&mut self) {
         let last = self.checkpoints.last().map_or(0, World::events);
-        if self.cursor.events() >= last + self.every {
-            self.checkpoints.push(self.cursor.clone());
+        if self.cursor.events() < last + self.every {
+            return;
         }
+        self.checkpoints.push(self.cursor.clone());
+        if self.checkpoints.len() > self.most {
+            self.thin();
+        }
+    }
+
+    /// Drops every second checkpoint but the first, and makes new ones half as often.
+    fn thin(&mut self) {
+        let mut index = 0;
+        self.checkpoints.retain(|_| {
+            index += 1;
+            index % 2 == 1
+        });
+        self.every *= 2;
     }
 }

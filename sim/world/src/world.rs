@@ -10,7 +10,7 @@ use crate::network::{Arrival, Departure, Network, Taken};
 use crate::process::{Coming, Down, Machine, Names, Pending, Process, ProcessId, service_time};
 use crate::queue::{Item, Queue};
 use crate::scenario::{Action, Scenario};
-use crate::steps::{Deed, Due, Entry, Steps};
+use crate::steps::{Deed, Due, Entry, Steps, Taped};
 use crate::streams::{Stream, Streams};
 use crate::trace::{Handled, Phase, ProcessFact, Record, Trace, What};
 use crate::view::View;
@@ -20,7 +20,7 @@ use klab_kafka::event::{ControllerEvent, Event};
 use klab_kafka::ids::{Address, ConnId, TopicIdPartition};
 use klab_kafka::input::{Closed, Command, Input};
 use klab_kafka::time::{Duration, Time, Timestamp};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A run at one moment.
@@ -60,6 +60,25 @@ pub struct Watch {
 impl World {
     /// A run at its very beginning.
     pub fn new(scenario: Arc<Scenario>, seed: u64, watch: Watch) -> World {
+        World::start_with(scenario, seed, watch, None)
+    }
+
+    /// A run whose steps come from a tape instead of the scenario.
+    pub fn replay(
+        scenario: Arc<Scenario>,
+        seed: u64,
+        watch: Watch,
+        tape: Arc<Vec<Entry>>,
+    ) -> World {
+        World::start_with(scenario, seed, watch, Some(tape))
+    }
+
+    fn start_with(
+        scenario: Arc<Scenario>,
+        seed: u64,
+        watch: Watch,
+        tape: Option<Arc<Vec<Entry>>>,
+    ) -> World {
         let (names, machines) = crate::setup::machines(&scenario);
         let latency = &scenario.network.latency;
         let network = Network::new((latency.min, latency.max), scenario.network.bandwidth);
@@ -72,7 +91,7 @@ impl World {
             network,
             streams: Streams::new(seed),
             steps: Steps::default(),
-            run: crate::run::Run::default(),
+            run: crate::run::Run::of(tape),
             former_leaders: BTreeMap::new(),
             leaders: BTreeMap::new(),
             trace: Trace::new(watch.records),
@@ -365,21 +384,23 @@ impl World {
         };
         work(&mut process, &mut Context::new(&mut host, &mut outputs));
         m.process = Some(process);
-        let mut left: VecDeque<Output> = outputs.drain(..).collect();
+        self.apply_outputs(p, &mut outputs, record);
         self.outputs = outputs;
-        self.apply_outputs(p, &mut left, record);
     }
 
-    /// Applies outputs one by one. A fault that falls between two ends the rest, or holds it.
-    pub(crate) fn apply_outputs(&mut self, p: ProcessId, left: &mut VecDeque<Output>, record: u64) {
-        while let Some(output) = left.pop_front() {
-            let starts = self.machines[p.index()].starts;
+    /// Applies outputs one by one. A fault that falls between two ends the rest, or holds it. The buffer is left empty.
+    fn apply_outputs(&mut self, p: ProcessId, outputs: &mut Vec<Output>, record: u64) {
+        let starts = self.machines[p.index()].starts;
+        let mut rest = outputs.drain(..);
+        while let Some(output) = rest.next() {
             self.apply_output(p, output, record);
             let m = &mut self.machines[p.index()];
             if m.process.is_none() || m.starts != starts {
-                left.clear();
-            } else if m.paused {
-                m.held.append(left);
+                break;
+            }
+            if m.paused {
+                m.held.extend(rest);
+                break;
             }
         }
     }
@@ -560,7 +581,7 @@ impl World {
             Deed::Begin(action, lasts, optional) => {
                 self.act(due.step, &action, lasts, optional, None)
             }
-            Deed::Replay(fault, lasts) => self.do_fault(due.step, fault, lasts, None),
+            Deed::Replay(what) => self.replay_entry(due.step, what, None),
             Deed::Lift(fault) => {
                 if self.steps.ended(due.step, &fault) {
                     self.lift(due.step, &fault);
@@ -586,8 +607,8 @@ impl World {
                 match realised {
                     Ok(fault) => self.do_fault(step, fault, lasts, after),
                     Err(()) => {
-                        self.tell_world(What::StepMissed { step });
                         self.run.missed(step, optional);
+                        self.replay_entry(step, Taped::Missed, after);
                     }
                 }
             }
@@ -596,7 +617,10 @@ impl World {
                     self.do_fault(step, fault, lasts, after);
                 }
             }
-            Action::AlterConfig { topic, config } => self.command_alter_config(topic, config),
+            Action::AlterConfig { topic, config } => {
+                let what = Taped::AlterConfig(topic.clone(), config.clone());
+                self.replay_entry(step, what, after);
+            }
         }
     }
 
@@ -607,14 +631,24 @@ impl World {
         lasts: crate::scenario::Lasts,
         after: Option<u64>,
     ) {
+        self.replay_entry(step, Taped::Fault(fault, lasts), after);
+    }
+
+    /// Does what was realised, now; it goes on the tape. The one way in which anything is ever done to a run.
+    fn replay_entry(&mut self, step: u64, what: Taped, after: Option<u64>) {
         self.steps.began(Entry {
             at: self.now,
             after,
             step,
-            fault: fault.clone(),
-            lasts,
+            what: what.clone(),
         });
-        self.apply(step, &fault);
+        match what {
+            Taped::Fault(fault, _) => self.apply(step, &fault),
+            Taped::AlterConfig(topic, config) => self.command_alter_config(&topic, &config),
+            Taped::Missed => {
+                self.tell_world(What::StepMissed { step });
+            }
+        }
     }
 
     /// Records a fact of the world itself; returns its number.
@@ -630,7 +664,7 @@ impl World {
     fn record(&mut self, process: Option<ProcessId>, cause: Option<u64>, what: What) -> u64 {
         let record = self.trace.push(self.now, process, cause, what);
         let seq = record.seq;
-        if !self.steps.waiting().is_empty() {
+        if self.steps.is_waiting() {
             self.look_for_triggers(&record);
         }
         if self.checkers.is_some() {
@@ -641,6 +675,9 @@ impl World {
 
     /// Triggers see each record as it is made; what they do at once falls between two outputs.
     fn look_for_triggers(&mut self, record: &Record) {
+        while let Some(entry) = self.steps.take_replay(record.seq) {
+            self.replay_entry(entry.step, entry.what, entry.after);
+        }
         let mut index = 0;
         while index < self.steps.waiting().len() {
             let trigger = self.steps.waiting()[index].trigger.clone();
@@ -678,6 +715,18 @@ impl World {
         self.checkers = Some(checkers);
         self.fresh = fresh;
         self.fresh.clear();
+    }
+
+    /// Adds a step to a run under way, as if its scenario had always had it.
+    ///
+    /// # Panics
+    /// If the run is past the moment at which the step could first be due: fork from an earlier one.
+    pub(crate) fn add_step(&mut self, scenario: Arc<Scenario>, step: &crate::scenario::Step) {
+        self.scenario = scenario;
+        let Some(ready) = self.run.ready else { return };
+        let (streams, names) = (&mut self.streams, &self.names);
+        let draw = |id, below| streams.below(Stream::Step(id), below, names);
+        self.steps.arm_one(step, ready, draw);
     }
 
     // Beginnings and ends of processes.
@@ -746,9 +795,8 @@ impl World {
             &self.names,
         );
         self.machines[p.index()].process = Some(process);
-        let mut left: VecDeque<Output> = outputs.drain(..).collect();
+        self.apply_outputs(p, &mut outputs, record);
         self.outputs = outputs;
-        self.apply_outputs(p, &mut left, record);
     }
 
     /// Ends a process; its connections are closed by its system.
