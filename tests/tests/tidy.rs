@@ -30,6 +30,7 @@ const ROLES: &[&str] = &[
     "sim/kafka/src/client/producer.rs",
     // Where roles run.
     "sim/world/src/app.rs",
+    "sim/world/src/machinery.rs",
     "sim/world/src/process.rs",
     "sim/world/src/setup.rs",
     "sim/world/src/world.rs",

@@ -6,6 +6,8 @@ pub mod clocks;
 pub mod digest;
 pub mod disks;
 pub mod fault;
+mod lifecycle;
+mod machinery;
 pub mod met;
 pub mod network;
 pub mod process;

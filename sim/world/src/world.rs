@@ -5,30 +5,29 @@
 
 use crate::check::{Checkers, Step, Violation};
 use crate::digest;
-use crate::disks::Keep;
 use crate::network::{Arrival, Departure, Network, Taken};
 use crate::process::{Coming, Down, Machine, Names, Pending, Process, ProcessId, service_time};
 use crate::queue::{Item, Queue};
 use crate::scenario::{Action, Scenario};
 use crate::steps::{Deed, Due, Entry, Steps, Taped};
 use crate::streams::{Stream, Streams};
-use crate::trace::{Handled, Phase, ProcessFact, Record, Trace, What};
+use crate::trace::{Handled, Phase, Record, Trace, What};
 use crate::view::View;
-use klab_kafka::context::{Context, Host, Output, Purpose, Sending};
-use klab_kafka::disk::{DiskError, FileId, Write};
+use klab_kafka::context::{Context, Output};
+use klab_kafka::disk::FileId;
 use klab_kafka::event::{ControllerEvent, Event};
-use klab_kafka::ids::{Address, ConnId, TopicIdPartition};
-use klab_kafka::input::{Closed, Command, Input};
-use klab_kafka::time::{Duration, Time, Timestamp};
+use klab_kafka::ids::{ConnId, TopicIdPartition};
+use klab_kafka::input::{Closed, Input};
+use klab_kafka::time::{Duration, Time};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A run at one moment.
 #[derive(Clone, Debug)]
 pub struct World {
-    scenario: Arc<Scenario>,
+    pub(crate) scenario: Arc<Scenario>,
     seed: u64,
-    now: Time,
+    pub(crate) now: Time,
     pub(crate) queue: Queue,
     pub(crate) names: Names,
     pub(crate) machines: Vec<Machine>,
@@ -44,7 +43,7 @@ pub struct World {
     violation: Option<Violation>,
     /// The records of the step under way.
     fresh: Vec<Record>,
-    outputs: Vec<Output>,
+    pub(crate) outputs: Vec<Output>,
     events: u64,
 }
 
@@ -294,7 +293,7 @@ impl World {
         }
     }
 
-    fn wake_later(&mut self, p: ProcessId) {
+    pub(crate) fn wake_later(&mut self, p: ProcessId) {
         let m = &mut self.machines[p.index()];
         if !m.waking && !m.paused {
             m.waking = true;
@@ -373,23 +372,14 @@ impl World {
         let takes = Duration(service_time(bytes).0 * u64::from(m.slow));
         m.busy_until = self.now + takes;
         let mut outputs = std::mem::take(&mut self.outputs);
-        let mut host = Machinery {
-            me: p,
-            now: m.clocks.monotonic(self.now),
-            wall: m.clocks.wall(self.now),
-            machine: m,
-            network: &mut self.network,
-            streams: &mut self.streams,
-            names: &self.names,
-        };
-        work(&mut process, &mut Context::new(&mut host, &mut outputs));
-        m.process = Some(process);
+        self.with_machine(p, &mut outputs, |cx| work(&mut process, cx));
+        self.machines[p.index()].process = Some(process);
         self.apply_outputs(p, &mut outputs, record);
         self.outputs = outputs;
     }
 
     /// Applies outputs one by one. A fault that falls between two ends the rest, or holds it. The buffer is left empty.
-    fn apply_outputs(&mut self, p: ProcessId, outputs: &mut Vec<Output>, record: u64) {
+    pub(crate) fn apply_outputs(&mut self, p: ProcessId, outputs: &mut Vec<Output>, record: u64) {
         let starts = self.machines[p.index()].starts;
         let mut rest = outputs.drain(..);
         while let Some(output) = rest.next() {
@@ -503,7 +493,7 @@ impl World {
         self.queue.push(at, Item::Synced(p));
     }
 
-    fn peer(&self, conn: ConnId, me: ProcessId) -> Option<ProcessId> {
+    pub(crate) fn peer(&self, conn: ConnId, me: ProcessId) -> Option<ProcessId> {
         let c = self.network.connection(conn)?;
         Some(if c.client == me { c.server } else { c.client })
     }
@@ -729,192 +719,8 @@ impl World {
         self.steps.arm_one(step, ready, draw);
     }
 
-    // Beginnings and ends of processes.
-
-    /// Starts a process that does not run.
-    pub(crate) fn start(&mut self, p: ProcessId, cause: u64) {
-        let m = &mut self.machines[p.index()];
-        if m.process.is_some() {
-            return;
-        }
-        let was_dark = m.down == Some(Down::PowerLost);
-        m.down = None;
-        m.starts += 1;
-        m.paused = false;
-        m.busy_until = self.now;
-        m.disk.forget_syncs();
-        let start = m.starts;
-        let cause = (cause > 0).then_some(cause);
-        let record = self.tell_process(p, cause, What::Process(ProcessFact::Started { start }));
-        if was_dark {
-            self.relight(p, record);
-        }
-        self.boot(p, record);
-        if self.run.phase >= Phase::Running {
-            self.come(
-                p,
-                Pending {
-                    cause: record,
-                    input: Coming::Command(Command::Start),
-                },
-            );
-        }
-    }
-
-    fn relight(&mut self, p: ProcessId, cause: u64) {
-        let mut network = std::mem::replace(&mut self.network, Network::new((0, 0), None));
-        let (now, streams, names) = (self.now, &mut self.streams, &self.names);
-        let departures = |a, b| Departure {
-            at: now,
-            cause,
-            drawn: streams.draw(Stream::Latency(a, b), names),
-        };
-        network.lighten(p, departures, &mut self.queue);
-        self.network = network;
-    }
-
-    fn boot(&mut self, p: ProcessId, record: u64) {
-        let mut outputs = std::mem::take(&mut self.outputs);
-        let m = &mut self.machines[p.index()];
-        let image = m.disk.image();
-        let mut host = Machinery {
-            me: p,
-            now: m.clocks.monotonic(self.now),
-            wall: m.clocks.wall(self.now),
-            machine: m,
-            network: &mut self.network,
-            streams: &mut self.streams,
-            names: &self.names,
-        };
-        let process = crate::setup::boot(
-            &self.scenario,
-            p,
-            &self.run,
-            image,
-            &mut Context::new(&mut host, &mut outputs),
-            &self.names,
-        );
-        self.machines[p.index()].process = Some(process);
-        self.apply_outputs(p, &mut outputs, record);
-        self.outputs = outputs;
-    }
-
-    /// Ends a process; its connections are closed by its system.
-    pub(crate) fn end(&mut self, p: ProcessId, how: Down, cause: u64) {
-        self.end_with(p, how, 0, cause);
-    }
-
-    pub(crate) fn end_with(&mut self, p: ProcessId, how: Down, batches_lost: u64, cause: u64) {
-        let m = &mut self.machines[p.index()];
-        let Some(process) = m.process.take() else {
-            return;
-        };
-        m.down = Some(how);
-        m.paused = false;
-        m.inbox.clear();
-        m.held.clear();
-        m.alarms.clear();
-        if let Process::App(app) = &process {
-            self.run.remember(p, app.source());
-        }
-        let record = self.tell_process(
-            p,
-            Some(cause),
-            What::Process(ProcessFact::Ended { how, batches_lost }),
-        );
-        if how == Down::PowerLost {
-            return;
-        }
-        for key in self.network.of(p) {
-            let conn = ConnId(key.0);
-            if let Some(peer) = self.peer(conn, p) {
-                let departure = self.departure(p, peer, self.now, record);
-                self.network
-                    .close(conn, p, Closed::PeerGone, departure, &mut self.queue);
-            }
-        }
-    }
-
-    pub(crate) fn lose_page_cache(&mut self, p: ProcessId, keep: Keep) -> u64 {
-        let (streams, names) = (&mut self.streams, &self.names);
-        let draw = |n| streams.below(Stream::PowerLoss(p), n, names);
-        self.machines[p.index()].disk.lose_power(keep, draw)
-    }
-
-    pub(crate) fn pause(&mut self, p: ProcessId, cause: u64) {
-        let m = &mut self.machines[p.index()];
-        if m.process.is_some() && !m.paused {
-            m.paused = true;
-            self.tell_process(p, Some(cause), What::Process(ProcessFact::Paused));
-        }
-    }
-
-    pub(crate) fn resume(&mut self, p: ProcessId, cause: u64) {
-        let m = &mut self.machines[p.index()];
-        if m.process.is_none() || !m.paused {
-            return;
-        }
-        m.paused = false;
-        m.busy_until = m.busy_until.max(self.now);
-        let mut held = std::mem::take(&mut m.held);
-        let record = self.tell_process(p, Some(cause), What::Process(ProcessFact::Resumed));
-        self.apply_outputs(p, &mut held, record);
-        self.wake_later(p);
-    }
-
-    pub(crate) fn ask_to_stop(&mut self, p: ProcessId, cause: u64) {
-        self.come(
-            p,
-            Pending {
-                cause,
-                input: Coming::Stop,
-            },
-        );
-    }
-
     /// Puts an item for the run's next look at its phase into the queue.
     pub(crate) fn look_again(&mut self, after: Duration) {
         self.queue.push(self.now + after, Item::Phase);
-    }
-}
-
-/// What a process finds around it during one step.
-struct Machinery<'a> {
-    me: ProcessId,
-    now: Time,
-    wall: Timestamp,
-    machine: &'a Machine,
-    network: &'a mut Network,
-    streams: &'a mut Streams,
-    names: &'a Names,
-}
-
-impl Host for Machinery<'_> {
-    fn now(&self) -> Time {
-        self.now
-    }
-
-    fn wall(&self) -> Timestamp {
-        self.wall
-    }
-
-    fn draw(&mut self, purpose: Purpose) -> u64 {
-        self.streams
-            .draw(Stream::Process(self.me, purpose), self.names)
-    }
-
-    fn new_connection(&mut self, to: Address) -> ConnId {
-        self.network.reserve(self.me, ProcessId::at(to))
-    }
-
-    fn accept_send(&mut self, conn: ConnId, size: u64) -> Sending {
-        match self.network.accept_send(conn, size) {
-            (id, true) => Sending::Done(id),
-            (id, false) => Sending::Pending(id),
-        }
-    }
-
-    fn accept_write(&mut self, file: FileId, write: &Write) -> Result<(), DiskError> {
-        self.machine.disk.accept(file, write)
     }
 }

@@ -1,0 +1,141 @@
+//! Beginnings and ends of processes: start, boot from disk, kill, loss of power, pause, resume, a wish to stop.
+//!
+//! What belongs to the machine (disk, clocks) outlives the process; what waits for the process dies with it.
+
+use crate::disks::Keep;
+use crate::network::{Departure, Network};
+use crate::process::{Coming, Down, Pending, Process, ProcessId};
+use crate::streams::Stream;
+use crate::trace::{Phase, ProcessFact, What};
+use crate::world::World;
+use klab_kafka::ids::ConnId;
+use klab_kafka::input::{Closed, Command};
+
+impl World {
+    /// Starts a process that does not run.
+    pub(crate) fn start(&mut self, p: ProcessId, cause: u64) {
+        let m = &mut self.machines[p.index()];
+        if m.process.is_some() {
+            return;
+        }
+        let was_dark = m.down == Some(Down::PowerLost);
+        m.down = None;
+        m.starts += 1;
+        m.paused = false;
+        m.busy_until = self.now;
+        m.disk.forget_syncs();
+        let start = m.starts;
+        let cause = (cause > 0).then_some(cause);
+        let record = self.tell_process(p, cause, What::Process(ProcessFact::Started { start }));
+        if was_dark {
+            self.relight(p, record);
+        }
+        self.boot(p, record);
+        if self.run.phase >= Phase::Running {
+            self.come(
+                p,
+                Pending {
+                    cause: record,
+                    input: Coming::Command(Command::Start),
+                },
+            );
+        }
+    }
+
+    fn relight(&mut self, p: ProcessId, cause: u64) {
+        let mut network = std::mem::replace(&mut self.network, Network::new((0, 0), None));
+        let (now, streams, names) = (self.now, &mut self.streams, &self.names);
+        let departures = |a, b| Departure {
+            at: now,
+            cause,
+            drawn: streams.draw(Stream::Latency(a, b), names),
+        };
+        network.lighten(p, departures, &mut self.queue);
+        self.network = network;
+    }
+
+    fn boot(&mut self, p: ProcessId, record: u64) {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        let image = self.machines[p.index()].disk.image();
+        let (scenario, run, names) = (self.scenario.clone(), self.run.clone(), self.names.clone());
+        let process = self.with_machine(p, &mut outputs, |cx| {
+            crate::setup::boot(&scenario, p, &run, image, cx, &names)
+        });
+        self.machines[p.index()].process = Some(process);
+        self.apply_outputs(p, &mut outputs, record);
+        self.outputs = outputs;
+    }
+
+    /// Ends a process; its connections are closed by its system.
+    pub(crate) fn end(&mut self, p: ProcessId, how: Down, cause: u64) {
+        self.end_with(p, how, 0, cause);
+    }
+
+    pub(crate) fn end_with(&mut self, p: ProcessId, how: Down, batches_lost: u64, cause: u64) {
+        let m = &mut self.machines[p.index()];
+        let Some(process) = m.process.take() else {
+            return;
+        };
+        m.down = Some(how);
+        m.paused = false;
+        m.inbox.clear();
+        m.held.clear();
+        m.alarms.clear();
+        if let Process::App(app) = &process {
+            self.run.remember(p, app.source());
+        }
+        let record = self.tell_process(
+            p,
+            Some(cause),
+            What::Process(ProcessFact::Ended { how, batches_lost }),
+        );
+        if how == Down::PowerLost {
+            return;
+        }
+        for key in self.network.of(p) {
+            let conn = ConnId(key.0);
+            if let Some(peer) = self.peer(conn, p) {
+                let departure = self.departure(p, peer, self.now, record);
+                self.network
+                    .close(conn, p, Closed::PeerGone, departure, &mut self.queue);
+            }
+        }
+    }
+
+    pub(crate) fn lose_page_cache(&mut self, p: ProcessId, keep: Keep) -> u64 {
+        let (streams, names) = (&mut self.streams, &self.names);
+        let draw = |n| streams.below(Stream::PowerLoss(p), n, names);
+        self.machines[p.index()].disk.lose_power(keep, draw)
+    }
+
+    pub(crate) fn pause(&mut self, p: ProcessId, cause: u64) {
+        let m = &mut self.machines[p.index()];
+        if m.process.is_some() && !m.paused {
+            m.paused = true;
+            self.tell_process(p, Some(cause), What::Process(ProcessFact::Paused));
+        }
+    }
+
+    pub(crate) fn resume(&mut self, p: ProcessId, cause: u64) {
+        let m = &mut self.machines[p.index()];
+        if m.process.is_none() || !m.paused {
+            return;
+        }
+        m.paused = false;
+        m.busy_until = m.busy_until.max(self.now);
+        let mut held = std::mem::take(&mut m.held);
+        let record = self.tell_process(p, Some(cause), What::Process(ProcessFact::Resumed));
+        self.apply_outputs(p, &mut held, record);
+        self.wake_later(p);
+    }
+
+    pub(crate) fn ask_to_stop(&mut self, p: ProcessId, cause: u64) {
+        self.come(
+            p,
+            Pending {
+                cause,
+                input: Coming::Stop,
+            },
+        );
+    }
+}
