@@ -242,12 +242,14 @@ impl World {
     }
 
     fn lose_power(&mut self, p: ProcessId, keep: Keep, cause: u64) {
+        self.note_loss(p);
         self.network.darken(p);
         let lost = self.lose_page_cache(p, keep);
         self.end_with(p, Down::PowerLost, lost, cause);
     }
 
     fn lose_disk(&mut self, p: ProcessId, cause: u64) {
+        self.note_loss(p);
         self.end(p, Down::Killed, cause);
         let batches_lost = self.machines[p.index()].disk.replace();
         self.tell_process(

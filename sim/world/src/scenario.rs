@@ -214,8 +214,13 @@ pub enum When {
 pub enum Action {
     /// A harm.
     Fault(Fault<Selector>),
-    /// A harm of a family, drawn.
-    Random(Family),
+    /// A harm of a family, drawn when its time comes.
+    Random {
+        /// Of which family.
+        family: Family,
+        /// What it may destroy for good.
+        budget: Budget,
+    },
     /// An operator alters configs of a topic.
     AlterConfig {
         /// The topic.
@@ -223,6 +228,16 @@ pub enum Action {
         /// Key and new value; none deletes.
         config: BTreeMap<Arc<str>, Option<Arc<str>>>,
     },
+}
+
+/// What drawn harm may destroy for good.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub enum Budget {
+    /// Never all copies of an acknowledged record.
+    #[default]
+    Recoverable,
+    /// Anything.
+    None,
 }
 
 /// Families of drawn harms (C.2).

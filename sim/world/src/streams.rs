@@ -23,6 +23,8 @@ pub enum Stream {
     PowerLoss(ProcessId),
     /// What a step needs, by the step's own id.
     Step(u64),
+    /// A whole drawn run.
+    Swarm,
 }
 
 /// All streams of a run.
@@ -77,6 +79,7 @@ fn name(stream: Stream, names: &Names) -> String {
         Stream::Disk(p) => format!("{}/disk", names.of(p)),
         Stream::PowerLoss(p) => format!("{}/power-loss", names.of(p)),
         Stream::Step(id) => format!("step {id:016x}"),
+        Stream::Swarm => "swarm".into(),
     }
 }
 

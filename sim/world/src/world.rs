@@ -16,7 +16,7 @@ use crate::view::View;
 use klab_kafka::context::{Context, Output};
 use klab_kafka::disk::FileId;
 use klab_kafka::event::{ControllerEvent, Event};
-use klab_kafka::ids::{ConnId, TopicIdPartition};
+use klab_kafka::ids::{BrokerEpoch, ConnId, NodeId, TopicIdPartition};
 use klab_kafka::input::{Closed, Input};
 use klab_kafka::time::{Duration, Time};
 use std::collections::BTreeMap;
@@ -37,6 +37,8 @@ pub struct World {
     pub(crate) run: crate::run::Run,
     pub(crate) former_leaders: BTreeMap<TopicIdPartition, ProcessId>,
     leaders: BTreeMap<TopicIdPartition, ProcessId>,
+    /// Brokers that lost unsynced data or their disk, with the broker epoch they had.
+    losses: BTreeMap<ProcessId, Option<BrokerEpoch>>,
     trace: Trace,
     checkers: Option<Checkers>,
     /// The first promise that was broken.
@@ -93,6 +95,7 @@ impl World {
             run: crate::run::Run::of(tape),
             former_leaders: BTreeMap::new(),
             leaders: BTreeMap::new(),
+            losses: BTreeMap::new(),
             trace: Trace::new(watch.records),
             checkers: watch.checkers.then(Checkers::default),
             violation: None,
@@ -602,8 +605,9 @@ impl World {
                     }
                 }
             }
-            Action::Random(family) => {
-                if let Some((fault, lasts)) = crate::swarm::draw_fault(self, step, *family, lasts) {
+            Action::Random { family, budget } => {
+                let drawn = crate::swarm::faults::draw_fault(self, step, *family, *budget, lasts);
+                if let Some((fault, lasts)) = drawn {
                     self.do_fault(step, fault, lasts, after);
                 }
             }
@@ -639,6 +643,27 @@ impl World {
                 self.tell_world(What::StepMissed { step });
             }
         }
+    }
+
+    /// Brokers that lost unsynced data or their disk, with the broker epoch they had when they last did.
+    pub(crate) fn losses(&self) -> &BTreeMap<ProcessId, Option<BrokerEpoch>> {
+        &self.losses
+    }
+
+    /// A machine loses what was not synced, or its disk.
+    pub(crate) fn note_loss(&mut self, p: ProcessId) {
+        let view = View::new(self);
+        let node = self
+            .names
+            .of(p)
+            .strip_prefix("broker-")
+            .and_then(|n| n.parse().ok());
+        let Some(node) = node.map(NodeId) else { return };
+        let epoch = view
+            .image()
+            .and_then(|i| i.brokers.get(&node))
+            .map(|b| b.epoch);
+        self.losses.insert(p, epoch);
     }
 
     /// Records a fact of the world itself; returns its number.

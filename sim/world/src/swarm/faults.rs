@@ -1,0 +1,339 @@
+//! Drawn harm: from a family and a step's own stream to a concrete fault (C.1, C.2).
+//!
+//! Few faults, well aimed: half of the draws strike a role (a leader, the active controller). Durations straddle Kafka's
+//! timeouts. The budget says what may be destroyed for good.
+
+use super::dice::Dice;
+use crate::disks::Keep;
+use crate::fault::{Fault, Intercept, Realised};
+use crate::process::ProcessId;
+use crate::scenario::{Budget, Family, Lasts};
+use crate::streams::Stream;
+use crate::view::View;
+use crate::world::World;
+use klab_kafka::ids::NodeId;
+use klab_kafka::protocol::Api;
+use klab_kafka::time::Duration;
+
+/// Timeouts that durations are drawn around, in ms: quorum election and fetch, heartbeat, broker session, ISR lag,
+/// request, delivery.
+const TIMEOUTS: [u64; 7] = [1_000, 2_000, 2_000, 9_000, 30_000, 30_000, 120_000];
+
+/// The longest drawn duration in ms.
+const LONGEST: u64 = 60_000;
+
+/// Who there is to harm.
+struct Targets {
+    brokers: Vec<ProcessId>,
+    controllers: Vec<ProcessId>,
+    clients: Vec<ProcessId>,
+    /// Leaders of partitions and the active controller.
+    roles: Vec<ProcessId>,
+}
+
+/// Draws one fault of a family for a step. None if nobody is there to harm or the budget forbids it.
+pub fn draw_fault(
+    world: &mut World,
+    step: u64,
+    family: Family,
+    budget: Budget,
+    lasts: Lasts,
+) -> Option<(Realised, Lasts)> {
+    let targets = targets(world);
+    let (streams, names) = (&mut world.streams, &world.names);
+    let mut source = |n| streams.below(Stream::Step(step), n, names);
+    let mut dice = Dice::new(&mut source);
+    let family = match family {
+        Family::Any => dice.weighted(&[
+            (30, Family::Partition),
+            (20, Family::Network),
+            (20, Family::Crash),
+            (6, Family::Power),
+            (12, Family::Pause),
+            (12, Family::Message),
+        ]),
+        family => family,
+    };
+    let fault = draw(&targets, family, &mut dice)?;
+    let drawn = duration(&mut dice);
+    let lasts = match lasts {
+        Lasts::UntilHeal => Lasts::For(Duration::millis(drawn)),
+        other => other,
+    };
+    may_strike(world, &fault, budget).then_some((fault, lasts))
+}
+
+/// A third of the draws straddle a timeout; the others are spread over all octaves.
+fn duration(dice: &mut Dice<'_>) -> u64 {
+    if dice.below(3) == 0 {
+        let tenths = dice.pick(&[9, 10, 11]);
+        return (dice.pick(&TIMEOUTS) * tenths / 10).min(LONGEST);
+    }
+    dice.octaves(LONGEST)
+}
+
+fn draw(targets: &Targets, family: Family, dice: &mut Dice<'_>) -> Option<Realised> {
+    match family {
+        Family::Partition => Some(draw_cut(targets, dice)),
+        Family::Network => {
+            let (from, to) = draw_link(targets, dice);
+            Some(match dice.below(3) {
+                0 => Fault::Reset { from, to },
+                1 => Fault::BlackHole { from, to },
+                _ => Fault::SlowLink {
+                    from,
+                    to,
+                    factor: dice.within(2, 100) as u32,
+                },
+            })
+        }
+        Family::Crash => {
+            let who = one(draw_victim(targets, dice));
+            Some(if dice.chance(25) {
+                Fault::Stop { who }
+            } else {
+                Fault::Kill { who }
+            })
+        }
+        Family::Power => {
+            let who = one(dice.pick(&targets.brokers));
+            Some(if dice.chance(15) {
+                Fault::DiskLoss { who }
+            } else {
+                Fault::PowerLoss {
+                    who,
+                    keep: Keep::Drawn,
+                }
+            })
+        }
+        Family::Pause => Some(Fault::Pause {
+            who: one(draw_victim(targets, dice)),
+        }),
+        Family::Message => Some(draw_message(targets, dice)),
+        Family::Any => unreachable!("a family was drawn before"),
+    }
+}
+
+fn one(p: ProcessId) -> Box<[ProcessId]> {
+    [p].into()
+}
+
+/// Half of the draws strike a role.
+fn draw_victim(targets: &Targets, dice: &mut Dice<'_>) -> ProcessId {
+    let servers: Vec<ProcessId> = targets
+        .brokers
+        .iter()
+        .chain(&targets.controllers)
+        .copied()
+        .collect();
+    if dice.chance(50) && !targets.roles.is_empty() {
+        return dice.pick(&targets.roles);
+    }
+    dice.pick(&servers)
+}
+
+fn draw_link(targets: &Targets, dice: &mut Dice<'_>) -> (Box<[ProcessId]>, Box<[ProcessId]>) {
+    let victim = draw_victim(targets, dice);
+    let others: Vec<ProcessId> = all(targets).into_iter().filter(|p| *p != victim).collect();
+    (one(victim), one(dice.pick(&others)))
+}
+
+fn draw_message(targets: &Targets, dice: &mut Dice<'_>) -> Realised {
+    let apis = [
+        Api::Produce,
+        Api::Fetch,
+        Api::AlterPartition,
+        Api::BrokerHeartbeat,
+        Api::BrokerRegistration,
+        Api::Metadata,
+        Api::Vote,
+        Api::InitProducerId,
+    ];
+    let everyone: Box<[ProcessId]> = all(targets).into();
+    let victim = one(draw_victim(targets, dice));
+    let response = dice.chance(60);
+    let (from, to) = if response {
+        (victim, everyone)
+    } else {
+        (everyone, victim)
+    };
+    let nth = dice.within(1, 20) as u32;
+    let intercept = Intercept {
+        api: dice.pick(&apis),
+        response,
+        from,
+        to,
+        nth,
+    };
+    if dice.chance(50) {
+        Fault::Lose(intercept)
+    } else {
+        Fault::Hold(intercept)
+    }
+}
+
+/// N7: isolate one 50 %, one-way 15 %, partial 15 %, others 20 %.
+fn draw_cut(targets: &Targets, dice: &mut Dice<'_>) -> Realised {
+    let victim = draw_victim(targets, dice);
+    let everyone = all(targets);
+    let others = |but: ProcessId| -> Box<[ProcessId]> {
+        everyone.iter().copied().filter(|p| *p != but).collect()
+    };
+    let (isolate, way, partial) = (50, 15, 15);
+    match dice.below(100) {
+        n if n < isolate => Fault::Cut {
+            from: one(victim),
+            to: others(victim),
+            one_way: false,
+        },
+        n if n < isolate + way => {
+            let one_way = true;
+            if dice.chance(50) {
+                Fault::Cut {
+                    from: one(victim),
+                    to: others(victim),
+                    one_way,
+                }
+            } else {
+                Fault::Cut {
+                    from: others(victim),
+                    to: one(victim),
+                    one_way,
+                }
+            }
+        }
+        n if n < isolate + way + partial => {
+            let (from, to) = draw_link(targets, dice);
+            Fault::Cut {
+                from,
+                to,
+                one_way: dice.chance(30),
+            }
+        }
+        _ => draw_wide_cut(targets, dice),
+    }
+}
+
+/// A broker from all controllers, a broker from all other brokers, the clients from a broker, or halves.
+fn draw_wide_cut(targets: &Targets, dice: &mut Dice<'_>) -> Realised {
+    let broker = dice.pick(&targets.brokers);
+    let from = one(broker);
+    let to: Box<[ProcessId]> = match dice.below(4) {
+        0 => targets.controllers.clone().into(),
+        1 => targets
+            .brokers
+            .iter()
+            .copied()
+            .filter(|p| *p != broker)
+            .collect(),
+        2 => targets.clients.clone().into(),
+        _ => {
+            let (a, b): (Vec<ProcessId>, Vec<ProcessId>) =
+                all(targets).into_iter().partition(|_| dice.chance(50));
+            return Fault::Cut {
+                from: a.into(),
+                to: b.into(),
+                one_way: false,
+            };
+        }
+    };
+    Fault::Cut {
+        from,
+        to,
+        one_way: false,
+    }
+}
+
+fn all(targets: &Targets) -> Vec<ProcessId> {
+    let servers = targets.brokers.iter().chain(&targets.controllers);
+    servers.chain(&targets.clients).copied().collect()
+}
+
+fn targets(world: &World) -> Targets {
+    let view = View::new(world);
+    let mut targets = Targets {
+        brokers: Vec::new(),
+        controllers: Vec::new(),
+        clients: Vec::new(),
+        roles: Vec::new(),
+    };
+    for (p, name) in world.names.iter() {
+        if name.starts_with("broker-") {
+            targets.brokers.push(p);
+        } else if name.starts_with("controller-") {
+            targets.controllers.push(p);
+        } else if &**name != "admin" && &**name != "reader" {
+            targets.clients.push(p);
+        }
+    }
+    let leaders = view.image().into_iter().flat_map(|i| i.topics.values());
+    let leaders = leaders
+        .flat_map(|t| t.partitions.values())
+        .filter_map(|p| p.leader);
+    targets
+        .roles
+        .extend(leaders.filter_map(|n| view.process_of(n)));
+    targets
+        .roles
+        .extend(view.active_controller().map(|(p, _)| p));
+    targets
+}
+
+/// Whether the budget allows a harm now. `Recoverable` never takes power or disk from a partition's last in-sync replica
+/// (eligible leader replicas are off): a broker may lose its unsynced data only while nothing else is wrong with any
+/// server, and nothing else is done to a server until that broker has registered anew, which takes it out of every ISR
+/// (K-15).
+fn may_strike(world: &World, fault: &Realised, budget: Budget) -> bool {
+    if budget == Budget::None {
+        return true;
+    }
+    match fault {
+        Fault::PowerLoss { who, .. } | Fault::DiskLoss { who } => {
+            !has_tainted(world)
+                && !is_server_harmed(world)
+                && who.iter().all(|p| is_spare(world, *p))
+        }
+        _ => !has_tainted(world),
+    }
+}
+
+/// Whether a broker that lost data has not registered anew since.
+fn has_tainted(world: &World) -> bool {
+    let view = View::new(world);
+    world.losses().iter().any(|(p, epoch_then)| {
+        let node = node_of(world, *p);
+        let epoch = view
+            .image()
+            .and_then(|i| i.brokers.get(&node))
+            .map(|b| b.epoch);
+        epoch.is_none() || epoch == *epoch_then
+    })
+}
+
+fn node_of(world: &World, p: ProcessId) -> NodeId {
+    let name = world.names.of(p);
+    let number = name.strip_prefix("broker-").and_then(|n| n.parse().ok());
+    NodeId(number.unwrap_or(-1))
+}
+
+fn is_server_harmed(world: &World) -> bool {
+    !world.steps.active().is_empty()
+        || View::new(world).machines().any(|(p, m)| {
+            let name = world.names.of(p);
+            m.process.is_none() && (name.starts_with("broker-") || name.starts_with("controller-"))
+        })
+}
+
+/// Whether every partition with this broker in its ISR has another member there, unfenced, and a leader.
+fn is_spare(world: &World, p: ProcessId) -> bool {
+    let node = node_of(world, p);
+    let Some(image) = View::new(world).image() else {
+        return false;
+    };
+    let is_unfenced = |n: &NodeId| image.brokers.get(n).is_some_and(|b| b.is_active());
+    image
+        .topics
+        .values()
+        .flat_map(|t| t.partitions.values())
+        .all(|r| !r.isr.contains(&node) || r.isr.iter().any(|n| *n != node && is_unfenced(n)))
+}
