@@ -164,7 +164,7 @@ pub struct Catch {
 }
 
 /// What arrives at a process.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub enum Arrival {
     /// A connection from a client stands.
     Accepted {

@@ -148,7 +148,6 @@ pub struct Pending {
 #[derive(Clone, Debug, Serialize)]
 pub enum Coming {
     /// From a connection.
-    #[serde(skip)]
     Network(ConnId, Arrival),
     /// An alarm.
     Timer(Timer),

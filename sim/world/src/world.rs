@@ -49,6 +49,9 @@ pub struct World {
     events: u64,
 }
 
+/// Names of interventions begin here, far from those of a scenario's steps.
+const INTERVENTIONS: u64 = 1 << 62;
+
 /// What is looked at while a run goes on. None of it changes the run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Watch {
@@ -176,6 +179,11 @@ impl World {
     /// What is run.
     pub fn scenario(&self) -> &Scenario {
         &self.scenario
+    }
+
+    /// What was missing when a deadline of the run passed.
+    pub fn stuck(&self) -> Option<&str> {
+        self.run.stuck.as_deref()
     }
 
     /// The seed of the run.
@@ -730,6 +738,27 @@ impl World {
         self.checkers = Some(checkers);
         self.fresh = fresh;
         self.fresh.clear();
+    }
+
+    /// Does a harm at this moment, between two things that happen; it goes on the tape. Returns its name, by which it
+    /// can be ended before its time.
+    pub fn intervene(
+        &mut self,
+        fault: crate::fault::Realised,
+        lasts: crate::scenario::Lasts,
+    ) -> u64 {
+        let step = INTERVENTIONS + self.steps.tape().len() as u64;
+        self.replay_entry(step, Taped::Fault(fault, lasts), None);
+        self.finish_step();
+        step
+    }
+
+    /// Ends all harm now, whatever it was meant to last.
+    pub fn relent(&mut self) {
+        for (step, fault) in self.steps.heal() {
+            self.lift(step, &fault);
+        }
+        self.finish_step();
     }
 
     /// Adds a step to a run under way, as if its scenario had always had it.
