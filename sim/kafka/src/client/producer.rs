@@ -87,6 +87,7 @@ impl Producer {
             reconnect_backoff: Duration::millis(config.reconnect_backoff_ms as u64),
             reconnect_backoff_max: Duration::millis(config.reconnect_backoff_max_ms as u64),
             max_in_flight: config.max_in_flight as u32,
+            ..NetworkSettings::default()
         };
         let mut connections = Connections::new(client, settings);
         for (i, address) in (1..).zip(bootstrap) {
