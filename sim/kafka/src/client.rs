@@ -4,6 +4,7 @@ pub mod admin;
 pub mod backoff;
 pub mod connections;
 pub mod metadata;
+pub mod network;
 pub mod producer;
 
 #[cfg(test)]
