@@ -27,6 +27,8 @@ const ROLES: &[&str] = &[
     "sim/kafka/src/client/admin.rs",
     "sim/kafka/src/client/connections.rs",
     "sim/kafka/src/client/consumer.rs",
+    "sim/kafka/src/client/machine.rs",
+    "sim/kafka/src/client/network.rs",
     "sim/kafka/src/client/producer.rs",
     // Where roles run.
     "sim/world/src/app.rs",

@@ -74,6 +74,7 @@ impl Broker {
             reconnect_backoff: Duration::millis(50),
             reconnect_backoff_max: Duration::secs(1),
             max_in_flight: 5,
+            ..NetworkSettings::default()
         };
         let mut connections = Connections::new(ClientId(0), settings);
         let (controller, address) = config.voters[0];

@@ -1,6 +1,11 @@
 //! Clients: the network hand of every role, the client's metadata, and the producer, consumer and admin client.
 
 pub mod admin;
+pub mod backoff;
 pub mod connections;
 pub mod metadata;
+pub mod network;
 pub mod producer;
+
+#[cfg(test)]
+pub(crate) mod machine;

@@ -40,6 +40,8 @@ pub enum Purpose {
     RetryBackoff(ClientId),
     /// Jitter of a reconnect (N-4).
     ReconnectBackoff(ClientId),
+    /// Jitter of the time that a connection may take to open.
+    ConnectionSetup(ClientId),
     /// The next sticky partition (P-4).
     StickyPartition(ClientId),
     /// Where replica placement starts (K-22).

@@ -30,6 +30,7 @@ impl Admin {
             reconnect_backoff: Duration::millis(50),
             reconnect_backoff_max: Duration::secs(1),
             max_in_flight: 1,
+            ..NetworkSettings::default()
         };
         let mut connections = Connections::new(client, settings);
         connections.learn(NodeId(-1), bootstrap[0]);

@@ -3,7 +3,7 @@
 //! Thin still: one record a batch, partition 0, acks=all, no retries, no idempotence.
 
 use super::connections::{Connections, Happened, NetworkSettings};
-use super::metadata::ClientMetadata;
+use super::metadata::{ClientMetadata, MetadataSettings};
 use crate::config::ProducerConfig;
 use crate::context::Context;
 use crate::event::{ClientEvent, Event, SendFailure};
@@ -87,6 +87,7 @@ impl Producer {
             reconnect_backoff: Duration::millis(config.reconnect_backoff_ms as u64),
             reconnect_backoff_max: Duration::millis(config.reconnect_backoff_max_ms as u64),
             max_in_flight: config.max_in_flight as u32,
+            ..NetworkSettings::default()
         };
         let mut connections = Connections::new(client, settings);
         for (i, address) in (1..).zip(bootstrap) {
@@ -96,7 +97,7 @@ impl Producer {
             client,
             config,
             connections,
-            metadata: ClientMetadata::default(),
+            metadata: ClientMetadata::new(MetadataSettings::default(), bootstrap),
             next: 0,
             queue: VecDeque::new(),
             completed: VecDeque::new(),
@@ -136,7 +137,8 @@ impl Producer {
                 for broker in &r.brokers {
                     self.connections.learn(broker.node_id, broker.address);
                 }
-                self.metadata.update(&r);
+                let (_, asked) = self.metadata.question(cx.now());
+                self.metadata.update(asked, &r, cx.now(), 0);
             }
             Happened::Answered(_, Tag::Produce(send, id), Response::Produce(r)) => {
                 let topic = &r.responses[0];
@@ -195,7 +197,7 @@ impl Producer {
 
     fn run(&mut self, cx: &mut Context<'_>) {
         while let Some((_, record)) = self.queue.front() {
-            let Some(topic) = self.metadata.topic(&record.topic) else {
+            let Some(topic) = self.metadata.add(&record.topic, cx.now()) else {
                 if self.connections.ready(NodeId(-1), cx) {
                     let request = MetadataRequest {
                         topics: Some(vec![record.topic.clone()]),
@@ -210,7 +212,7 @@ impl Producer {
                 }
                 return;
             };
-            let Some(leader) = topic.partitions[0].0 else {
+            let Some(leader) = topic.partitions[0].leader else {
                 return;
             };
             let topic_id = topic.id;
