@@ -30,7 +30,7 @@ impl Session {
             .map_err(|error| JsError::new(&error))
     }
 
-    /// Goes on for at most `records` records and says whether the run has ended. Call it in slices: one long first call stays in the
+    /// Goes on for about `records` records and says whether the run has ended. Call it in slices: one long first call stays in the
     /// engine's slow baseline compiler, and blocks the page.
     pub fn run(&mut self, records: u32) -> bool {
         self.0.run(records)
@@ -41,7 +41,12 @@ impl Session {
         self.0.hash()
     }
 
-    /// Sums over the run so far, as JSON: `{ "records": … }`.
+    /// What became of every record so far, as JSON.
+    pub fn verdict(&self) -> String {
+        self.0.verdict()
+    }
+
+    /// Sums over the run so far, as JSON: records, elections, truncations.
     pub fn census(&self) -> String {
         self.0.census()
     }

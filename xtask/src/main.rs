@@ -3,6 +3,9 @@
 //! Nothing here is needed to run or to test klab natively; `cargo run` and `cargo test --workspace` stand alone.
 //! What is left out: the book and the benchmarks, until they exist.
 
+mod callgrind;
+mod casts;
+mod costs;
 mod parity;
 mod web;
 
@@ -24,12 +27,18 @@ enum Step {
     Web,
     /// Run every scenario natively and in WebAssembly, and compare the hashes
     Parity(parity::Options),
+    /// Find casts in the engine crates that a browser's 32-bit usize would cut
+    Casts,
+    /// Count the instructions per delivered record and per idle virtual second, under valgrind
+    Callgrind(callgrind::Options),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().step {
         Step::Web => web::build().map(|built| println!("{built}")),
         Step::Parity(options) => parity::run(&options),
+        Step::Casts => casts::run(),
+        Step::Callgrind(options) => callgrind::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,5 @@
 // The wasm half of `cargo xtask parity`: node parity.mjs <folder of the bindings> <job file>.
-// Prints one line of JSON per run: { scenario, seed, hash, census } or { scenario, seed, error }.
+// Prints one line of JSON per run: { scenario, seed, hash, verdict, census } or { scenario, seed, error }.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -23,7 +23,7 @@ function runWhole(text, seed) {
   try {
     const session = Session.open(text, seed);
     while (!session.run(job.slice));
-    const ended = { hash: session.hash(), census: JSON.parse(session.census()) };
+    const ended = { hash: session.hash(), verdict: session.verdict(), census: JSON.parse(session.census()) };
     session.free();
     return ended;
   } catch (error) {

@@ -44,8 +44,14 @@ struct Scenario {
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(untagged)]
 enum Ended {
-    Well { hash: String, census: Census },
-    Badly { error: String },
+    Well {
+        hash: String,
+        verdict: String,
+        census: Census,
+    },
+    Badly {
+        error: String,
+    },
 }
 
 /// Sums by name: records, elections, truncations.
@@ -155,7 +161,11 @@ fn difference<'a>(
 
 fn told(ended: Option<&Ended>) -> String {
     match ended {
-        Some(Ended::Well { hash, census }) => format!("{hash}{}", columns(census)),
+        Some(Ended::Well {
+            hash,
+            verdict,
+            census,
+        }) => format!("{hash} {verdict}{}", columns(census)),
         Some(Ended::Badly { error }) => format!("failed: {error}"),
         None => "never ran".to_owned(),
     }
@@ -236,6 +246,7 @@ fn run_whole(text: &str, seed: u64) -> Result<Ended, String> {
         .map_err(|error| format!("its census is no JSON: {error}"))?;
     Ok(Ended::Well {
         hash: run.hash(),
+        verdict: run.verdict(),
         census,
     })
 }

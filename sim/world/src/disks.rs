@@ -142,7 +142,8 @@ impl Disk {
                 *torn = keep == Keep::Drawn && draw(5) < 4;
             }
             lost += unsynced - kept;
-            batches.truncate((*synced + kept) as usize);
+            let kept = usize::try_from(*synced + kept).expect("no more than there were");
+            batches.truncate(kept);
             *synced = batches.len() as u64;
         }
         lost

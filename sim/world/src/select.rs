@@ -37,7 +37,8 @@ impl World {
             let i = self
                 .streams
                 .below(Stream::Step(step), from.len() as u64, &self.names);
-            picked.push(from.remove(i as usize));
+            let i = usize::try_from(i).expect("drawn below the length");
+            picked.push(from.remove(i));
         }
         picked.into()
     }

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 /// One file of the repository.
 pub struct File {
@@ -34,7 +35,7 @@ impl File {
 }
 
 /// All Rust files under these folders of the repository, in the order of their paths.
-pub fn rust_files(folders: &[&str]) -> Vec<File> {
+pub fn rust_files(folders: &[&str]) -> Vec<&'static File> {
     let mut files = text_files();
     files.retain(|file| {
         file.path.ends_with(".rs") && folders.iter().any(|folder| is_under(&file.path, folder))
@@ -46,13 +47,18 @@ pub fn rust_files(folders: &[&str]) -> Vec<File> {
     files
 }
 
+/// All files that hold text, in the order of their paths; what is built or fetched is passed over.
+pub fn text_files() -> Vec<&'static File> {
+    static FILES: LazyLock<Vec<File>> = LazyLock::new(read_all);
+    FILES.iter().collect()
+}
+
 fn is_under(path: &str, folder: &str) -> bool {
     path.strip_prefix(folder)
         .is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// All files that hold text, in the order of their paths; what is built or fetched is passed over.
-pub fn text_files() -> Vec<File> {
+fn read_all() -> Vec<File> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("tests lies one folder below the workspace");

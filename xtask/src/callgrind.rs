@@ -1,0 +1,223 @@
+//! `cargo xtask callgrind`: instructions per delivered record and per idle virtual second, under valgrind.
+//!
+//! Instructions do not depend on the load of the machine. Each figure is the difference of two runs of the release `klab` that differ
+//! in length alone, so that starting, reading the scenario and booting the cluster fall out. The same cases run on a yardstick: a
+//! small Kafka-shaped model outside this repository, if its path is given.
+//!
+//! What is left out: memory, caches and branches, which valgrind could count too.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::costs::Costs;
+
+/// How many functions are named.
+const LARGEST: usize = 5;
+
+/// What may be said on the command line.
+#[derive(clap::Args)]
+pub struct Options {
+    /// The folder of the crate `model`, whose `run_mini` is measured beside klab
+    #[arg(long, value_name = "PATH")]
+    model: Option<PathBuf>,
+}
+
+/// Two runs that differ in length alone.
+struct Case {
+    name: &'static str,
+    unit: &'static str,
+    short: u64,
+    long: u64,
+    /// The scenario of so many units.
+    scenario: fn(u64) -> String,
+    /// The arguments of the model's `run_mini` after the seed, for so many units: seconds, gap in ns, records a batch, records.
+    model: fn(u64) -> [u64; 4],
+}
+
+const CASES: [Case; 3] = [
+    Case {
+        name: "delivered, 1 a batch",
+        unit: "record",
+        short: 10_000,
+        long: 20_000,
+        scenario: |records| loaded(records, r#""linger.ms": 0, "batch.size": 0"#),
+        model: |records| [0, 0, 1, records],
+    },
+    Case {
+        name: "delivered, 100 a batch",
+        unit: "record",
+        short: 100_000,
+        long: 200_000,
+        scenario: |records| loaded(records, r#""linger.ms": 100, "batch.size": 13000"#),
+        model: |records| [0, 0, 100, records],
+    },
+    Case {
+        name: "idle",
+        unit: "virtual second",
+        short: 100,
+        long: 200,
+        scenario: idle,
+        model: |seconds| [seconds, 0, 1, 0],
+    },
+];
+
+fn idle(seconds: u64) -> String {
+    format!(
+        r#"{{
+  "format": 1,
+  "title": "Nothing to do for {seconds} s",
+  "cluster": {{ "brokers": 3, "controllers": 3 }},
+  "topics": {{ "orders": {{ "partitions": 3, "replication.factor": 3 }} }},
+  "end": {{ "at": "{seconds}s" }}
+}}"#
+    )
+}
+
+fn loaded(records: u64, batching: &str) -> String {
+    format!(
+        r#"{{
+  "format": 1,
+  "title": "{records} records",
+  "cluster": {{ "brokers": 3, "controllers": 3 }},
+  "topics": {{ "orders": {{ "partitions": 3, "replication.factor": 3 }} }},
+  "producers": {{ "shop": {{ "topic": "orders", "records": {records}, "rate": "5000/s", "config": {{ "acks": "all", {batching} }} }} }},
+  "consumers": {{ "auditor": {{ "assign": ["orders-0", "orders-1", "orders-2"] }} }}
+}}"#
+    )
+}
+
+/// Measures every case and prints a table.
+pub fn run(options: &Options) -> Result<()> {
+    let folder = crate::root().join("target/callgrind");
+    std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let klab = build_klab()?;
+    let model = options
+        .model
+        .as_deref()
+        .map(|path| build_model(path, &folder))
+        .transpose()?;
+    for case in &CASES {
+        let ours = difference(case, |units| {
+            let file = folder.join(format!("{units}.jsonc"));
+            std::fs::write(&file, (case.scenario)(units))?;
+            let mut run = Command::new(&klab);
+            run.arg("run").arg(&file).args(["--seed", "1"]);
+            measure(&run, &folder)
+        })
+        .with_context(|| format!("measuring klab: {}", case.name))?;
+        if ours.total() == 0 {
+            bail!(
+                "klab did the same work for {} and for {} {}s",
+                case.short,
+                case.long,
+                case.unit
+            );
+        }
+        let yardstick = model.as_ref().map(|model| {
+            difference(case, |units| {
+                let mut run = Command::new(model);
+                run.args((case.model)(units).map(|n| n.to_string()));
+                measure(&run, &folder)
+            })
+            .with_context(|| format!("measuring the model: {}", case.name))
+        });
+        print!("{}", report(case, &ours, yardstick.transpose()?.as_ref()));
+    }
+    Ok(())
+}
+
+fn report(case: &Case, ours: &Costs, model: Option<&Costs>) -> String {
+    let units = case.long - case.short;
+    let per_unit = |costs: &Costs| costs.total() / units;
+    let mut text = format!(
+        "{}: {} instructions per {}",
+        case.name,
+        per_unit(ours),
+        case.unit
+    );
+    if let Some(model) = model {
+        let percent = 100 * ours.total() / model.total().max(1);
+        let _ = write!(
+            text,
+            "; the model {}, ratio {}.{:02}",
+            per_unit(model),
+            percent / 100,
+            percent % 100
+        );
+    }
+    text.push('\n');
+    for (function, cost) in ours.largest(LARGEST) {
+        let _ = writeln!(
+            text,
+            "  {:>3} %  {function}",
+            100 * cost / ours.total().max(1)
+        );
+    }
+    text
+}
+
+/// What the longer of two runs costs beyond the shorter.
+fn difference(case: &Case, run: impl Fn(u64) -> Result<Costs>) -> Result<Costs> {
+    Ok(run(case.long)?.beyond(&run(case.short)?))
+}
+
+/// Runs a command under callgrind.
+fn measure(run: &Command, folder: &Path) -> Result<Costs> {
+    let out = folder.join("callgrind.out");
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["--quiet", "--tool=callgrind"]);
+    valgrind.arg(format!("--callgrind-out-file={}", out.display()));
+    valgrind.arg(run.get_program()).args(run.get_args());
+    let ended = valgrind
+        .output()
+        .context("starting valgrind, which counts the instructions; install it (Debian: apt-get install valgrind)")?;
+    if !ended.status.success() {
+        let said = String::from_utf8_lossy(&ended.stderr);
+        bail!("{run:?} ended with {}:\n{said}", ended.status);
+    }
+    let text =
+        std::fs::read_to_string(&out).with_context(|| format!("reading {}", out.display()))?;
+    Ok(Costs::read(&text))
+}
+
+fn build_klab() -> Result<PathBuf> {
+    build(&crate::root(), &["--package", "klab-cli"], "klab")
+}
+
+/// The model is a library: a driver of three lines, made beside the results, calls it.
+fn build_model(model: &Path, folder: &Path) -> Result<PathBuf> {
+    let model = model
+        .canonicalize()
+        .with_context(|| format!("{} is no folder", model.display()))?;
+    let driver = folder.join("driver");
+    std::fs::create_dir_all(driver.join("src"))?;
+    // The profile is the model's own.
+    let manifest = format!(
+        "[package]\nname = \"driver\"\nedition = \"2021\"\n[dependencies]\nmodel = {{ path = {model:?} }}\n\
+         [profile.release]\nlto = \"fat\"\ncodegen-units = 1\npanic = \"abort\"\n[workspace]\n"
+    );
+    std::fs::write(driver.join("Cargo.toml"), manifest)?;
+    let main = "fn main() {\n    let a: Vec<u64> = std::env::args().skip(1).map(|n| n.parse().unwrap()).collect();\n    \
+                println!(\"{:x}\", model::run_mini(1, a[0], a[1], a[2] as u32, a[3]));\n}\n";
+    std::fs::write(driver.join("src/main.rs"), main)?;
+    build(&driver, &[], "driver")
+}
+
+/// Builds a crate in release and returns its program.
+fn build(folder: &Path, arguments: &[&str], program: &str) -> Result<PathBuf> {
+    let target_dir = crate::root().join("target");
+    let status = Command::new("cargo")
+        .args(["build", "--release", "--target-dir"])
+        .arg(&target_dir)
+        .args(arguments)
+        .current_dir(folder)
+        .status()
+        .context("starting cargo")?;
+    if !status.success() {
+        bail!("{program} does not build (see cargo's message above)");
+    }
+    Ok(target_dir.join("release").join(program))
+}
