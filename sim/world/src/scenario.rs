@@ -1,14 +1,25 @@
 //! A scenario: everything that a run depends on besides its seed. The values here are decoded and checked; the text of a
-//! file becomes them in `decode`.
+//! file becomes them in `decode`, and `encode` writes a file that means the same.
+//!
+//! A scenario holds no positions and no comments: two files that mean the same are equal. Names are kept in sorted maps,
+//! since the order of keys in a JSON object means nothing.
+//! Left out until they are built: groups, applications with their own logic, assets, swarms.
 
+pub mod decode;
+pub mod encode;
 pub mod error;
 pub mod expect;
+pub mod grammar;
+pub mod library;
 pub mod limits;
 pub mod pointer;
 pub mod quantity;
 pub mod selector;
+pub mod step;
 pub mod tree;
 pub mod trigger;
+
+pub use error::{ScenarioError, ScenarioErrors};
 
 use crate::fault::Fault;
 use expect::Expectation;
@@ -22,6 +33,21 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use trigger::Trigger;
+
+/// The name of the operators' process.
+pub const ADMIN: &str = "admin";
+/// The name of the process that reads everything at the end.
+pub const READER: &str = "reader";
+
+/// What a telling can keep, beside partitions and processes.
+pub const THEMES: [(&str, &str); 6] = [
+    ("faults", "what was done to the cluster, and when it ended"),
+    ("elections", "leaders of partitions and of the quorum"),
+    ("isr", "members that leave and join"),
+    ("truncations", "records cut off a log"),
+    ("failures", "sends that were tried again or given up"),
+    ("verdict", "what became of the records"),
+];
 
 /// Time since the run was ready, in nanoseconds; negative before.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize)]
@@ -322,11 +348,46 @@ impl EndPlan {
 }
 
 impl Scenario {
-    /// The same scenario with one more step.
+    /// Reads a scenario whose bases are in the library.
+    ///
+    /// # Errors
+    /// Every mistake that was found.
+    pub fn parse(name: &str, text: &str) -> Result<Scenario, ScenarioErrors> {
+        decode::read(name, text.as_bytes(), &[], &library::find)
+    }
+
+    /// The same scenario with other values at some places: pointers, and values as JSON text.
+    ///
+    /// # Errors
+    /// A place that does not exist, or a value that does not fit there.
+    pub fn with(&self, sets: &[(String, String)]) -> Result<Scenario, ScenarioErrors> {
+        decode::read(
+            "the scenario",
+            self.export().as_bytes(),
+            sets,
+            &library::find,
+        )
+    }
+
+    /// The same scenario with one more step, and without twins: what somebody does to a run is a step of it. A step
+    /// whose id is 0 gets one from its content.
     pub fn with_step(&self, step: Step) -> Scenario {
-        let mut scenario = self.clone();
+        let mut scenario = Scenario {
+            tries: Vec::new(),
+            twins: Vec::new(),
+            ..self.clone()
+        };
         scenario.steps.push(step);
+        let by_content = step::ids_by_content(&scenario.steps);
+        if let (Some(step), Some(id)) = (scenario.steps.last_mut(), by_content.last()) {
+            step.id = if step.id == 0 { *id } else { step.id };
+        }
         scenario
+    }
+
+    /// A file that means this scenario.
+    pub fn export(&self) -> String {
+        self.to_node().to_file()
     }
 
     /// The smallest cluster with one topic and one producer of one record.

@@ -78,7 +78,8 @@ impl Timeline {
     /// If the run is not ready where the cursor stands, or the step would come after the end.
     pub fn fork(&self, step: Step) -> Result<Timeline, ForkError> {
         let ready = self.cursor.ready().ok_or(ForkError::NotReady)?;
-        let scenario = Arc::new(self.cursor.scenario().with_step(step.clone()));
+        let scenario = Arc::new(self.cursor.scenario().with_step(step));
+        let step = scenario.steps.last().expect("it was just added").clone();
         let end = Time(0) + scenario.end.at;
         let at = match step.when {
             When::At(t) if Time(0.max(t.0) as u64) >= end => return Err(ForkError::AfterEnd),

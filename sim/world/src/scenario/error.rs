@@ -7,12 +7,19 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A text that values came from: the scenario itself, its `base`, or a `--set` of the command line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Source {
     /// What to call it: a path, a library name, or the option.
     pub name: Arc<str>,
     /// The whole text.
     pub text: Arc<str>,
+}
+
+/// Only the name: a panic that prints an error need not print the whole file.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Source({:?})", self.name)
+    }
 }
 
 /// Where a value stands: bytes [start, end) of one source.

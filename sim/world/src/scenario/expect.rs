@@ -347,6 +347,24 @@ pub const GOALS: [(Goal, &str, &str); 16] = [
     ),
 ];
 
+/// The promises that can be expected to break.
+pub const PROMISES: [&str; 14] = [
+    "acked survives",
+    "log matching",
+    "consistent read",
+    "one leader per epoch",
+    "offsets ordered",
+    "raft safety",
+    "stable leadership",
+    "idempotence",
+    "no duplicates",
+    "no lost writes",
+    "no phantom",
+    "order",
+    "accepted is sent",
+    "progress",
+];
+
 const COMPARATORS: [(Comparator, &str); 6] = [
     (Comparator::Is, "=="),
     (Comparator::IsNot, "!="),

@@ -58,11 +58,23 @@ pub const RECORDS: Limit = Limit {
     max: 10_000_000,
     sentence: "The checkers remember what became of each record.",
 };
+/// Bytes of all values that all producers together send.
+pub const RECORD_BYTES: Limit = Limit {
+    name: "bytes of records",
+    max: 4 << 30,
+    sentence: "The logs are kept in memory.",
+};
 /// Steps, twins, expectations: anything that is listed.
 pub const ENTRIES: Limit = Limit {
     name: "entries in one list",
     max: 10_000,
     sentence: "Each entry is looked at while the run goes on.",
+};
+/// Twins and values of `try` together.
+pub const VARIANTS: Limit = Limit {
+    name: "twins and values to try",
+    max: 100,
+    sentence: "Each one is read as a scenario of its own.",
 };
 /// Events of one run.
 pub const EVENTS: Limit = Limit {
@@ -78,7 +90,7 @@ pub const VIRTUAL_DAYS: Limit = Limit {
 };
 
 /// The whole table, for the reference page and for the tests.
-pub const ALL: [&Limit; 10] = [
+pub const ALL: [&Limit; 12] = [
     &FILE_BYTES,
     &NESTING,
     &PROCESSES,
@@ -86,7 +98,9 @@ pub const ALL: [&Limit; 10] = [
     &PARTITIONS,
     &REPLICAS,
     &RECORDS,
+    &RECORD_BYTES,
     &ENTRIES,
+    &VARIANTS,
     &EVENTS,
     &VIRTUAL_DAYS,
 ];
@@ -108,6 +122,15 @@ impl Limit {
         } else {
             Ok(())
         }
+    }
+}
+
+/// Refuses an instant, in nanoseconds from the start, that lies beyond the last virtual day.
+pub fn virtual_time(ns: u64) -> Result<(), Mistake> {
+    const DAY: u64 = 86_400_000_000_000;
+    match ns > VIRTUAL_DAYS.max * DAY {
+        true => Err(VIRTUAL_DAYS.exceeded(ns.div_ceil(DAY))),
+        false => Ok(()),
     }
 }
 

@@ -34,8 +34,9 @@ pub fn set(root: &mut Node, pointer: &str, value: Node) -> Result<(), Mistake> {
     };
     let at = value.span;
     let mut node = root;
-    for part in parts {
-        node = step(node, pointer, &part, at)?;
+    for (i, part) in parts.iter().enumerate() {
+        let next = parts.get(i + 1).unwrap_or(&last);
+        node = step(node, pointer, part, next, at)?;
     }
     match &mut node.value {
         Value::List(items) if last == "-" => items.push(value),
@@ -58,11 +59,12 @@ pub fn set(root: &mut Node, pointer: &str, value: Node) -> Result<(), Mistake> {
     Ok(())
 }
 
-/// One step down, making an object where a key is missing.
+/// One step down, making an object where a key is missing and no list is meant.
 fn step<'a>(
     node: &'a mut Node,
     pointer: &str,
     part: &str,
+    next: &str,
     at: Span,
 ) -> Result<&'a mut Node, Mistake> {
     if !matches!(node.value, Value::List(_) | Value::Map(_)) {
@@ -75,6 +77,13 @@ fn step<'a>(
         }
         Value::Map(entries) => {
             let found = entries.iter().position(|(key, _)| key.name == part);
+            let list_is_meant = next == "-" || next.bytes().all(|b| b.is_ascii_digit());
+            if found.is_none() && list_is_meant {
+                return Err(Mistake::new(
+                    format!("no value at {}", quoted(pointer)),
+                    "a value that is there",
+                ));
+            }
             let index = found.unwrap_or_else(|| {
                 let key = Key {
                     span: at,

@@ -63,10 +63,7 @@ const PERCENT: &str = "a share, such as \"95 %\"";
 /// `"150ms"` in nanoseconds.
 pub fn duration(text: &str) -> Result<u64, Mistake> {
     let ns = in_units(text, &NS, DURATION)?;
-    match ns <= limits::VIRTUAL_DAYS.max * DAY {
-        true => Ok(ns),
-        false => Err(limits::VIRTUAL_DAYS.exceeded(ns.div_ceil(DAY))),
-    }
+    limits::virtual_time(ns).map(|()| ns)
 }
 
 /// `"1ms..3ms"`, or one duration for both ends.

@@ -62,9 +62,7 @@ impl Eq for Key {}
 
 /// The text of a file, or where its first byte that is no UTF-8 stands.
 pub fn text_of(bytes: &[u8]) -> Result<&str, (Span, Mistake)> {
-    if let Err(mistake) = limits::FILE_BYTES.hold(bytes.len() as u64) {
-        return Err((Span::default(), mistake));
-    }
+    size(bytes.len()).map_err(|mistake| (Span::default(), mistake))?;
     std::str::from_utf8(bytes).map_err(|error| {
         let at = u32::try_from(error.valid_up_to()).expect("the file size has a limit");
         let found = format!(
@@ -82,6 +80,18 @@ pub fn text_of(bytes: &[u8]) -> Result<&str, (Span, Mistake)> {
     })
 }
 
+/// Who reads a file may stop one byte after the limit, so the real size need not be known.
+fn size(bytes: usize) -> Result<(), Mistake> {
+    let max = limits::FILE_BYTES.max;
+    match bytes as u64 > max {
+        true => Err(Mistake {
+            found: format!("more than {max} bytes in one file"),
+            ..limits::FILE_BYTES.exceeded(max)
+        }),
+        false => Ok(()),
+    }
+}
+
 impl Node {
     /// Parses one text. Stops at the first mistake: after it positions mean little.
     pub fn parse(text: &str, source: u32) -> Result<Node, (Span, Mistake)> {
@@ -90,9 +100,7 @@ impl Node {
             start: 0,
             end: 0,
         };
-        limits::FILE_BYTES
-            .hold(text.len() as u64)
-            .map_err(|mistake| (whole, mistake))?;
+        size(text.len()).map_err(|mistake| (whole, mistake))?;
         if let Some(at) = too_deep(text) {
             return Err((
                 span(source, at, at + 1),

@@ -1,0 +1,376 @@
+//! Every value of a scenario, from its place in the tree.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use klab_kafka::config::{ServerConfig, TopicConfig};
+use klab_kafka::ids::NodeId;
+use klab_kafka::rules::Rules;
+use klab_kafka::time::{Duration, Timestamp};
+
+use super::config;
+use super::fields::{Entry, Fields, Mistakes, check_name, list, text, whole};
+use super::{set_of, step};
+use crate::scenario::error::{Mistake, quoted};
+use crate::scenario::expect::{Expectation, PROMISES};
+use crate::scenario::grammar::{self, Kind};
+use crate::scenario::quantity::{Range, Rate};
+use crate::scenario::selector::Known;
+use crate::scenario::tree::{Node, Value};
+use crate::scenario::{
+    ADMIN, Answers, ClusterPlan, ConsumerPlan, EndPlan, Heal, NetworkPlan, OnRestart, OnStop,
+    ProducerPlan, READER, Scenario, Step, THEMES, TopicPlan, Try, Twin, step::ids_by_content,
+};
+
+/// Reads all of a scenario but its twins' own scenarios.
+pub fn scenario(mistakes: &Mistakes<'_>, tree: &Node) -> Scenario {
+    let root = Fields::new(mistakes, tree, "");
+    root.whole("format");
+    let cluster = cluster(&root.object("cluster"));
+    let topics = named(&root, "topics", |entry| {
+        topic(
+            &Fields::new(mistakes, entry.node, "/topics/*"),
+            cluster.brokers,
+        )
+    });
+    let known = known(&root, &cluster, &topics);
+    let producers = named(&root, "producers", |entry| {
+        producer(&Fields::new(mistakes, entry.node, "/producers/*"), &known)
+    });
+    let consumers = named(&root, "consumers", |entry| {
+        consumer(&Fields::new(mistakes, entry.node, "/consumers/*"), &known)
+    });
+    let end = end(&root.object("end"), EndPlan::default_at(&producers));
+    let tries = root.list("try").into_iter();
+    let mut scenario = Scenario {
+        title: root.text("title").unwrap_or_default(),
+        teaches: root.text("teaches"),
+        seed: root.whole("seed"),
+        start: Timestamp(root.instant("start").unwrap_or_default()),
+        network: network(&root.object("network")),
+        cluster,
+        topics,
+        producers,
+        consumers,
+        steps: steps(&root, &known),
+        end,
+        expect: expectations(&root, &known),
+        tries: tries
+            .map(|node| one_try(&Fields::new(mistakes, node, "/try/*")))
+            .collect(),
+        tell: tell(&root, &known),
+        twins: Vec::new(),
+    };
+    let plain = scenario.clone();
+    let twins = root.list("twins").into_iter();
+    scenario.twins = twins
+        .map(|node| twin(&Fields::new(mistakes, node, "/twins/*"), &known, &plain))
+        .collect();
+    scenario
+}
+
+fn named<T>(
+    root: &Fields<'_>,
+    name: &str,
+    read: impl Fn(&Entry<'_>) -> T,
+) -> BTreeMap<Arc<str>, T> {
+    root.names(name)
+        .into_iter()
+        .map(|entry| (entry.name.clone(), read(&entry)))
+        .collect()
+}
+
+/// The words that selectors may use. Numbers that could not be read count as one, so that they make no second mistake.
+fn known(
+    root: &Fields<'_>,
+    cluster: &ClusterPlan,
+    topics: &BTreeMap<Arc<str>, TopicPlan>,
+) -> Known {
+    let size = |topic: &TopicPlan| {
+        (
+            topic.partitions.max(1),
+            u32::try_from(topic.replication_factor.max(1)).expect("positive"),
+        )
+    };
+    let mut known = Known {
+        topics: topics
+            .iter()
+            .map(|(name, topic)| (name.clone(), size(topic)))
+            .collect(),
+        processes: nodes(cluster)
+            .into_iter()
+            .chain([ADMIN, READER].map(Arc::from))
+            .collect(),
+        racks: cluster.racks.iter().cloned().collect(),
+    };
+    for entry in ["producers", "consumers"]
+        .into_iter()
+        .flat_map(|apps| root.names(apps))
+    {
+        let name = check_name(&entry.name).and_then(|name| free(&name, &known));
+        if root.mistakes.check(entry.span, name).is_some() {
+            known.processes.insert(entry.name);
+        }
+    }
+    known
+}
+
+fn nodes(cluster: &ClusterPlan) -> Vec<Arc<str>> {
+    let brokers = (1..=cluster.brokers).map(|n| format!("broker-{n}").into());
+    let controllers = (1..=cluster.controllers).map(|n| format!("controller-{n}").into());
+    brokers.chain(controllers).collect()
+}
+
+/// An application may not be called like a node, like a role, or like another application.
+fn free(name: &Arc<str>, known: &Known) -> Result<(), Mistake> {
+    let roles = [
+        "brokers",
+        "controllers",
+        "clients",
+        "everyone",
+        "the",
+        "any",
+        "rack",
+        "leader",
+        "follower",
+        "followers",
+    ];
+    let node = ["broker-", "controller-"]
+        .iter()
+        .any(|node| name.starts_with(node));
+    match node || roles.contains(&&**name) || known.processes.contains(name) {
+        true => Err(Mistake::new(
+            format!("the name {}, which is taken", quoted(name)),
+            "another name for this application",
+        )),
+        false => Ok(()),
+    }
+}
+
+fn network(fields: &Fields<'_>) -> NetworkPlan {
+    let latency = fields
+        .durations("latency")
+        .unwrap_or(Range { min: 0, max: 0 });
+    NetworkPlan {
+        latency,
+        bandwidth: fields.bytes("bandwidth"),
+    }
+}
+
+fn cluster(fields: &Fields<'_>) -> ClusterPlan {
+    let rack = |node: &Node| {
+        fields
+            .mistakes
+            .check(node.span, text(node, &Kind::Name).and_then(check_name))
+    };
+    let era = fields
+        .value("era", |node, _| config::era(node))
+        .unwrap_or_default();
+    let mut cluster = ClusterPlan {
+        brokers: fields.small("brokers").unwrap_or(1),
+        controllers: fields.small("controllers").unwrap_or(1),
+        racks: fields.list("racks").into_iter().filter_map(rack).collect(),
+        rules: Rules::era(&era).unwrap_or_default(),
+        era,
+        rules_of: BTreeMap::new(),
+        config: ServerConfig::default(),
+        config_of: BTreeMap::new(),
+        sync: fields.durations("sync").unwrap_or(Range { min: 0, max: 0 }),
+    };
+    let nodes = nodes(&cluster);
+    (cluster.rules, cluster.rules_of) =
+        config::for_all_and_each(fields, "rules", &nodes, cluster.rules, config::switch);
+    (cluster.config, cluster.config_of) = config::for_all_and_each(
+        fields,
+        "config",
+        &nodes,
+        cluster.config,
+        config::server_setting,
+    );
+    cluster
+}
+
+fn topic(fields: &Fields<'_>, brokers: u32) -> TopicPlan {
+    let (partitions, replication) = (
+        fields.small("partitions"),
+        fields.small("replication.factor"),
+    );
+    let replicas = fields.found("replicas").map(|node| by_hand(fields, node));
+    let count = |n: usize| u32::try_from(n).expect("a list has a limit");
+    let (partitions, replication) = match &replicas {
+        Some(replicas) => (
+            Some(count(replicas.len())),
+            Some(count(replicas.first().map_or(0, Vec::len))),
+        ),
+        None => (partitions, replication),
+    };
+    let config = fields.names("config").into_iter().filter_map(|entry| {
+        let value =
+            config::setting::<TopicConfig>(fields.mistakes, &entry.name, entry.span, entry.node)?;
+        Some((entry.name, value.into()))
+    });
+    TopicPlan {
+        partitions: i32::try_from(partitions.unwrap_or(1)).expect("the table keeps it small"),
+        replication_factor: i16::try_from(replication.unwrap_or(brokers.min(3)))
+            .unwrap_or(i16::MAX),
+        replicas,
+        config: config.collect(),
+    }
+}
+
+fn by_hand(fields: &Fields<'_>, node: &Node) -> Vec<Vec<NodeId>> {
+    for other in ["partitions", "replication.factor"] {
+        if let Some(node) = fields.found(other) {
+            let found = format!("\"{other}\" beside \"replicas\"");
+            fields.mistakes.add(
+                node.span,
+                Mistake::new(found, "one of the two: replicas by hand say how many"),
+            );
+        }
+    }
+    let kind = grammar::find("/topics/*/replicas/*/*")
+        .expect("in the table")
+        .kind;
+    let broker = |node: &&Node| fields.mistakes.check(node.span, whole(node, &kind));
+    let id = |n: u64| NodeId(i32::try_from(n).expect("the table keeps it small"));
+    let replicas = |node: &Node| {
+        list(fields.mistakes, node)
+            .iter()
+            .filter_map(broker)
+            .map(id)
+            .collect()
+    };
+    list(fields.mistakes, node)
+        .into_iter()
+        .map(replicas)
+        .collect()
+}
+
+fn producer(fields: &Fields<'_>, known: &Known) -> ProducerPlan {
+    fields.word("client");
+    ProducerPlan {
+        topic: fields
+            .value("topic", |node, kind| known.topic(text(node, kind)?))
+            .unwrap_or_default(),
+        records: fields.small("records").unwrap_or(1),
+        rate: fields.rate("rate").unwrap_or(Rate {
+            count: 1,
+            per_ns: 1,
+        }),
+        after: Duration(fields.duration("after").unwrap_or_default()),
+        keys: fields.small("keys"),
+        size: u32::try_from(fields.bytes("size").unwrap_or_default()).unwrap_or(u32::MAX),
+        answers: match fields.word("answers") {
+            "after-send" => Answers::AfterSend,
+            _ => Answers::InCallback,
+        },
+        on_restart: match fields.word("on-restart") {
+            "resend-unconfirmed" => OnRestart::ResendUnconfirmed,
+            _ => OnRestart::Continue,
+        },
+        on_stop: match fields.word("on-stop") {
+            "exit" => OnStop::Exit,
+            _ => OnStop::Close,
+        },
+        config: config::settings(fields),
+    }
+}
+
+fn consumer(fields: &Fields<'_>, known: &Known) -> ConsumerPlan {
+    let partition = |node: &Node| {
+        let partition = text(node, &Kind::Partition).and_then(|text| known.partition(text));
+        fields.mistakes.check(node.span, partition)
+    };
+    let assign = fields
+        .list("assign")
+        .into_iter()
+        .filter_map(partition)
+        .collect();
+    ConsumerPlan {
+        assign,
+        config: config::settings(fields),
+    }
+}
+
+fn steps(root: &Fields<'_>, known: &Known) -> Vec<Step> {
+    let read = |node: &Node| step::step(root.mistakes, node, known);
+    let (mut steps, own): (Vec<Step>, Vec<Option<u64>>) =
+        root.list("steps").into_iter().filter_map(read).unzip();
+    for (i, by_content) in ids_by_content(&steps).into_iter().enumerate() {
+        steps[i].id = own[i].unwrap_or(by_content);
+    }
+    steps
+}
+
+fn end(fields: &Fields<'_>, default_at: Duration) -> EndPlan {
+    let heal = match fields.word("heal") {
+        "none" => Heal::None,
+        _ => Heal::All,
+    };
+    EndPlan {
+        at: fields.duration("at").map_or(default_at, Duration),
+        heal,
+        within: Duration(fields.duration("within").unwrap_or_default()),
+    }
+}
+
+fn expectations(fields: &Fields<'_>, known: &Known) -> Vec<Expectation> {
+    let read = |node: &Node| Expectation::parse(text(node, &Kind::Expectation)?, known, &PROMISES);
+    fields
+        .list("expect")
+        .into_iter()
+        .filter_map(|node| fields.mistakes.check(node.span, read(node)))
+        .collect()
+}
+
+fn one_try(fields: &Fields<'_>) -> Try {
+    let to = fields
+        .list("to")
+        .into_iter()
+        .map(|node| node.to_line().into());
+    Try {
+        set: fields.text("set").unwrap_or_default(),
+        to: to.collect(),
+    }
+}
+
+fn twin(fields: &Fields<'_>, known: &Known, plain: &Scenario) -> Twin {
+    let set = fields
+        .value("set", |node, _| {
+            set_of(node).map_err(|(_, mistake)| mistake)
+        })
+        .unwrap_or_default();
+    expectations(fields, known);
+    Twin {
+        title: fields.text("title").unwrap_or_default(),
+        set: set
+            .into_iter()
+            .map(|(key, node)| (key.name.into(), node.to_line().into()))
+            .collect(),
+        scenario: Box::new(plain.clone()),
+    }
+}
+
+/// What a telling keeps: themes, partitions, processes.
+fn tell(root: &Fields<'_>, known: &Known) -> Vec<Arc<str>> {
+    let themes = || THEMES.iter().map(|(theme, _)| *theme);
+    let read = |node: &Node| -> Result<Arc<str>, Mistake> {
+        let Value::Text(found) = &node.value else {
+            return Err(Mistake::new(node.found(), Kind::Text.expected()));
+        };
+        let found = found.as_str();
+        let good = themes().any(|theme| theme == found)
+            || known.partition(found).is_ok()
+            || known.processes.contains(found);
+        let names = themes().chain(known.processes.iter().map(|name| &**name));
+        if good {
+            Ok(found.into())
+        } else {
+            Err(Mistake::unknown("theme", found, names))
+        }
+    };
+    root.list("tell")
+        .into_iter()
+        .filter_map(|node| root.mistakes.check(node.span, read(node)))
+        .collect()
+}

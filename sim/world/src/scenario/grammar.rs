@@ -1,0 +1,319 @@
+//! The grammar of a scenario: one table of keys. The decoder takes names, kinds, units and defaults from it, the
+//! reference page and the JSON Schema are made from it, and nothing else knows a key.
+//!
+//! A path is written as a JSON Pointer in which `*` stands for a name that the author chose or for a place in a list.
+//! A default is the text that the file would have said.
+
+use super::quantity::Range;
+use Kind::*;
+use Missing::{Absent, Is, Required};
+
+/// One key.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Where it stands, such as `/topics/*/partitions`.
+    pub path: &'static str,
+    /// What may be written there.
+    pub kind: Kind,
+    /// What is meant when it is missing.
+    pub default: Missing,
+    /// What it does.
+    pub sentence: &'static str,
+}
+
+/// What a missing key means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// It must be written.
+    Required,
+    /// As if this JSON stood there.
+    Is(&'static str),
+    /// Nothing is meant.
+    Absent,
+}
+
+/// What may be written for a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An object with the keys of this table.
+    Object,
+    /// An object whose keys are names that the author chose.
+    Names,
+    /// A list.
+    List,
+    /// A text for people.
+    Text,
+    /// A name that the author chooses.
+    Name,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A whole number in a range.
+    Whole(Range<u64>),
+    /// `true` or `false`.
+    Bool,
+    /// `"150ms"`.
+    Duration,
+    /// `"1ms..3ms"`.
+    Durations,
+    /// `"20/s"`.
+    Rate,
+    /// `"64KiB"`.
+    Bytes,
+    /// `2` or `"1..3"`.
+    Counts,
+    /// `"2026-01-01T00:00:00Z"`.
+    Instant,
+    /// The name of a topic of this scenario.
+    Topic,
+    /// `"orders-0"`.
+    Partition,
+    /// `"leader of orders-0"`.
+    Selector,
+    /// Two selectors: the ends of a link.
+    Link,
+    /// `"leader of orders-0 appended offset 40"`.
+    Trigger,
+    /// `"8s"` or `"ever"`.
+    Lasts,
+    /// `"drawn"`, `"synced"`, or a number.
+    Keep,
+    /// `"log.lost == 0"`.
+    Expectation,
+    /// Keys of Kafka, in Kafka's spelling.
+    Config(Table),
+    /// Protocol switches, for all processes or by process.
+    Switches,
+    /// An era of Kafka.
+    Era,
+    /// Paths into the scenario and what to put there.
+    Set,
+    /// A path into the scenario.
+    Pointer,
+    /// Any value.
+    Json,
+    /// Known, and not built yet.
+    NotBuilt(&'static str),
+}
+
+/// Which of Kafka's tables a config is checked against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// Brokers and controllers.
+    Server,
+    /// Topics.
+    Topic,
+    /// Producers.
+    Producer,
+    /// Consumers.
+    Consumer,
+}
+
+impl Kind {
+    /// What was expected, in an error.
+    pub fn expected(&self) -> String {
+        let fixed = match self {
+            Kind::Whole(range) if range.max == u64::MAX => {
+                return format!("a whole number of at least {}", range.min);
+            }
+            Kind::Whole(range) => {
+                return format!("a whole number from {} to {}", range.min, range.max);
+            }
+            Kind::Word(words) => return super::error::one_of(words),
+            Kind::Object => "an object: `{ … }`",
+            Kind::Names => "an object with a name for each entry: `{ \"name\": { … } }`",
+            Kind::List => "a list: `[ … ]`",
+            Kind::Text => "a text in double quotes",
+            Kind::Name => "a name in double quotes",
+            Kind::Bool => "true or false",
+            Kind::Duration => "a duration with its unit, such as \"150ms\"",
+            Kind::Durations => "a duration or a range, such as \"2ms\" or \"1ms..3ms\"",
+            Kind::Rate => "a rate, such as \"20/s\"",
+            Kind::Bytes => "a size with its unit, such as \"64KiB\"",
+            Kind::Counts => "a whole number or a range, such as 2 or \"1..3\"",
+            Kind::Instant => "an instant in UTC, such as \"2026-01-01T00:00:00Z\"",
+            Kind::Topic => "the name of a topic",
+            Kind::Partition => "a partition, such as \"orders-0\"",
+            Kind::Selector => "a process by name or by role, such as \"leader of orders-0\"",
+            Kind::Link => "two processes, such as `[\"leader of orders-0\", \"controllers\"]`",
+            Kind::Trigger => {
+                "a fact to wait for, such as \"leader of orders-0 appended offset 40\""
+            }
+            Kind::Lasts => "a duration, such as \"8s\", or \"ever\"",
+            Kind::Keep => "\"drawn\", \"synced\" or a number of batches",
+            Kind::Expectation => "an expectation, such as \"log.lost == 0\"",
+            Kind::Config(_) => "an object with Kafka's keys, such as `{ \"linger.ms\": 5 }`",
+            Kind::Switches => {
+                "an object with protocol switches, such as `{ \"prevote\": \"off\" }`"
+            }
+            Kind::Era => "an era of Kafka, such as \"4.0\"",
+            Kind::Set => {
+                "an object with paths, such as `{ \"/producers/shop/config/acks\": \"1\" }`"
+            }
+            Kind::Pointer => "a path, such as \"/producers/shop/config/acks\"",
+            Kind::Json => "a value",
+            Kind::NotBuilt(_) => "a key that is built",
+        };
+        fixed.into()
+    }
+
+    /// The unit of the quantity, for the reference page.
+    pub fn unit(&self) -> &'static str {
+        match self {
+            Kind::Duration | Kind::Durations | Kind::Lasts => "ns, us, ms, s, min, h, d",
+            Kind::Rate => "per ns, us, ms, s, min, h, d",
+            Kind::Bytes => "B, KB, KiB, MB, MiB, GB, GiB",
+            Kind::Instant => "RFC 3339, UTC",
+            _ => "",
+        }
+    }
+}
+
+/// The key at a path of the table.
+pub fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+/// The keys directly below a path, with their names.
+pub fn below(path: &str) -> impl Iterator<Item = (&'static str, &'static Key)> + '_ {
+    KEYS.iter().filter_map(move |key| {
+        let name = key.path.strip_prefix(path)?.strip_prefix('/')?;
+        (!name.contains('/') && name != "*").then_some((name, key))
+    })
+}
+
+const fn key(path: &'static str, kind: Kind, default: Missing, sentence: &'static str) -> Key {
+    Key {
+        path,
+        kind,
+        default,
+        sentence,
+    }
+}
+
+const fn whole(min: u64, max: u64) -> Kind {
+    Kind::Whole(Range { min, max })
+}
+
+const MANY: u64 = u64::MAX;
+const GROUPS: &str = "groups come with a later release; `consumers` with `assign` work now";
+const APPS: &str = "applications with their own logic come with a later release; `producers` and `consumers` work now";
+const ASSETS: &str = "assets come with a later release; `producers` make their own records";
+const SWARM: &str = "swarms come with a later release; `random` works now";
+
+/// The table.
+#[rustfmt::skip]
+pub const KEYS: &[Key] = &[
+    // The scenario itself.
+    key("/format", whole(1, 1), Is("1"), "The version of this grammar."),
+    key("/title", Text, Required, "What happens, in one line."),
+    key("/teaches", Text, Absent, "What one can learn from it."),
+    key("/base", Name, Absent, "Another scenario that this one changes: steps are added to its steps, any other key takes the place of its key."),
+    key("/set", Set, Is("{}"), "Values put into the base at their paths, before the other keys."),
+    key("/start", Instant, Is("\"2026-01-01T00:00:00Z\""), "The wall clock when the cluster boots."),
+    key("/seed", whole(0, MANY), Absent, "The seed, if the command line names none; without both 1."),
+    // Where it runs.
+    key("/network", Object, Is("{}"), "The network between all processes."),
+    key("/network/latency", Durations, Is("\"1ms..3ms\""), "How long bytes travel one way: always the same, or drawn from a range."),
+    key("/network/bandwidth", Bytes, Absent, "Bytes per second on each connection; without it the network is as fast as it likes."),
+    key("/cluster", Object, Is("{}"), "The brokers and the controllers. Combined mode is left out."),
+    key("/cluster/brokers", whole(1, 200), Is("3"), "How many brokers: broker-1, broker-2, …"),
+    key("/cluster/controllers", whole(1, 9), Is("3"), "How many controllers: controller-1, controller-2, …; all of them vote."),
+    key("/cluster/racks", List, Is("[]"), "The racks of the brokers, in turn."),
+    key("/cluster/racks/*", Name, Required, "A rack."),
+    key("/cluster/era", Era, Is("\"4.0\""), "The release whose rules all processes follow."),
+    key("/cluster/rules", Switches, Is("{}"), "Single protocol switches that differ from the era; under a process's name, for that process alone."),
+    key("/cluster/config", Config(Table::Server), Is("{}"), "Kafka's settings of brokers and controllers; under a process's name, for that process alone."),
+    key("/cluster/sync", Durations, Is("\"500us..1ms\""), "How long a disk takes to sync a file."),
+    // What is in it.
+    key("/topics", Names, Is("{}"), "The topics, created before time 0."),
+    key("/topics/*", Object, Required, "A topic."),
+    key("/topics/*/partitions", whole(1, 5_000), Is("1"), "How many partitions."),
+    key("/topics/*/replication.factor", whole(1, 200), Absent, "How many replicas of each partition, which Kafka places; without it 3, or all brokers if there are fewer."),
+    key("/topics/*/replicas", List, Absent, "Replicas by hand, instead of partitions and replication.factor: the brokers of each partition, the preferred leader first."),
+    key("/topics/*/replicas/*", List, Required, "The replicas of one partition."),
+    key("/topics/*/replicas/*/*", whole(1, 200), Required, "A broker's number."),
+    key("/topics/*/config", Config(Table::Topic), Is("{}"), "Kafka's settings of the topic."),
+    key("/producers", Names, Is("{}"), "Applications that only send."),
+    key("/producers/*", Object, Required, "A producer."),
+    key("/producers/*/topic", Topic, Required, "Where it sends to."),
+    key("/producers/*/records", whole(1, 10_000_000), Required, "How many records it sends."),
+    key("/producers/*/rate", Rate, Is("\"20/s\""), "How fast its own callers ask."),
+    key("/producers/*/after", Duration, Is("\"0s\""), "When its callers begin to ask."),
+    key("/producers/*/keys", whole(1, 1_000_000), Absent, "How many different keys its records have; without it they have none."),
+    key("/producers/*/size", Bytes, Is("\"100B\""), "The size of each record's value."),
+    key("/producers/*/answers", Word(&["in-callback", "after-send"]), Is("\"in-callback\""), "When it tells its own caller that a record is accepted."),
+    key("/producers/*/on-restart", Word(&["continue", "resend-unconfirmed"]), Is("\"continue\""), "What it does with records it has no confirmation for, when it comes back."),
+    key("/producers/*/on-stop", Word(&["close", "exit"]), Is("\"close\""), "What it does when it is asked to stop: close its producer, which sends what is queued, or exit at once."),
+    key("/producers/*/client", Word(&["java"]), Is("\"java\""), "Whose defaults and partitioner."),
+    key("/producers/*/config", Config(Table::Producer), Is("{}"), "Kafka's settings of the producer."),
+    key("/consumers", Names, Is("{}"), "Applications that read assigned partitions, without a group."),
+    key("/consumers/*", Object, Required, "A consumer."),
+    key("/consumers/*/assign", List, Required, "The partitions it reads."),
+    key("/consumers/*/assign/*", Partition, Required, "A partition."),
+    key("/consumers/*/config", Config(Table::Consumer), Is("{}"), "Kafka's settings of the consumer."),
+    key("/groups", NotBuilt(GROUPS), Absent, "Consumer groups."),
+    key("/apps", NotBuilt(APPS), Absent, "Applications with their own logic."),
+    key("/assets", NotBuilt(ASSETS), Absent, "Data that records are made of."),
+    // What happens to it.
+    key("/steps", List, Is("[]"), "What happens: when, one verb, modifiers."),
+    key("/steps/*", Object, Required, "A step."),
+    key("/steps/*/id", whole(1, MANY), Absent, "Its own number, by which it draws; without one a hash of its content."),
+    key("/steps/*/at", Duration, Absent, "When: at this time."),
+    key("/steps/*/when", Trigger, Absent, "When: as soon as this happens."),
+    key("/steps/*/random", Word(&["partition", "network", "crash", "power", "pause", "message", "any"]), Absent, "Harms of this family, drawn by seed."),
+    key("/steps/*/swarm", NotBuilt(SWARM), Absent, "A whole schedule drawn by seed."),
+    key("/steps/*/crash", Selector, Absent, "These processes die."),
+    key("/steps/*/pause", Selector, Absent, "These processes take no input."),
+    key("/steps/*/stop", Selector, Absent, "These processes are asked to stop cleanly."),
+    key("/steps/*/start", Selector, Absent, "These processes are started, if they do not run."),
+    key("/steps/*/cut", Link, Absent, "Nothing passes between the two; what is under way waits."),
+    key("/steps/*/isolate", Selector, Absent, "These processes are cut from everyone."),
+    key("/steps/*/black-hole", Link, Absent, "What goes from the first to the second vanishes."),
+    key("/steps/*/reset", Link, Absent, "The connections between the two break; both ends are told."),
+    key("/steps/*/slow", Link, Absent, "Messages between the two take longer."),
+    key("/steps/*/hold", Object, Absent, "One request or response is held, and all behind it on its connection."),
+    key("/steps/*/hold/request", Name, Absent, "The API whose request is held."),
+    key("/steps/*/hold/response", Name, Absent, "The API whose response is held."),
+    key("/steps/*/hold/from", Selector, Required, "Who sends it."),
+    key("/steps/*/hold/to", Selector, Required, "Who should get it."),
+    key("/steps/*/hold/nth", whole(1, 1_000_000), Is("1"), "The how manieth from now on."),
+    key("/steps/*/lose", Object, Absent, "One request or response is lost, and with it its connection."),
+    key("/steps/*/lose/request", Name, Absent, "The API whose request is lost."),
+    key("/steps/*/lose/response", Name, Absent, "The API whose response is lost."),
+    key("/steps/*/lose/from", Selector, Required, "Who sends it."),
+    key("/steps/*/lose/to", Selector, Required, "Who should get it."),
+    key("/steps/*/lose/nth", whole(1, 1_000_000), Is("1"), "The how manieth from now on."),
+    key("/steps/*/admin", Object, Absent, "An operator asks for something, through a client of their own."),
+    key("/steps/*/admin/alter-config", Config(Table::Topic), Absent, "Change settings of the topic named by `topic`."),
+    key("/steps/*/how", Text, Absent, "For `crash`: \"kill\" (what was written is in the page cache), \"power-loss\" or \"disk-loss\". For `cut` and `isolate`: \"two-way\" or \"one-way\"."),
+    key("/steps/*/keep", Keep, Is("\"drawn\""), "What a loss of power leaves of each file beyond what was synced: a drawn part, nothing (\"synced\"), or so many batches."),
+    key("/steps/*/factor", whole(2, 1_000), Is("10"), "How many times as long messages take."),
+    key("/steps/*/for", Lasts, Absent, "How long it lasts; without it until the end, when the scenario heals, or as `random` draws; \"ever\" lasts beyond that."),
+    key("/steps/*/nth", whole(1, 1_000_000), Is("1"), "The how manieth time that the trigger is met."),
+    key("/steps/*/after", Duration, Is("\"0s\""), "So long after the trigger is met; at once means between two outputs of the process."),
+    key("/steps/*/point", Word(&["before-response", "after-response"]), Is("\"before-response\""), "At once after the trigger, before the process's answers leave, or just after they left."),
+    key("/steps/*/optional", Bool, Is("false"), "The run is good even if nothing triggers the step or nobody fits its selectors."),
+    key("/steps/*/count", Counts, Is("1"), "How many random harms."),
+    key("/steps/*/window", Durations, Absent, "When random harms begin."),
+    // How it ends.
+    key("/end", Object, Is("{}"), "How the run ends: heal, get quiet, let a fresh reader read all."),
+    key("/end/at", Duration, Absent, "When the workload is over and healing begins; without it after 1 min, or 10 s after the last record is due."),
+    key("/end/heal", Word(&["all", "none"]), Is("\"all\""), "What is healed when the workload is done: every fault but those for ever, or nothing."),
+    key("/end/within", Duration, Is("\"2min\""), "How long the cluster may take to get quiet after that."),
+    // What is said about it.
+    key("/expect", List, Is("[]"), "What must hold at the end."),
+    key("/expect/*", Expectation, Required, "An expectation."),
+    key("/try", List, Is("[]"), "What a reader may change."),
+    key("/try/*", Object, Required, "One thing to change."),
+    key("/try/*/set", Pointer, Required, "Which value."),
+    key("/try/*/to", List, Required, "The values to choose from."),
+    key("/try/*/to/*", Json, Required, "A value."),
+    key("/tell", List, Is("[]"), "What the short telling keeps."),
+    key("/tell/*", Text, Required, "A topic of the telling."),
+    key("/twins", List, Is("[]"), "The same scenario with one thing changed."),
+    key("/twins/*", Object, Required, "A twin."),
+    key("/twins/*/title", Text, Required, "What is different."),
+    key("/twins/*/set", Set, Required, "Values put at their paths."),
+    key("/twins/*/expect", List, Is("[]"), "What must hold at the end of the twin, instead."),
+    key("/twins/*/expect/*", Expectation, Required, "An expectation."),
+];

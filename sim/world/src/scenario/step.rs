@@ -1,0 +1,36 @@
+//! What a step is called: by its own id, or by its content, never by its place in the list.
+
+use super::{Family, Step};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The families of drawn harm by name.
+pub const FAMILIES: [(Family, &str); 7] = [
+    (Family::Partition, "partition"),
+    (Family::Network, "network"),
+    (Family::Crash, "crash"),
+    (Family::Power, "power"),
+    (Family::Pause, "pause"),
+    (Family::Message, "message"),
+    (Family::Any, "any"),
+];
+
+/// The ids that the steps of a list get by their content. Steps of the same content are counted, so that they draw
+/// differently; any other step may come and go.
+pub fn ids_by_content(steps: &[Step]) -> Vec<u64> {
+    let mut seen: BTreeMap<String, u64> = BTreeMap::new();
+    let id = |step: &Step| {
+        let line = step.to_string();
+        let twins = seen.entry(line.clone()).or_default();
+        *twins += 1;
+        xxhash_rust::xxh3::xxh3_64_with_seed(line.as_bytes(), *twins)
+    };
+    steps.iter().map(id).collect()
+}
+
+/// A step as one line of a file, without its id.
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_node().to_line())
+    }
+}
