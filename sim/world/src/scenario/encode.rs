@@ -233,7 +233,7 @@ fn step(step: &Step, id: Option<u64>) -> Node {
     entries.extend(when(&step.when));
     match &step.action {
         Action::Fault(fault) => entries.extend(self::fault(fault)),
-        Action::Random(family) => {
+        Action::Random { family, .. } => {
             let (_, name) = FAMILIES
                 .iter()
                 .find(|(known, _)| known == family)

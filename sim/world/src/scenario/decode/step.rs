@@ -75,7 +75,8 @@ pub fn step(mistakes: &Mistakes<'_>, node: &Node, known: &Known) -> Option<(Step
             mistakes.add(fields.key_span(verb), mistake);
         }
         modifiers(&fields, &["random"]);
-        (drawn(&fields), Some(Action::Random(family(&fields))))
+        let (family, budget) = (family(&fields), crate::scenario::Budget::Recoverable);
+        (drawn(&fields), Some(Action::Random { family, budget }))
     } else {
         let verb = one_key(&fields, "what it does", &VERBS)?;
         modifiers(&fields, &[when, verb]);
