@@ -233,12 +233,15 @@ fn step(step: &Step, id: Option<u64>) -> Node {
     entries.extend(when(&step.when));
     match &step.action {
         Action::Fault(fault) => entries.extend(self::fault(fault)),
-        Action::Random { family, .. } => {
-            let (_, name) = FAMILIES
-                .iter()
-                .find(|(known, _)| known == family)
-                .expect("the table is whole");
+        Action::Random { family, budget } => {
+            let known = FAMILIES.iter().find(|(known, _)| known == family);
+            let (_, name) = known.expect("the table is whole");
             entries.insert(1, ("random", Some(Node::text(*name))));
+            let budget = match budget {
+                Budget::Recoverable => "recoverable",
+                Budget::None => "none",
+            };
+            entries.push(("budget", Some(Node::text(budget))));
         }
         Action::AlterConfig { topic, config } => {
             let topic = ("topic", Some(Node::text(&**topic)));

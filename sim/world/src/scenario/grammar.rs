@@ -295,6 +295,7 @@ pub const KEYS: &[Key] = &[
     key("/steps/*/optional", Bool, Is("false"), "The run is good even if nothing triggers the step or nobody fits its selectors."),
     key("/steps/*/count", Counts, Is("1"), "How many random harms."),
     key("/steps/*/window", Durations, Absent, "When random harms begin."),
+    key("/steps/*/budget", Word(&["recoverable", "none"]), Is("\"recoverable\""), "What random harms may destroy: never all copies of an acknowledged record, or anything."),
     // How it ends.
     key("/end", Object, Is("{}"), "How the run ends: heal, get quiet, let a fresh reader read all."),
     key("/end/at", Duration, Absent, "When the workload is over and healing begins; without it after 1 min, or 10 s after the last record is due."),

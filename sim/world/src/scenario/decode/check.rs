@@ -140,7 +140,7 @@ fn by_hand(
     for (index, partition) in replicas.iter().enumerate() {
         let span = at(tree, &[path[0], path[1], path[2], &index.to_string()]);
         let mut sorted = partition.clone();
-        sorted.sort_unstable();
+        sorted.sort();
         if partition.is_empty() {
             mistakes.add(
                 span,

@@ -81,6 +81,16 @@ impl<'a> Mistakes<'a> {
     }
 }
 
+/// What a missing object means.
+const EMPTY: &Node = &Node {
+    span: Span {
+        source: 0,
+        start: 0,
+        end: 0,
+    },
+    value: Value::Map(Vec::new()),
+};
+
 /// An object and its place in the table.
 pub struct Fields<'a> {
     /// The mistakes.
@@ -351,16 +361,8 @@ impl<'a> Fields<'a> {
 
     /// The object below a key; an empty one if it is missing.
     pub fn object(&self, name: &str) -> Fields<'a> {
-        static EMPTY: Node = Node {
-            span: Span {
-                source: 0,
-                start: 0,
-                end: 0,
-            },
-            value: Value::Map(Vec::new()),
-        };
         let path = format!("{}/{name}", self.path);
-        Fields::new(self.mistakes, self.found(name).unwrap_or(&EMPTY), &path)
+        Fields::new(self.mistakes, self.found(name).unwrap_or(EMPTY), &path)
     }
 }
 

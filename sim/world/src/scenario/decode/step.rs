@@ -17,7 +17,7 @@ use crate::scenario::selector::{Known, Selector};
 use crate::scenario::step::FAMILIES;
 use crate::scenario::tree::{Key, Node, Value};
 use crate::scenario::trigger::Trigger;
-use crate::scenario::{Action, Family, Lasts, ScenarioTime, Step, When};
+use crate::scenario::{Action, Budget, Family, Lasts, ScenarioTime, Step, When};
 
 /// The ways to say when.
 const WHENS: [&str; 3] = ["at", "when", "random"];
@@ -37,12 +37,13 @@ pub const VERBS: [&str; 12] = [
     "admin",
 ];
 /// Which modifiers fit which keys.
-const MODIFIERS: [(&str, &[&str]); 9] = [
+const MODIFIERS: [(&str, &[&str]); 10] = [
     ("point", &["when"]),
     ("nth", &["when"]),
     ("after", &["when"]),
     ("count", &["random"]),
     ("window", &["random"]),
+    ("budget", &["random"]),
     ("how", &["crash", "cut", "isolate"]),
     ("keep", &["crash"]),
     ("factor", &["slow"]),
@@ -75,8 +76,7 @@ pub fn step(mistakes: &Mistakes<'_>, node: &Node, known: &Known) -> Option<(Step
             mistakes.add(fields.key_span(verb), mistake);
         }
         modifiers(&fields, &["random"]);
-        let (family, budget) = (family(&fields), crate::scenario::Budget::Recoverable);
-        (drawn(&fields), Some(Action::Random { family, budget }))
+        (drawn(&fields), Some(random(&fields)))
     } else {
         let verb = one_key(&fields, "what it does", &VERBS)?;
         modifiers(&fields, &[when, verb]);
@@ -368,12 +368,15 @@ fn alter_config(fields: &Fields<'_>, known: &Known) -> Option<Action> {
     })
 }
 
-fn family(fields: &Fields<'_>) -> Family {
+fn random(fields: &Fields<'_>) -> Action {
+    let budget = match fields.word("budget") {
+        "none" => Budget::None,
+        _ => Budget::Recoverable,
+    };
     let word = fields.word("random");
-    FAMILIES
-        .iter()
-        .find(|(_, name)| *name == word)
-        .map_or(Family::Any, |(family, _)| *family)
+    let found = FAMILIES.iter().find(|(_, name)| *name == word);
+    let family = found.map_or(Family::Any, |(family, _)| *family);
+    Action::Random { family, budget }
 }
 
 fn drawn(fields: &Fields<'_>) -> Option<When> {

@@ -50,7 +50,7 @@ const WHOLE: &str = r#"{
     { "at": "9s", "start": "the crashed broker" },
     { "at": "9s", "admin": { "alter-config": { "topic": "orders", "min.insync.replicas": 1 } } },
     { "random": "network", "count": "1..3", "window": "5s..30s", "for": "1s" },
-    { "random": "any", "window": "5s" }
+    { "random": "any", "window": "5s", "budget": "none" }
   ],
   "end": { "at": "40s", "heal": "none", "within": "90s" },
   "expect": ["log.lost == 0", "p99(produce) <= 200ms of shop", "sometimes: leader elected", "broken: log matching"],
