@@ -152,7 +152,8 @@ fn draw_topics(dice: &mut Dice<'_>, half: Half, brokers: u32) -> BTreeMap<Arc<st
             replicas: None,
             config,
         };
-        (Arc::from(["orders", "payments"][i as usize]), plan)
+        let i = usize::try_from(i).expect("one of two");
+        (Arc::from(["orders", "payments"][i]), plan)
     };
     (0..count).map(|i| topic(i, dice)).collect()
 }
@@ -185,7 +186,8 @@ fn draw_producers(
             on_stop: OnStop::Close,
             config: draw_producer_config(dice, half),
         };
-        (Arc::from(["shop", "bank", "sensor"][i as usize]), plan)
+        let i = usize::try_from(i).expect("one of three");
+        (Arc::from(["shop", "bank", "sensor"][i]), plan)
     };
     (0..count).map(|i| producer(i, dice)).collect()
 }

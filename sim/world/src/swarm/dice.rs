@@ -31,7 +31,8 @@ impl<'a> Dice<'a> {
     /// # Panics
     /// If there is none.
     pub fn pick<T: Clone>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len() as u64) as usize].clone()
+        let i = self.below(from.len() as u64);
+        from[usize::try_from(i).expect("drawn below the length")].clone()
     }
 
     /// One of these by weight.
