@@ -3,9 +3,12 @@
 pub mod admin;
 pub mod backoff;
 pub mod connections;
+pub mod consumer;
 pub mod metadata;
 pub mod network;
 pub mod producer;
 
+#[cfg(test)]
+pub(crate) mod capture;
 #[cfg(test)]
 pub(crate) mod machine;

@@ -347,6 +347,22 @@ config! {
         reconnect_backoff_ms: i64 = 50, "reconnect.backoff.ms", "ms", "The first pause before a reconnect.";
         reconnect_backoff_max_ms: i64 = 1_000, "reconnect.backoff.max.ms", "ms", "The longest pause before a reconnect.";
         metadata_max_age_ms: i64 = 300_000, "metadata.max.age.ms", "ms", "Metadata older than this is asked for again.";
+        default_api_timeout_ms: i32 = 60_000, "default.api.timeout.ms", "ms", "How long a call that asks for offsets may take, all tries together.";
+        check_crcs: bool = true, "check.crcs", "", "Whether the checksum of every batch is verified.";
+        allow_auto_create_topics: bool = true, "allow.auto.create.topics", "", "Whether brokers may create a topic that is asked about.";
+    }
+}
+
+config! {
+    /// Settings of an admin client.
+    AdminConfig {
+        default_api_timeout_ms: i32 = 60_000, "default.api.timeout.ms", "ms", "How long a call may take, all tries together.";
+        request_timeout_ms: i32 = 30_000, "request.timeout.ms", "ms", "How long an answer may take.";
+        retry_backoff_ms: i64 = 100, "retry.backoff.ms", "ms", "The first pause before a retry.";
+        retry_backoff_max_ms: i64 = 1_000, "retry.backoff.max.ms", "ms", "The longest pause before a retry.";
+        reconnect_backoff_ms: i64 = 50, "reconnect.backoff.ms", "ms", "The first pause before a reconnect.";
+        reconnect_backoff_max_ms: i64 = 1_000, "reconnect.backoff.max.ms", "ms", "The longest pause before a reconnect.";
+        metadata_max_age_ms: i64 = 300_000, "metadata.max.age.ms", "ms", "Metadata older than this is asked for again.";
     }
 }
 

@@ -28,6 +28,8 @@ pub enum Event {
     Client(ClientId, ClientEvent),
     /// What an application did or told its own caller.
     App(AppEvent),
+    /// What an operator learned.
+    Admin(AdminEvent),
 }
 
 /// Facts of a log.
@@ -395,8 +397,15 @@ pub enum ClientEvent {
         partition: TopicIdPartition,
         /// The position.
         position: Offset,
-        /// Where the logs part.
-        divergence: Offset,
+        /// Where the logs part; `None` if the leader knows no epoch as old as the position's.
+        divergence: Option<Offset>,
+    },
+    /// The log has no such offset any more, or not yet; the reset policy says where to go.
+    OffsetOutOfRange {
+        /// Which partition.
+        partition: TopicIdPartition,
+        /// The position.
+        position: Offset,
     },
     /// New metadata changed what this client thinks of a leader.
     LeaderLearned {
@@ -482,4 +491,40 @@ pub enum AppEvent {
         /// The end offset.
         end: Offset,
     },
+}
+
+/// What an operator learned of his commands.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub enum AdminEvent {
+    /// The topic exists now.
+    TopicCreated {
+        /// Its name.
+        name: Arc<str>,
+    },
+    /// The topic existed already: somebody else's, or his own whose answer was lost.
+    TopicExisted {
+        /// Its name.
+        name: Arc<str>,
+    },
+    /// The topic was not created.
+    TopicRefused {
+        /// Its name.
+        name: Arc<str>,
+        /// Why.
+        error: ErrorCode,
+    },
+    /// A topic's configs are changed.
+    ConfigsAltered {
+        /// The topic.
+        topic: Arc<str>,
+    },
+    /// A topic's configs were not changed.
+    ConfigsRefused {
+        /// The topic.
+        topic: Arc<str>,
+        /// Why.
+        error: ErrorCode,
+    },
+    /// A command was not answered within `default.api.timeout.ms`. It may have been carried out.
+    CallTimedOut,
 }
