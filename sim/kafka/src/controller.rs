@@ -2,8 +2,18 @@
 //!
 //! Thin still: one voter; no elections, no fencing, no ISR changes.
 
+pub mod cluster;
+pub mod election;
+pub mod facts;
+#[cfg(test)]
+mod fixture;
+pub mod heartbeats;
 pub mod image;
+pub mod placement;
+pub mod producer_ids;
 pub mod records;
+pub mod replication;
+pub mod topics;
 
 use crate::config::ServerConfig;
 use crate::context::{Context, Exit, Halt, Purpose};

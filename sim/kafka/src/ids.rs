@@ -35,7 +35,7 @@ impl LeaderEpoch {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 pub struct PartitionEpoch(pub i32);
 
-/// The metadata offset of a broker's registration record (K-14).
+/// The next metadata offset when a broker's registration was decided (K-14).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct BrokerEpoch(pub i64);
 

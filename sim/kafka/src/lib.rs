@@ -8,6 +8,7 @@ pub mod client;
 pub mod config;
 pub mod context;
 pub mod controller;
+pub mod decision;
 pub mod disk;
 pub mod effect;
 pub mod event;

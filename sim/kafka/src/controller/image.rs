@@ -6,6 +6,7 @@ use crate::ids::{
     Address, BrokerEpoch, IncarnationId, LeaderEpoch, NodeId, Offset, PartitionEpoch, ProducerId,
     TopicId, TopicIdPartition,
 };
+use crate::log::batch::{Payload, RecordBatch};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub struct Image {
 pub struct BrokerImage {
     /// Its epoch.
     pub epoch: BrokerEpoch,
+    /// The offset of its registration record: a broker that has applied it may be unfenced (K-16).
+    pub registered_at: Offset,
     /// Which start of the process.
     pub incarnation: IncarnationId,
     /// Where clients reach it.
@@ -78,6 +81,16 @@ impl Image {
         self.topics.get(&id.topic)?.partitions.get(&id.partition)
     }
 
+    /// Takes in a batch of the metadata log.
+    pub fn apply_batch(&mut self, batch: &RecordBatch) {
+        if let Payload::Metadata(records) = &batch.data.payload {
+            for (i, record) in (0i64..).zip(records.iter()) {
+                self.apply(batch.base_offset.plus(i), record);
+            }
+        }
+        self.end = batch.end_offset();
+    }
+
     /// Takes in the record at `offset`.
     pub fn apply(&mut self, offset: Offset, record: &MetadataRecord) {
         self.end = offset.plus(1);
@@ -91,13 +104,19 @@ impl Image {
                 rack,
                 fenced,
             } => {
+                // A registration repeated by the same incarnation amends the one there is.
+                let same = self
+                    .brokers
+                    .get(broker)
+                    .filter(|b| b.incarnation == *incarnation);
                 let image = BrokerImage {
                     epoch: *epoch,
+                    registered_at: offset,
                     incarnation: *incarnation,
                     address: *address,
                     rack: rack.clone(),
                     fenced: *fenced,
-                    in_controlled_shutdown: false,
+                    in_controlled_shutdown: same.is_some_and(|b| b.in_controlled_shutdown),
                 };
                 self.brokers.insert(*broker, image);
             }
@@ -155,6 +174,26 @@ impl Image {
         }
     }
 
+    /// All partitions, by topic and number.
+    pub fn partitions(&self) -> impl Iterator<Item = (TopicIdPartition, &PartitionRegistration)> {
+        self.topics.iter().flat_map(|(topic, t)| {
+            let id = |partition: &i32| TopicIdPartition {
+                topic: *topic,
+                partition: *partition,
+            };
+            t.partitions
+                .iter()
+                .map(move |(partition, p)| (id(partition), p))
+        })
+    }
+
+    /// Whether a broker may lead and join ISRs.
+    pub fn is_active(&self, broker: NodeId) -> bool {
+        self.brokers
+            .get(&broker)
+            .is_some_and(BrokerImage::is_active)
+    }
+
     fn configure(&mut self, topic: TopicId, key: &str, value: Option<&str>) {
         let Some(t) = self.topics.get_mut(&topic) else {
             return;
@@ -170,6 +209,24 @@ impl Image {
 }
 
 impl PartitionRegistration {
+    /// Takes in a change of this partition.
+    ///
+    /// # Panics
+    /// If the record is of another kind.
+    pub fn apply(&mut self, record: &MetadataRecord) {
+        match record {
+            MetadataRecord::PartitionChange {
+                leader,
+                isr,
+                recovery,
+                ..
+            } => {
+                self.change(*leader, isr.as_deref(), *recovery);
+            }
+            other => panic!("no change of a partition: {other:?}"),
+        }
+    }
+
     /// the partition epoch counts every change, the leader epoch every leader, including none.
     fn change(
         &mut self,

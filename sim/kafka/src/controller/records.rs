@@ -14,13 +14,14 @@ use std::sync::Arc;
 pub enum MetadataRecord {
     /// Keeps offsets moving (K-12).
     NoOp,
-    /// A broker is registered; its epoch is this record's offset.
+    /// A broker is registered.
     RegisterBroker {
         /// Who.
         broker: NodeId,
         /// Which start of the process.
         incarnation: IncarnationId,
-        /// The offset of this record, as Kafka writes it into the record too.
+        /// The offset that was the next to be written when it was decided (K-14): this record's own, unless records that
+        /// clean up after the last incarnation go before it.
         epoch: BrokerEpoch,
         /// Where clients reach it.
         address: Address,
