@@ -1,6 +1,7 @@
 //! Where Kafka happens: virtual time, a network, disks and clocks that faults can spoil, scenarios, checkers and verdicts.
 
 pub mod app;
+pub mod census;
 pub mod check;
 pub mod clocks;
 pub mod digest;
@@ -10,6 +11,7 @@ mod lifecycle;
 mod machinery;
 pub mod met;
 pub mod network;
+pub mod outcome;
 pub mod process;
 pub mod queue;
 pub mod run;

@@ -3,6 +3,7 @@
 //! `step()` takes the earliest item, gives it to a process, and applies the process's outputs one by one, in order; facts
 //! that come of it are recorded, and triggers look at each as it is made.
 
+use crate::census::Census;
 use crate::check::{Checkers, Step, Violation};
 use crate::digest;
 use crate::network::{Arrival, Departure, Network, Taken};
@@ -41,6 +42,8 @@ pub struct World {
     losses: BTreeMap<ProcessId, Option<BrokerEpoch>>,
     trace: Trace,
     checkers: Option<Checkers>,
+    /// Counts, if the run has checkers.
+    census: Option<Box<Census>>,
     /// The first promise that was broken.
     violation: Option<Violation>,
     /// The records of the step under way.
@@ -101,6 +104,7 @@ impl World {
             losses: BTreeMap::new(),
             trace: Trace::new(watch.records),
             checkers: watch.checkers.then(Checkers::default),
+            census: watch.checkers.then(|| Census::of(&scenario.expect).into()),
             violation: None,
             fresh: Vec::new(),
             outputs: Vec::new(),
@@ -209,6 +213,11 @@ impl World {
     /// The checkers, if the run has them.
     pub fn checkers(&self) -> Option<&Checkers> {
         self.checkers.as_ref()
+    }
+
+    /// The counts, if the run has checkers.
+    pub fn census(&self) -> Option<&Census> {
+        self.census.as_deref()
     }
 
     /// The first promise that was broken.
@@ -689,6 +698,10 @@ impl World {
         let seq = record.seq;
         if self.steps.is_waiting() {
             self.look_for_triggers(&record);
+        }
+        if let Some(mut census) = self.census.take() {
+            census.look(self, &record);
+            self.census = Some(census);
         }
         if self.checkers.is_some() {
             self.fresh.push(record);

@@ -1,0 +1,427 @@
+//! Counts of a run: elections, truncations, retries, latencies, and which goals were reached. What expectations compare.
+//!
+//! A census looks at records as they are made and changes nothing. It counts what happened; what became of each record is
+//! the verdict's business. Latencies are kept in buckets that are right to one part in 64, the longest exactly.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use klab_kafka::event::{
+    AppEvent, ClientEvent, ControllerEvent, Event, LogEvent, RaftEvent, ReplicaEvent, SendFailure,
+};
+use klab_kafka::ids::{METADATA_TOPIC, RecordId, TopicIdPartition};
+use klab_kafka::protocol::ErrorCode;
+use klab_kafka::time::{Duration, Time};
+
+use crate::met;
+use crate::scenario::expect::{Expectation, Goal};
+use crate::scenario::trigger::Trigger;
+use crate::trace::{Record, What};
+use crate::world::World;
+
+/// The counts of a run so far.
+#[derive(Clone, Debug, Default)]
+pub struct Census {
+    goals: BTreeSet<Goal>,
+    /// Triggers of `sometimes` that have not been met.
+    unmet: Vec<Trigger>,
+    elections: BTreeMap<TopicIdPartition, u64>,
+    unclean: BTreeMap<TopicIdPartition, u64>,
+    controller_elections: u64,
+    truncated: BTreeMap<TopicIdPartition, u64>,
+    isr: BTreeMap<TopicIdPartition, usize>,
+    flows: BTreeMap<(u32, TopicIdPartition), Flow>,
+    sent: BTreeMap<u32, u64>,
+    accepted: BTreeMap<u32, u64>,
+    /// When records were handed to `send` that have not been answered.
+    open: BTreeMap<RecordId, Time>,
+}
+
+/// The records of one producer for one partition.
+#[derive(Clone, Debug, Default)]
+struct Flow {
+    acked: u64,
+    retries: u64,
+    latency: Latency,
+    waiting: u64,
+    /// Since when records wait and none is acknowledged.
+    since: Time,
+    unavailable: Duration,
+}
+
+/// How long records took, in buckets.
+#[derive(Clone, Debug, Default)]
+pub struct Latency {
+    buckets: BTreeMap<u32, u64>,
+    count: u64,
+    max: u64,
+}
+
+/// Whose records, and where.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Among {
+    /// Of one producer.
+    pub source: Option<u32>,
+    /// Of one partition, or of a topic if the number is negative.
+    pub partition: Option<TopicIdPartition>,
+}
+
+impl Census {
+    /// An empty census that watches for the triggers of some expectations.
+    pub fn of(expectations: &[Expectation]) -> Census {
+        let trigger = |expectation: &Expectation| match expectation {
+            Expectation::SometimesMet(trigger) => Some(trigger.clone()),
+            _ => None,
+        };
+        Census {
+            unmet: expectations.iter().filter_map(trigger).collect(),
+            ..Census::default()
+        }
+    }
+
+    /// Looks at a record.
+    pub fn look(&mut self, world: &World, record: &Record) {
+        self.unmet
+            .retain(|trigger| !met::is_met(world, trigger, record));
+        let What::Told(event) = &record.what else {
+            return;
+        };
+        let after_start = world.ready().is_some();
+        match event {
+            Event::Controller(event) => self.controller(event, after_start),
+            Event::Raft(RaftEvent::Voted {
+                pre_vote: true,
+                granted: false,
+                ..
+            }) => {
+                self.goals.insert(Goal::PreVoteRefused);
+            }
+            Event::Log(partition, event) if partition.topic != METADATA_TOPIC => {
+                self.log(*partition, event)
+            }
+            Event::Replica(_, ReplicaEvent::Fenced { write: true, .. }) => {
+                self.goals.insert(Goal::WriteFenced);
+            }
+            Event::Client(_, event) => self.client(event, record.at),
+            Event::App(AppEvent::Invoked { id }) => {
+                *self.sent.entry(id.source).or_default() += 1;
+                self.open.entry(*id).or_insert(record.at);
+            }
+            Event::App(AppEvent::Accepted { id }) => {
+                *self.accepted.entry(id.source).or_default() += 1
+            }
+            _ => {}
+        }
+    }
+
+    fn controller(&mut self, event: &ControllerEvent, after_start: bool) {
+        match event {
+            ControllerEvent::LeaderElected {
+                partition,
+                leader,
+                unclean,
+                isr,
+                ..
+            } => {
+                self.isr_is(*partition, isr.len());
+                if leader.is_some() && after_start {
+                    self.goals.insert(Goal::LeaderElected);
+                    *self.elections.entry(*partition).or_default() += 1;
+                }
+                if *unclean {
+                    self.goals.insert(Goal::LeaderElectedUncleanly);
+                    *self.unclean.entry(*partition).or_default() += 1;
+                }
+            }
+            ControllerEvent::IsrCommitted { partition, isr, .. } => {
+                self.isr_is(*partition, isr.len())
+            }
+            ControllerEvent::BrokerFenced { .. } => {
+                self.goals.insert(Goal::BrokerFenced);
+            }
+            ControllerEvent::Activated { .. } if after_start => {
+                self.goals.insert(Goal::ControllerElected);
+                self.controller_elections += 1;
+            }
+            _ => {}
+        }
+    }
+
+    fn isr_is(&mut self, partition: TopicIdPartition, size: usize) {
+        match self.isr.insert(partition, size) {
+            Some(before) if size < before => self.goals.insert(Goal::IsrShrunk),
+            Some(before) if size > before => self.goals.insert(Goal::IsrExpanded),
+            _ => false,
+        };
+    }
+
+    fn log(&mut self, partition: TopicIdPartition, event: &LogEvent) {
+        match event {
+            LogEvent::Truncated { from, to, .. } if from > to => {
+                self.goals.insert(Goal::LogTruncated);
+                *self.truncated.entry(partition).or_default() += from.0.abs_diff(to.0);
+            }
+            LogEvent::Deduplicated { .. } => {
+                self.goals.insert(Goal::DuplicateRecognised);
+            }
+            LogEvent::Refused {
+                error: ErrorCode::NotEnoughReplicas,
+                ..
+            } => {
+                self.goals.insert(Goal::NotEnoughReplicas);
+            }
+            _ => {}
+        }
+    }
+
+    fn client(&mut self, event: &ClientEvent, at: Time) {
+        match event {
+            ClientEvent::Queued { id, partition } => {
+                let flow = self.flows.entry((id.source, *partition)).or_default();
+                if flow.waiting == 0 {
+                    flow.since = at;
+                }
+                flow.waiting += 1;
+            }
+            ClientEvent::Acked { id, partition, .. } => {
+                let sent = self.open.remove(id).unwrap_or(at);
+                let flow = self.flows.entry((id.source, *partition)).or_default();
+                flow.acked += 1;
+                flow.latency.add(at.since(sent));
+                flow.answered(at, true);
+            }
+            ClientEvent::Failed {
+                id,
+                partition,
+                error,
+            } => {
+                self.open.remove(id);
+                if *error == SendFailure::DeliveryTimeout {
+                    self.goals.insert(Goal::DeliveryTimedOut);
+                }
+                if let Some(partition) = partition {
+                    self.flows
+                        .entry((id.source, *partition))
+                        .or_default()
+                        .answered(at, false);
+                }
+            }
+            ClientEvent::Retried { partition, ids, .. } => {
+                self.goals.insert(Goal::RequestRetried);
+                if let Some(id) = ids.first() {
+                    self.flows
+                        .entry((id.source, *partition))
+                        .or_default()
+                        .retries += 1;
+                }
+            }
+            ClientEvent::EpochBumped { .. } => {
+                self.goals.insert(Goal::EpochBumped);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether a goal was reached.
+    pub fn reached(&self, goal: Goal) -> bool {
+        self.goals.contains(&goal)
+    }
+
+    /// Whether a trigger of `sometimes` was met.
+    pub fn has_met(&self, trigger: &Trigger) -> bool {
+        !self.unmet.contains(trigger)
+    }
+
+    /// Records handed to `send`.
+    pub fn sent(&self, among: Among) -> u64 {
+        of_sources(&self.sent, among)
+    }
+
+    /// Records that the application told its own caller are accepted.
+    pub fn accepted(&self, among: Among) -> u64 {
+        of_sources(&self.accepted, among)
+    }
+
+    /// Records that the application was told are written.
+    pub fn acked(&self, among: Among) -> u64 {
+        self.flows(among).map(|flow| flow.acked).sum()
+    }
+
+    /// Leaders elected after the start.
+    pub fn elections(&self, among: Among) -> u64 {
+        of_partitions(&self.elections, among)
+    }
+
+    /// Leaders elected from outside the ISR.
+    pub fn unclean_elections(&self, among: Among) -> u64 {
+        of_partitions(&self.unclean, among)
+    }
+
+    /// Leaders of the quorum elected after the start.
+    pub fn controller_elections(&self) -> u64 {
+        self.controller_elections
+    }
+
+    /// Records cut off logs.
+    pub fn truncated(&self, among: Among) -> u64 {
+        of_partitions(&self.truncated, among)
+    }
+
+    /// Produce requests sent again.
+    pub fn retries(&self, among: Among) -> u64 {
+        self.flows(among).map(|flow| flow.retries).sum()
+    }
+
+    /// How long acknowledged records took.
+    pub fn latency(&self, among: Among) -> Latency {
+        let mut all = Latency::default();
+        self.flows(among).for_each(|flow| all.merge(&flow.latency));
+        all
+    }
+
+    /// The longest time in which a producer's records for one partition waited and none was acknowledged.
+    pub fn unavailable(&self, among: Among, now: Time) -> Duration {
+        let flow = |flow: &Flow| match flow.waiting {
+            0 => flow.unavailable,
+            _ => flow.unavailable.max(now.since(flow.since)),
+        };
+        self.flows(among).map(flow).max().unwrap_or_default()
+    }
+
+    fn flows(&self, among: Among) -> impl Iterator<Item = &Flow> {
+        let meant = move |(source, partition): &(u32, TopicIdPartition)| {
+            among.has_source(*source) && among.has_partition(*partition)
+        };
+        self.flows
+            .iter()
+            .filter(move |(key, _)| meant(key))
+            .map(|(_, flow)| flow)
+    }
+}
+
+impl Flow {
+    /// A record that waited was acknowledged or given up.
+    fn answered(&mut self, at: Time, acked: bool) {
+        self.waiting = self.waiting.saturating_sub(1);
+        if acked || self.waiting == 0 {
+            self.unavailable = self.unavailable.max(at.since(self.since));
+            self.since = at;
+        }
+    }
+}
+
+impl Among {
+    fn has_source(&self, source: u32) -> bool {
+        self.source.is_none_or(|only| only == source)
+    }
+
+    fn has_partition(&self, partition: TopicIdPartition) -> bool {
+        self.partition.is_none_or(|only| {
+            only.topic == partition.topic && (only.partition < 0 || only == partition)
+        })
+    }
+}
+
+fn of_sources(counts: &BTreeMap<u32, u64>, among: Among) -> u64 {
+    counts
+        .iter()
+        .filter(|(source, _)| among.has_source(**source))
+        .map(|(_, count)| count)
+        .sum()
+}
+
+fn of_partitions(counts: &BTreeMap<TopicIdPartition, u64>, among: Among) -> u64 {
+    counts
+        .iter()
+        .filter(|(partition, _)| among.has_partition(**partition))
+        .map(|(_, count)| count)
+        .sum()
+}
+
+impl Latency {
+    fn add(&mut self, took: Duration) {
+        *self.buckets.entry(bucket(took.0)).or_default() += 1;
+        self.count += 1;
+        self.max = self.max.max(took.0);
+    }
+
+    fn merge(&mut self, other: &Latency) {
+        for (bucket, count) in &other.buckets {
+            *self.buckets.entry(*bucket).or_default() += count;
+        }
+        self.count += other.count;
+        self.max = self.max.max(other.max);
+    }
+
+    /// The time that so many of a hundred records took at most, rounded up to its bucket.
+    pub fn percentile(&self, percent: u64) -> Duration {
+        let wanted = (self.count * percent).div_ceil(100);
+        let mut seen = 0;
+        for (bucket, count) in &self.buckets {
+            seen += count;
+            if seen >= wanted {
+                return Duration(end_of(*bucket).min(self.max));
+            }
+        }
+        Duration(self.max)
+    }
+
+    /// The longest time.
+    pub fn max(&self) -> Duration {
+        Duration(self.max)
+    }
+}
+
+/// 64 buckets for each doubling.
+fn bucket(ns: u64) -> u32 {
+    let shift = (u64::BITS - ns.leading_zeros()).saturating_sub(7);
+    shift * 128 + u32::try_from(ns >> shift).expect("seven bits are left")
+}
+
+/// The longest time of a bucket.
+fn end_of(bucket: u32) -> u64 {
+    let (shift, top) = (bucket / 128, u64::from(bucket % 128));
+    ((top + 1) << shift) - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn percentiles_come_in_the_order_of_the_times() {
+        let mut latency = Latency::default();
+        (1..=100).for_each(|ms| latency.add(Duration::millis(ms)));
+        let near = |found: Duration, ms: u64| {
+            (Duration::millis(ms)..=Duration::millis(ms + ms / 50 + 1)).contains(&found)
+        };
+        assert!(near(latency.percentile(50), 50));
+        assert!(near(latency.percentile(99), 99));
+        assert_eq!(latency.max(), Duration::millis(100));
+        assert_eq!(Latency::default().percentile(99), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_gap_without_an_acknowledgement_counts_only_while_records_wait() {
+        let (second, mut flow) = (
+            1_000_000_000,
+            Flow {
+                waiting: 2,
+                ..Flow::default()
+            },
+        );
+        flow.answered(Time(3 * second), true);
+        flow.answered(Time(4 * second), true);
+        assert_eq!(flow.unavailable, Duration::secs(3));
+        assert_eq!(flow.waiting, 0);
+    }
+
+    proptest! {
+        #[test]
+        fn a_bucket_holds_its_time_to_one_part_in_64(ns in any::<u64>()) {
+            let end = end_of(bucket(ns.min(1 << 62)));
+            prop_assert!(end >= ns.min(1 << 62));
+            prop_assert!(end - ns.min(1 << 62) <= ns.min(1 << 62) / 64);
+        }
+    }
+}
