@@ -12,13 +12,12 @@ use crate::event::{BrokerEvent, Event, ReplicaEvent};
 use crate::ids::*;
 use crate::input::Input;
 use crate::log::Log;
-use crate::log::batch::Payload;
 use crate::protocol::cluster::*;
-use crate::protocol::fetch::*;
 use crate::protocol::metadata::*;
 use crate::protocol::produce::*;
 use crate::protocol::{ErrorCode, Request, Response};
-use crate::raft::Raft;
+use crate::raft::driver::Driver;
+use crate::raft::{Member, Raft, RaftConfig};
 use crate::rules::Rules;
 use crate::time::Duration;
 use crate::timer::{BrokerTimer, Timer};
@@ -47,7 +46,8 @@ pub struct Broker {
     config: BrokerConfig,
     rules: Rules,
     connections: Connections<Tag>,
-    raft: Raft,
+    quorum: Driver,
+    incarnation: IncarnationId,
     image: Image,
     epoch: Option<BrokerEpoch>,
     logs: BTreeMap<TopicIdPartition, Log>,
@@ -57,7 +57,6 @@ pub struct Broker {
 enum Tag {
     Registration,
     Heartbeat,
-    MetadataFetch,
     Forwarded(ConnId, CorrelationId),
 }
 
@@ -66,7 +65,7 @@ impl Broker {
     pub fn boot(
         config: BrokerConfig,
         rules: Rules,
-        _disk: DiskImage,
+        disk: DiskImage,
         cx: &mut Context<'_>,
     ) -> Broker {
         let settings = NetworkSettings {
@@ -77,33 +76,46 @@ impl Broker {
             ..NetworkSettings::default()
         };
         let mut connections = Connections::new(ClientId(0), settings);
-        let (controller, address) = config.voters[0];
-        connections.learn(controller, address);
-        let mut out = Effects::new();
-        let raft = Raft::start(config.node, controller, &mut out);
+        for (controller, address) in &config.voters {
+            connections.learn(*controller, *address);
+        }
+        let member = Member {
+            node: config.node,
+            voters: config.voters.iter().map(|(id, _)| *id).collect(),
+            config: RaftConfig::of(&config.server),
+        };
+        let quorum = Driver::boot(member, &config.voters, ClientId(1), &disk, &rules, cx);
+        let incarnation = u128::from(cx.draw(Purpose::Incarnation)) << 64
+            | u128::from(cx.draw(Purpose::Incarnation));
         let mut broker = Broker {
             config,
             rules,
             connections,
-            raft,
+            quorum,
+            incarnation: IncarnationId(incarnation),
             image: Image::default(),
             epoch: None,
             logs: BTreeMap::new(),
         };
-        broker.carry_out(out, cx);
         cx.tell(Event::Broker(BrokerEvent::Started { clean: true }));
-        broker.connections.ready(controller, cx);
+        broker.ask_again(100, cx);
         broker
     }
 
     /// One step.
     pub fn handle(&mut self, input: Input, cx: &mut Context<'_>) {
         match input {
+            input if self.quorum.takes(&input) => {
+                self.quorum.handle(input, &self.rules, cx);
+                self.apply_metadata(cx);
+            }
             Input::Request {
                 conn, id, request, ..
             } => self.answer(conn, id, request, cx),
-            Input::Timer(Timer::Broker(BrokerTimer::Heartbeat)) => self.heartbeat(cx),
-            Input::Timer(Timer::Raft) => self.fetch_metadata(cx),
+            Input::Timer(Timer::Broker(BrokerTimer::Heartbeat)) => match self.epoch {
+                None => self.register(cx),
+                Some(epoch) => self.heartbeat(epoch, cx),
+            },
             Input::Stop => cx.exit(Exit::Stopped),
             other => {
                 for happened in self.connections.handle(other, cx) {
@@ -120,7 +132,7 @@ impl Broker {
 
     /// The metadata log's replica here.
     pub fn raft(&self) -> &Raft {
-        &self.raft
+        self.quorum.raft()
     }
 
     /// The logs kept here.
@@ -128,20 +140,27 @@ impl Broker {
         self.logs.iter().map(|(id, log)| (*id, log))
     }
 
-    fn controller(&self) -> NodeId {
-        self.config.voters[0].0
+    /// The active controller, as far as this broker knows; connected to, or being so.
+    fn controller(&mut self, cx: &mut Context<'_>) -> Option<NodeId> {
+        let leader = self.quorum.raft().seen().leader?;
+        self.connections.ready(leader, cx).then_some(leader)
+    }
+
+    fn ask_again(&mut self, after_ms: i32, cx: &mut Context<'_>) {
+        cx.set_timer(
+            Timer::Broker(BrokerTimer::Heartbeat),
+            cx.now() + Duration::millis(after_ms as u64),
+        );
     }
 
     fn happened(&mut self, happened: Happened<Tag>, cx: &mut Context<'_>) {
         match happened {
-            Happened::Ready(_) => self.register(cx),
             Happened::Answered(_, Tag::Registration, Response::BrokerRegistration(r)) => {
                 self.epoch = r.broker_epoch;
                 if let Some(epoch) = r.broker_epoch {
                     cx.tell(Event::Broker(BrokerEvent::Registered { epoch }));
                 }
-                self.fetch_metadata(cx);
-                self.heartbeat(cx);
+                self.ask_again(10, cx);
             }
             Happened::Answered(_, Tag::Heartbeat, Response::BrokerHeartbeat(r)) => {
                 let wait = if r.is_fenced {
@@ -149,42 +168,37 @@ impl Broker {
                 } else {
                     self.config.server.broker_heartbeat_interval_ms
                 };
-                cx.set_timer(
-                    Timer::Broker(BrokerTimer::Heartbeat),
-                    cx.now() + Duration::millis(wait as u64),
-                );
-            }
-            Happened::Answered(_, Tag::MetadataFetch, Response::Fetch(r)) => {
-                self.fetched_metadata(r, cx)
+                self.ask_again(wait, cx);
             }
             Happened::Answered(_, Tag::Forwarded(conn, id), Response::Envelope(Ok(response))) => {
                 cx.reply(conn, id, *response);
             }
+            Happened::Failed(_, Tag::Forwarded(conn, _), _) => cx.close(conn),
+            Happened::Answered(_, Tag::Forwarded(conn, _), _) => cx.close(conn),
+            Happened::Failed(_, Tag::Registration | Tag::Heartbeat, _) => self.ask_again(100, cx),
             _ => {}
         }
     }
 
     fn register(&mut self, cx: &mut Context<'_>) {
-        let incarnation = u128::from(cx.draw(Purpose::Incarnation)) << 64
-            | u128::from(cx.draw(Purpose::Incarnation));
+        let Some(controller) = self.controller(cx) else {
+            return self.ask_again(100, cx);
+        };
         let request = BrokerRegistrationRequest {
             broker_id: self.config.node,
-            incarnation_id: IncarnationId(incarnation),
+            incarnation_id: self.incarnation,
             address: self.config.address,
             rack: self.config.rack.clone(),
             previous_broker_epoch: None,
         };
-        self.connections.send(
-            self.controller(),
-            Request::BrokerRegistration(request),
-            Tag::Registration,
-            cx,
-        );
+        let request = Request::BrokerRegistration(request);
+        self.connections
+            .send(controller, request, Tag::Registration, cx);
     }
 
-    fn heartbeat(&mut self, cx: &mut Context<'_>) {
-        let Some(broker_epoch) = self.epoch else {
-            return;
+    fn heartbeat(&mut self, broker_epoch: BrokerEpoch, cx: &mut Context<'_>) {
+        let Some(controller) = self.controller(cx) else {
+            return self.ask_again(100, cx);
         };
         let request = BrokerHeartbeatRequest {
             broker_id: self.config.node,
@@ -193,60 +207,24 @@ impl Broker {
             want_fence: false,
             want_shut_down: false,
         };
-        self.connections.send(
-            self.controller(),
-            Request::BrokerHeartbeat(request),
-            Tag::Heartbeat,
-            cx,
-        );
+        let request = Request::BrokerHeartbeat(request);
+        self.connections
+            .send(controller, request, Tag::Heartbeat, cx);
     }
 
-    fn fetch_metadata(&mut self, cx: &mut Context<'_>) {
-        let request = FetchRequest {
-            replica: Some(ReplicaState {
-                replica_id: self.config.node,
-                replica_epoch: self.epoch,
-            }),
-            max_wait_ms: 500,
-            min_bytes: 0,
-            max_bytes: 1 << 20,
-            isolation_level: IsolationLevel::ReadUncommitted,
-            topics: vec![FetchTopic {
-                topic_id: METADATA_TOPIC,
-                partitions: vec![FetchPartition {
-                    partition: 0,
-                    current_leader_epoch: Some(self.raft.epoch()),
-                    fetch_offset: self.raft.log().leo(),
-                    last_fetched_epoch: None,
-                    log_start_offset: None,
-                    partition_max_bytes: 1 << 20,
-                    high_watermark: Some(self.raft.log().hw()),
-                }],
-            }],
-        };
-        self.connections.send(
-            self.controller(),
-            Request::Fetch(request),
-            Tag::MetadataFetch,
-            cx,
-        );
-    }
-
-    fn fetched_metadata(&mut self, mut r: FetchResponse, cx: &mut Context<'_>) {
-        let answer = r.topics.remove(0).partitions.remove(0);
-        let mut out = Effects::new();
-        self.raft
-            .copy(answer.records.clone(), answer.high_watermark, &mut out);
-        self.carry_out(out, cx);
-        for batch in &answer.records {
-            if let Payload::Metadata(records) = &batch.data.payload {
-                for (i, record) in (0i64..).zip(records.iter()) {
-                    self.image.apply(batch.base_offset.plus(i), record);
-                }
+    fn apply_metadata(&mut self, cx: &mut Context<'_>) {
+        let raft = self.quorum.raft();
+        let committed = raft.seen().committed;
+        if self.image.end >= committed {
+            return;
+        }
+        for batch in raft.log().batches_from(self.image.end) {
+            if batch.end_offset() > committed {
+                break;
             }
+            self.image.apply_batch(batch);
         }
         self.take_leaderships(cx);
-        cx.set_timer(Timer::Raft, cx.now() + Duration::millis(100));
     }
 
     fn take_leaderships(&mut self, cx: &mut Context<'_>) {
@@ -281,10 +259,13 @@ impl Broker {
                 let response = self.produce(&r, cx);
                 cx.reply(conn, id, Response::Produce(response));
             }
-            Request::CreateTopics(_) if self.epoch.is_some() => {
+            Request::CreateTopics(_) | Request::IncrementalAlterConfigs(_) => {
+                let Some(controller) = self.controller(cx) else {
+                    return cx.close(conn);
+                };
                 let envelope = Request::Envelope(Box::new(request));
                 self.connections
-                    .send(self.controller(), envelope, Tag::Forwarded(conn, id), cx);
+                    .send(controller, envelope, Tag::Forwarded(conn, id), cx);
             }
             _ => cx.close(conn),
         }

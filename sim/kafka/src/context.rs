@@ -134,6 +134,8 @@ pub enum Halt {
     Disk(DiskError),
     /// Not registered within `initial.broker.registration.timeout.ms`.
     NotRegistered,
+    /// The metadata log's replica found a promise of its quorum broken.
+    Raft(crate::raft::Fault),
 }
 
 /// What a role works with during one step.

@@ -5,9 +5,10 @@ use crate::disk::{DiskError, FileId, Write};
 use crate::event::Event;
 use crate::ids::{ConnId, CorrelationId, NodeId};
 use crate::protocol::{Request, Response};
+use serde::Serialize;
 
 /// One wish of a part.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub enum Effect {
     /// Write to a file.
     Write(FileId, Write),

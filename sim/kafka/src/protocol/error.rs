@@ -58,6 +58,7 @@ codes! {
     NotEnoughReplicasAfterAppend = 20 "NOT_ENOUGH_REPLICAS_AFTER_APPEND" Retry,
     InvalidRequiredAcks = 21 "INVALID_REQUIRED_ACKS" Final,
     InvalidTimestamp = 32 "INVALID_TIMESTAMP" Final,
+    UnsupportedVersion = 35 "UNSUPPORTED_VERSION" Final,
     TopicAlreadyExists = 36 "TOPIC_ALREADY_EXISTS" Final,
     InvalidPartitions = 37 "INVALID_PARTITIONS" Final,
     InvalidReplicationFactor = 38 "INVALID_REPLICATION_FACTOR" Final,
