@@ -25,6 +25,7 @@ const ROLES: &[&str] = &[
     "sim/kafka/src/broker.rs",
     "sim/kafka/src/controller.rs",
     "sim/kafka/src/client/admin.rs",
+    "sim/kafka/src/client/capture.rs",
     "sim/kafka/src/client/connections.rs",
     "sim/kafka/src/client/consumer.rs",
     "sim/kafka/src/client/machine.rs",
@@ -32,6 +33,9 @@ const ROLES: &[&str] = &[
     "sim/kafka/src/client/producer.rs",
     // Where roles run.
     "sim/world/src/app.rs",
+    "sim/world/src/app/consuming.rs",
+    "sim/world/src/app/producing.rs",
+    "sim/world/src/app/reading.rs",
     "sim/world/src/machinery.rs",
     "sim/world/src/process.rs",
     "sim/world/src/setup.rs",

@@ -2,6 +2,7 @@
 //!
 //! An event never changes behaviour. What was *told* to an application and what is *certain* are different facts.
 
+use crate::client::consumer::fetcher::ConsumerError;
 use crate::ids::{
     BrokerEpoch, ClientId, LeaderEpoch, NodeId, Offset, PartitionEpoch, ProducerEpoch, ProducerId,
     RecordId, TopicId, TopicIdPartition,
@@ -383,6 +384,11 @@ pub enum ClientEvent {
         to: Offset,
         /// The records with their offsets and leader epochs.
         records: Box<[(Offset, LeaderEpoch, RecordId)]>,
+    },
+    /// `poll` threw.
+    PollFailed {
+        /// What.
+        error: ConsumerError,
     },
     /// The position was set by the reset policy.
     PositionReset {

@@ -1,9 +1,14 @@
 //! Applications: processes that own clients. What they send, how they answer their own callers, what they read.
 //!
-//! Thin still: one producer that sends its records at their times.
+//! Thin still: the producing application does not block, resend or close.
 
-use crate::scenario::{Answers, ProducerPlan};
+pub mod consuming;
+pub mod reading;
+
+use crate::scenario::{Answers, ConsumerPlan, ProducerPlan};
 use bytes::Bytes;
+use consuming::Consuming;
+use klab_kafka::client::consumer::positions::TopicPartition;
 use klab_kafka::client::producer::{Producer, ProducerRecord, Sent};
 use klab_kafka::context::{Context, Exit};
 use klab_kafka::event::{AppEvent, Event};
@@ -11,6 +16,7 @@ use klab_kafka::ids::{Address, ClientId, RecordId};
 use klab_kafka::input::{Command, Input};
 use klab_kafka::time::{Duration, Time};
 use klab_kafka::timer::Timer;
+use reading::Reading;
 use serde::Serialize;
 
 /// An application.
@@ -18,6 +24,10 @@ use serde::Serialize;
 pub enum App {
     /// It produces.
     Producing(Box<Producing>),
+    /// It reads assigned partitions throughout.
+    Consuming(Box<Consuming>),
+    /// It reads everything, once, at the end.
+    Reading(Box<Reading>),
 }
 
 /// What outlives an application's crash, outside of it: its source's memory of what was confirmed.
@@ -59,24 +69,50 @@ impl App {
         }))
     }
 
+    /// An application that reads assigned partitions.
+    pub fn consuming(plan: ConsumerPlan, bootstrap: &[Address]) -> App {
+        App::Consuming(Box::new(Consuming::new(plan, bootstrap)))
+    }
+
+    /// The reader of everything.
+    pub fn reading(partitions: Vec<TopicPartition>, bootstrap: &[Address]) -> App {
+        App::Reading(Box::new(Reading::new(partitions, bootstrap)))
+    }
+
     /// One step.
     pub fn handle(&mut self, input: Input, cx: &mut Context<'_>) {
         match self {
-            App::Producing(p) => p.handle(input, cx),
+            App::Producing(a) => a.handle(input, cx),
+            App::Consuming(a) => a.handle(input, cx),
+            App::Reading(a) => a.handle(input, cx),
         }
     }
 
     /// What the source remembers, to be handed to the next start.
     pub fn source(&self) -> Source {
         match self {
-            App::Producing(p) => p.source.clone(),
+            App::Producing(a) => a.source.clone(),
+            App::Consuming(_) | App::Reading(_) => Source::default(),
         }
     }
 
-    /// Whether its work is done and every send is resolved.
+    /// Whether its work is done and every send is resolved. A consumer polls as long as there is anything to read, so
+    /// that it is never in the way of a run's end.
     pub fn is_finished(&self) -> bool {
         match self {
-            App::Producing(p) => p.source.next == p.plan.records && p.open == 0,
+            App::Producing(a) => a.source.next == a.plan.records && a.open == 0,
+            App::Consuming(_) => true,
+            App::Reading(a) => a.is_finished(),
+        }
+    }
+}
+
+impl App {
+    /// What the reader has not read to the end.
+    pub fn unread(&self) -> &[TopicPartition] {
+        match self {
+            App::Reading(a) => a.missing(),
+            App::Producing(_) | App::Consuming(_) => &[],
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::app::Source;
 use crate::process::{Coming, Pending, Process, ProcessId};
-use crate::scenario::{Heal, ScenarioTime};
+use crate::scenario::{ADMIN, Heal, READER, ScenarioTime};
 use crate::steps::{Entry, Steps};
 use crate::trace::{Phase, What};
 use crate::view::View;
@@ -37,6 +37,7 @@ pub struct Run {
     pub stuck: Option<String>,
     /// Steps that matched nothing and were not optional.
     pub missed: Vec<u64>,
+    asked_for_topics: bool,
     sources: BTreeMap<ProcessId, Source>,
     /// What is done comes from here instead of the scenario's steps.
     tape: Option<Arc<Vec<Entry>>>,
@@ -48,6 +49,7 @@ impl Default for Run {
             phase: Phase::Booting,
             ready: None,
             healing: None,
+            asked_for_topics: false,
             stuck: None,
             missed: Vec::new(),
             sources: BTreeMap::new(),
@@ -87,23 +89,27 @@ impl World {
     /// Starts all machines and asks for the topics.
     pub(crate) fn begin(&mut self) {
         self.tell_world(What::Phase(Phase::Booting));
-        let all: Vec<ProcessId> = self.names.iter().map(|(p, _)| p).collect();
+        let names = self.names.iter();
+        let all: Vec<ProcessId> = names
+            .filter(|(_, name)| &***name != READER)
+            .map(|(p, _)| p)
+            .collect();
         for p in all {
             self.start(p, 0);
         }
-        let topics = self.wanted_topics();
-        let admin = self
-            .names
-            .find("admin")
-            .expect("every run has an admin client");
-        self.come(
-            admin,
-            Pending {
-                cause: 0,
-                input: Coming::Command(Command::CreateTopics(topics)),
-            },
-        );
         self.look_again(LOOK);
+    }
+
+    /// Asks for the topics, once all brokers are there to take their share of the replicas.
+    fn ask_for_topics(&mut self) {
+        self.run.asked_for_topics = true;
+        let input = Coming::Command(Command::CreateTopics(self.wanted_topics()));
+        self.come(self.named(ADMIN), Pending { cause: 0, input });
+    }
+
+    /// A process that every run has.
+    fn named(&self, name: &str) -> ProcessId {
+        self.names.find(name).expect("every run has one")
     }
 
     /// The time of the run since it was ready; before that, since boot and negative.
@@ -114,13 +120,18 @@ impl World {
 
     pub(crate) fn look_at_phase(&mut self) {
         match self.run.phase {
+            Phase::Booting if !self.run.asked_for_topics && self.missing_brokers().is_empty() => {
+                self.ask_for_topics()
+            }
             Phase::Booting if self.is_ready() => self.become_ready(),
             Phase::Booting if self.now() > Time(0) + READY_WITHIN => {
                 self.give_up(self.what_is_missing())
             }
             Phase::Running => return self.heal_when_due(),
             Phase::Healing if self.is_quiet() => self.enter(Phase::Done),
-            Phase::Healing if self.healing_took_too_long() => self.give_up(self.what_is_missing()),
+            Phase::Healing if self.took_too_long(self.run.healing) => {
+                self.give_up(self.what_is_missing())
+            }
             Phase::Done => return,
             _ => {}
         }
@@ -139,12 +150,8 @@ impl World {
             topic: topic.clone(),
             configs: config.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
         };
-        let admin = self
-            .names
-            .find("admin")
-            .expect("every run has an admin client");
         let input = Coming::Command(Command::AlterConfigs(vec![resource]));
-        self.come(admin, Pending { cause: 0, input });
+        self.come(self.named(ADMIN), Pending { cause: 0, input });
     }
 
     fn wanted_topics(&self) -> Vec<CreatableTopic> {
@@ -241,10 +248,8 @@ impl World {
         self.scenario().end.heal == Heal::None || (self.apps_are_finished() && self.is_ready())
     }
 
-    fn healing_took_too_long(&self) -> bool {
-        self.run
-            .healing
-            .is_some_and(|since| self.now() > since + self.scenario().end.within)
+    fn took_too_long(&self, since: Option<Time>) -> bool {
+        since.is_some_and(|since| self.now() > since + self.scenario().end.within)
     }
 
     fn what_is_missing(&self) -> String {

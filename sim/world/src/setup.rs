@@ -8,9 +8,10 @@ use crate::clocks::Clocks;
 use crate::disks::Disk;
 use crate::process::{Alarms, Down, Machine, Names, Process, ProcessId};
 use crate::run::Run;
-use crate::scenario::Scenario;
+use crate::scenario::{ADMIN, READER, Scenario};
 use klab_kafka::broker::{Broker, BrokerConfig};
 use klab_kafka::client::admin::Admin;
+use klab_kafka::client::consumer::positions::TopicPartition;
 use klab_kafka::context::Context;
 use klab_kafka::controller::{Controller, ControllerConfig};
 use klab_kafka::disk::DiskImage;
@@ -33,7 +34,7 @@ pub fn machines(scenario: &Scenario) -> (Names, Vec<Machine>) {
     let names: Vec<Arc<str>> = controllers
         .chain(brokers)
         .chain(apps)
-        .chain(["admin".into()])
+        .chain([ADMIN.into(), READER.into()])
         .collect();
     let machine = |_: &Arc<str>| Machine {
         process: None,
@@ -96,15 +97,35 @@ pub fn boot(
         )));
     }
     let bootstrap = bootstrap(scenario, names);
-    match scenario.producers.get(name) {
-        Some(plan) => Process::App(Box::new(App::producing(
-            p.0,
-            plan.clone(),
-            run.source(p),
-            &bootstrap,
-        ))),
-        None => Process::Admin(Box::new(Admin::new(ClientId(0), &bootstrap))),
+    if name == ADMIN {
+        return Process::Admin(Box::new(Admin::new(ClientId(0), &bootstrap)));
     }
+    let app = if name == READER {
+        App::reading(all_partitions(scenario), &bootstrap)
+    } else if let Some(plan) = scenario.consumers.get(name) {
+        App::consuming(plan.clone(), &bootstrap)
+    } else {
+        let plan = scenario.producers.get(name);
+        let plan = plan.expect("every process is of a known kind").clone();
+        App::producing(p.0, plan, run.source(p), &bootstrap)
+    };
+    Process::App(Box::new(app))
+}
+
+/// Every partition of the scenario's topics, in order.
+fn all_partitions(scenario: &Scenario) -> Vec<TopicPartition> {
+    let topics = scenario.topics.iter();
+    let partitions = topics.flat_map(|(topic, plan)| {
+        let count = match &plan.replicas {
+            Some(by_hand) => by_hand.len() as i32,
+            None => plan.partitions,
+        };
+        (0..count).map(|partition| TopicPartition {
+            topic: topic.clone(),
+            partition,
+        })
+    });
+    partitions.collect()
 }
 
 fn numbered(name: &str, prefix: &str) -> Option<i32> {

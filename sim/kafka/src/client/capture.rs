@@ -1,6 +1,8 @@
 //! Packet captures of a role in tests: what it sends is kept until the test answers; connections open at once unless a
 //! test says otherwise; its alarm goes off when time passes.
 
+use crate::client::admin::Admin;
+use crate::client::consumer::Consumer;
 use crate::client::machine::Machine;
 use crate::context::Context;
 use crate::context::Output;
@@ -15,6 +17,18 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 /// What is captured: a role with one way in.
 pub(crate) trait Role {
     fn handle(&mut self, input: Input, cx: &mut Context<'_>);
+}
+
+impl Role for Admin {
+    fn handle(&mut self, input: Input, cx: &mut Context<'_>) {
+        Admin::handle(self, input, cx);
+    }
+}
+
+impl Role for Consumer {
+    fn handle(&mut self, input: Input, cx: &mut Context<'_>) {
+        Consumer::handle(self, input, cx);
+    }
 }
 
 /// One role, its machine, and all that it sent.

@@ -37,7 +37,6 @@ use lookup::{EndOffsets, Lookup};
 use offsets::{EpochAsked, EpochEnd, Listed, OffsetAsked, Purpose};
 use positions::{FetchPosition, Positions, ResetTo, TopicPartition, Validation};
 use serde::Serialize;
-use std::sync::Arc;
 
 /// What a poll returned: records of some partitions (none if nothing came in time), or what it threw.
 pub type Polled = Result<Vec<PartitionRecords>, ConsumerError>;
@@ -276,6 +275,13 @@ impl Consumer {
     }
 
     fn return_from_poll(&mut self, polled: Polled, cx: &mut Context<'_>) {
+        if let Err(error) = &polled {
+            let error = error.clone();
+            cx.tell(Event::Client(
+                self.client,
+                ClientEvent::PollFailed { error },
+            ));
+        }
         for records in polled.iter().flatten() {
             let event = ClientEvent::Delivered {
                 partition: records.id(),
@@ -581,7 +587,8 @@ impl Consumer {
         leader(&self.network.metadata, partition)
     }
 
-    fn topic_id(&self, name: &Arc<str>) -> Option<TopicId> {
+    /// A topic's id, if known.
+    pub fn topic_id(&self, name: &str) -> Option<TopicId> {
         Some(self.network.metadata.topic(name)?.id)
     }
 

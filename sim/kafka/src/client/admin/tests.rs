@@ -1,7 +1,7 @@
 //! Packet captures of an operator and his client.
 
 use super::*;
-use crate::client::capture::{Capture, Role};
+use crate::client::capture::Capture;
 use crate::protocol::Api;
 use crate::protocol::admin::CreatableTopicResult;
 use crate::protocol::metadata::NodeEndpoint;
@@ -9,12 +9,6 @@ use crate::protocol::metadata::NodeEndpoint;
 /// Bootstrap server and broker 1.
 const ONE: Address = Address(1);
 const TWO: Address = Address(2);
-
-impl Role for Admin {
-    fn handle(&mut self, input: Input, cx: &mut Context<'_>) {
-        Admin::handle(self, input, cx);
-    }
-}
 
 type Bench = Capture<Admin>;
 

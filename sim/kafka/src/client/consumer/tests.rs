@@ -1,7 +1,7 @@
 //! Packet captures of a consumer: one topic of one partition, two brokers.
 
 use super::*;
-use crate::client::capture::{Capture, Role};
+use crate::client::capture::Capture;
 use crate::log::batch::{BatchData, PlainRecord, RecordBatch};
 use crate::protocol::fetch::*;
 use crate::protocol::metadata::*;
@@ -9,6 +9,7 @@ use crate::protocol::offsets::*;
 use crate::protocol::produce::LeaderIdAndEpoch;
 use crate::protocol::{Api, ErrorCode};
 use crate::time::Timestamp;
+use std::sync::Arc;
 
 const TOPIC: TopicId = TopicId(7);
 /// Bootstrap server and broker 1.
@@ -17,12 +18,6 @@ const TWO: Address = Address(2);
 const EPOCH: LeaderEpoch = LeaderEpoch(5);
 const SECOND: Duration = Duration::secs(1);
 const MINUTE: Duration = Duration::secs(60);
-
-impl Role for Consumer {
-    fn handle(&mut self, input: Input, cx: &mut Context<'_>) {
-        Consumer::handle(self, input, cx);
-    }
-}
 
 type Bench = Capture<Consumer>;
 
