@@ -7,8 +7,9 @@ use crate::event::{Event, RaftEvent, RaftState};
 use crate::ids::{LeaderEpoch, METADATA_PARTITION, NodeId, Offset};
 use crate::log::Log;
 use crate::log::batch::{BatchData, RecordBatch};
+use crate::log::config::LogConfig;
+use crate::time::Timestamp;
 use serde::Serialize;
-use std::sync::Arc;
 
 /// One replica of the metadata log.
 #[derive(Clone, Debug, Serialize)]
@@ -26,7 +27,7 @@ impl Raft {
             node,
             leader,
             epoch: LeaderEpoch(1),
-            log: Log::create(METADATA_PARTITION, out),
+            log: Log::create(METADATA_PARTITION, LogConfig::default(), Timestamp(0), out),
         };
         let state = if raft.is_leader() {
             RaftState::Leader
@@ -64,7 +65,8 @@ impl Raft {
     /// Appends as leader; a single voter has a majority at once.
     pub fn append(&mut self, data: BatchData, out: &mut Effects) -> RecordBatch {
         assert!(self.is_leader(), "only the leader appends");
-        let batch = self.log.append_as_leader(Arc::new(data), self.epoch, out);
+        let at = data.max_timestamp;
+        let batch = self.log.append_as_raft_leader(data, self.epoch, at, out);
         self.log.advance_hw(batch.end_offset(), out);
         batch
     }
@@ -72,7 +74,10 @@ impl Raft {
     /// Copies what the leader sent.
     pub fn copy(&mut self, batches: Vec<RecordBatch>, hw: Option<Offset>, out: &mut Effects) {
         for batch in batches {
-            self.log.append_as_follower(batch, out);
+            let at = batch.data.max_timestamp;
+            self.log
+                .append_as_follower(&batch, self.epoch, at, out)
+                .expect("a copy begins where the log ends");
         }
         if let Some(hw) = hw {
             self.log.advance_hw(hw, out);
