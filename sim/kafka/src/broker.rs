@@ -11,7 +11,8 @@ use crate::effect::{Effects, carry_out};
 use crate::event::{BrokerEvent, Event, ReplicaEvent};
 use crate::ids::*;
 use crate::input::Input;
-use crate::log::Log;
+use crate::log::config::LogConfig;
+use crate::log::{Log, Origin};
 use crate::protocol::cluster::*;
 use crate::protocol::metadata::*;
 use crate::protocol::produce::*;
@@ -236,7 +237,7 @@ impl Broker {
                     partition: *partition,
                 };
                 if p.leader == Some(self.config.node) && !self.logs.contains_key(&id) {
-                    let log = Log::create(id, &mut out);
+                    let log = Log::create(id, LogConfig::default(), cx.wall(), &mut out);
                     out.push(crate::effect::Effect::Tell(Event::Replica(
                         id,
                         ReplicaEvent::BecameLeader {
@@ -318,20 +319,29 @@ impl Broker {
                     topic: topic.topic_id,
                     partition: data.index,
                 };
+                let epoch = LeaderEpoch(0);
                 let appended = self.logs.get_mut(&id).map(|log| {
-                    let batch =
-                        log.append_as_leader(data.records.clone(), LeaderEpoch(0), &mut out);
-                    log.advance_hw(batch.end_offset(), &mut out);
-                    batch
+                    let appended = log.append_as_leader(
+                        &data.records,
+                        epoch,
+                        Origin::CLIENT,
+                        cx.wall(),
+                        &mut out,
+                    );
+                    log.advance_hw(log.leo(), &mut out);
+                    appended
                 });
                 partitions.push(PartitionProduceResponse {
                     index: data.index,
-                    error_code: if appended.is_some() {
-                        ErrorCode::None
-                    } else {
-                        ErrorCode::NotLeaderOrFollower
+                    error_code: match &appended {
+                        Some(Ok(_)) => ErrorCode::None,
+                        Some(Err(refusal)) => refusal.error,
+                        None => ErrorCode::NotLeaderOrFollower,
                     },
-                    base_offset: appended.map_or(Offset(-1), |b| b.base_offset),
+                    base_offset: match &appended {
+                        Some(Ok(appended)) => appended.base_offset(),
+                        _ => Offset(-1),
+                    },
                     log_append_time: None,
                     log_start_offset: Offset(0),
                     current_leader: None,

@@ -1,6 +1,7 @@
 //! Kafka's config keys as tables: name, type, unit, Kafka's default and a sentence. Decoders, reference pages and
 //! lessons read the table; code reads the field.
 
+use crate::log::batch::TimestampType;
 use serde::Serialize;
 
 /// One row of a table of configs.
@@ -146,6 +147,24 @@ impl ConfigValue for Acks {
     }
 }
 
+impl ConfigValue for TimestampType {
+    const EXPECTS: &'static str = "\"CreateTime\" or \"LogAppendTime\"";
+    fn parse(text: &str) -> Option<TimestampType> {
+        match text {
+            "CreateTime" => Some(TimestampType::CreateTime),
+            "LogAppendTime" => Some(TimestampType::LogAppendTime),
+            _ => None,
+        }
+    }
+    fn show(&self) -> String {
+        match self {
+            TimestampType::CreateTime => "CreateTime",
+            TimestampType::LogAppendTime => "LogAppendTime",
+        }
+        .into()
+    }
+}
+
 /// Values of `auto.offset.reset`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum OffsetReset {
@@ -270,6 +289,7 @@ config! {
         message_max_bytes: i32 = 1_048_588, "message.max.bytes", "bytes", "The largest batch a topic takes.";
         log_message_timestamp_after_max_ms: i64 = 3_600_000, "log.message.timestamp.after.max.ms", "ms", "How far ahead of the broker's clock a record may be.";
         log_message_timestamp_before_max_ms: i64 = i64::MAX, "log.message.timestamp.before.max.ms", "ms", "How far behind the broker's clock a record may be.";
+        log_message_timestamp_type: TimestampType = TimestampType::CreateTime, "log.message.timestamp.type", "", "Whose clock stamps records.";
         producer_id_expiration_ms: i32 = 86_400_000, "producer.id.expiration.ms", "ms", "An idle producer id is forgotten after so long.";
     }
 }
@@ -281,6 +301,7 @@ config! {
         unclean_leader_election_enable: Inherit<bool> = Inherit(None), "unclean.leader.election.enable", "", "Whether a replica outside the ISR may lead when no other can.";
         segment_bytes: Inherit<i32> = Inherit(None), "segment.bytes", "bytes", "A segment holds at most so much.";
         segment_ms: Inherit<i64> = Inherit(None), "segment.ms", "ms", "A segment spans at most so much record time.";
+        message_timestamp_type: Inherit<TimestampType> = Inherit(None), "message.timestamp.type", "", "Whose clock stamps records.";
         max_message_bytes: Inherit<i32> = Inherit(None), "max.message.bytes", "bytes", "The largest batch the topic takes.";
     }
 }

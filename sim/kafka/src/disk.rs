@@ -9,6 +9,7 @@ use crate::log::epochs::EpochEntry;
 use crate::log::producers::ProducerSnapshot;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A file's name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
@@ -54,7 +55,7 @@ pub enum SmallFile {
     /// Leader epochs and where they start.
     LeaderEpochs(Vec<EpochEntry>),
     /// Producer state.
-    Producers(ProducerSnapshot),
+    Producers(Arc<ProducerSnapshot>),
     /// A Raft replica's vote.
     Quorum(QuorumStateFile),
     /// Stopped cleanly, with this broker epoch.

@@ -66,6 +66,18 @@ pub enum LogEvent {
         /// What led to it.
         why: Truncation,
     },
+    /// The whole log was given up, and starts over, empty.
+    StartedOver {
+        /// The log end offset before.
+        from: Offset,
+        /// Start and end now.
+        at: Offset,
+    },
+    /// Everything below was given up because it is too old, or because the leader did (L-25).
+    LogStartMoved {
+        /// The log start offset now.
+        log_start: Offset,
+    },
     /// The high watermark went up (or, after truncation and recovery, was set).
     HighWatermark {
         /// The new value.

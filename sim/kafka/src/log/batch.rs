@@ -1,8 +1,14 @@
-//! Record batches, format v2: what is written, sent, copied and read whole.
+//! Record batches, format v2 (Kafka's DefaultRecordBatch): what is written, sent, copied and read whole.
 //!
 //! The body is encoded once, by the producer, and shared by all replicas; base offset and leader epoch lie outside the
-//! checksum and are the leader's to give (§1.1). Records of the metadata log are kept as values, their size estimated.
+//! checksum and are the leader's to give (§1.1). Bytes and checksum of an application's batch and of a transaction marker
+//! are Kafka's own, to the bit; records of the metadata log are kept as values, their size estimated.
+//!
+//! Left out: compression (L-5: every batch has codec `none`), the delete horizon and holes within a batch, which come
+//! with compaction; a client's non-zero base offset (87), which the type of a produce request cannot say.
 
+pub use super::record::PlainRecord;
+use super::record::{self, Records};
 use crate::controller::records::MetadataRecord;
 use crate::ids::{LeaderEpoch, NodeId, Offset, ProducerEpoch, ProducerId, RecordId};
 use crate::time::Timestamp;
@@ -12,6 +18,10 @@ use std::sync::Arc;
 
 /// Bytes of a batch header, from base offset to record count.
 pub const BATCH_OVERHEAD: u32 = 61;
+/// The bytes before those that `batch length` counts: base offset and the length itself.
+const LOG_OVERHEAD: u32 = 12;
+/// The sequence number of a batch that has none: of a plain producer's batch, of a marker.
+pub const NO_SEQUENCE: i32 = -1;
 
 /// A batch in a log: what the leader gave it, and the body it shares with all copies.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -31,18 +41,32 @@ pub struct BatchData {
     pub size: u32,
     /// CRC-32C over everything from the attributes on.
     pub crc: u32,
+    /// Whose clock the timestamps are from.
+    pub timestamp_type: TimestampType,
+    /// Part of a transaction.
+    pub transactional: bool,
     /// Offset of the last record less the base offset.
     pub last_offset_delta: i32,
     /// How many records.
     pub count: i32,
     /// The first record's timestamp.
     pub base_timestamp: Timestamp,
-    /// The latest timestamp within.
+    /// The latest timestamp within; under LogAppendTime that of every record.
     pub max_timestamp: Timestamp,
     /// Who wrote it, if idempotent.
     pub producer: Option<ProducerStamp>,
     /// The records.
     pub payload: Payload,
+}
+
+/// `message.timestamp.type`: whose clock stamps a record (L-4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub enum TimestampType {
+    /// The producer's.
+    #[default]
+    CreateTime,
+    /// The leader's, when it appends.
+    LogAppendTime,
 }
 
 /// The idempotent producer's mark on a batch.
@@ -52,7 +76,7 @@ pub struct ProducerStamp {
     pub id: ProducerId,
     /// Its epoch.
     pub epoch: ProducerEpoch,
-    /// The sequence number of the first record.
+    /// The sequence number of the first record; [`NO_SEQUENCE`] on a marker.
     pub base_sequence: i32,
 }
 
@@ -73,9 +97,16 @@ pub enum Payload {
     Metadata(Box<[MetadataRecord]>),
 }
 
-/// Control records of the metadata log; transaction markers come with transactions.
+/// Control records (L-2): they take an offset and are never shown to an application.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub enum ControlRecord {
+    /// A transaction of the batch's producer ends in this partition.
+    EndTransaction {
+        /// Committed; else aborted.
+        commit: bool,
+        /// The epoch of the coordinator that decided.
+        coordinator_epoch: i32,
+    },
     /// The first record of a quorum leader's epoch (K-4).
     LeaderChange {
         /// The leader.
@@ -85,31 +116,36 @@ pub enum ControlRecord {
     },
 }
 
-/// One record of an application before it is encoded.
-#[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct PlainRecord {
-    /// What the application calls it.
-    pub id: RecordId,
-    /// When it was made.
-    pub timestamp: Timestamp,
-    /// Its key.
-    pub key: Option<Bytes>,
-    /// Its value; `None` is a tombstone.
-    pub value: Option<Bytes>,
-    /// Its headers.
-    pub headers: Vec<(Bytes, Option<Bytes>)>,
-}
-
 impl RecordBatch {
     /// The offset after its last record.
     pub fn end_offset(&self) -> Offset {
         self.base_offset
-            .plus(self.data.last_offset_delta as i64 + 1)
+            .plus(i64::from(self.data.last_offset_delta) + 1)
     }
 
     /// The offset of its last record.
     pub fn last_offset(&self) -> Offset {
-        self.base_offset.plus(self.data.last_offset_delta as i64)
+        self.base_offset
+            .plus(i64::from(self.data.last_offset_delta))
+    }
+
+    /// An application's records, decoded, in offset order; none in other batches.
+    pub fn records(&self) -> Records<'_> {
+        self.data.records_from(self.base_offset)
+    }
+
+    /// The bytes that Kafka would write; `None` for batches of the metadata log, which have no encoding here.
+    pub fn encode(&self) -> Option<Bytes> {
+        let body = self.data.body()?;
+        let mut out = Vec::with_capacity(self.data.size as usize);
+        out.extend_from_slice(&self.base_offset.0.to_be_bytes());
+        out.extend_from_slice(&(self.data.size - LOG_OVERHEAD).to_be_bytes());
+        out.extend_from_slice(&self.leader_epoch.0.to_be_bytes());
+        out.push(2); // magic
+        out.extend_from_slice(&self.data.crc.to_be_bytes());
+        out.extend_from_slice(&self.data.checked_header());
+        out.extend_from_slice(&body);
+        Some(Bytes::from(out))
     }
 }
 
@@ -121,60 +157,81 @@ impl BatchData {
     pub fn of_records(records: &[PlainRecord], producer: Option<ProducerStamp>) -> BatchData {
         assert!(!records.is_empty(), "a batch holds at least one record");
         let base = records[0].timestamp;
-        let mut body = Vec::with_capacity(records.len() * 32);
-        let mut one = Vec::with_capacity(64);
-        for (delta, record) in records.iter().enumerate() {
-            one.clear();
-            encode_record(&mut one, record, base, delta as i64);
-            put_varint(&mut body, one.len() as i64);
-            body.extend_from_slice(&one);
-        }
-        let max_timestamp = records.iter().map(|r| r.timestamp).max().unwrap_or(base);
-        let count = i32::try_from(records.len()).expect("a batch holds fewer than 2^31 records");
-        let mut data = BatchData {
-            size: BATCH_OVERHEAD + u32::try_from(body.len()).expect("a batch is below 4 GiB"),
-            crc: 0,
-            last_offset_delta: count - 1,
-            count,
-            base_timestamp: base,
-            max_timestamp,
-            producer,
-            payload: Payload::Records {
-                body: Bytes::from(body),
-                ids: records.iter().map(|r| r.id).collect(),
-            },
+        let payload = Payload::Records {
+            body: record::encode_all(records, base),
+            ids: records.iter().map(|r| r.id).collect(),
         };
-        data.crc = data.computed_crc();
-        data
+        let latest = records.iter().map(|r| r.timestamp).max().unwrap_or(base);
+        BatchData {
+            max_timestamp: latest,
+            ..BatchData::unsealed(payload, count_of(records), base, producer)
+        }
+        .sealed()
+    }
+
+    /// The same batch as part of a transaction of its producer.
+    ///
+    /// # Panics
+    /// If it is no idempotent producer's: only those have transactions.
+    pub fn in_transaction(self) -> BatchData {
+        assert!(self.producer.is_some(), "a transaction has a producer id");
+        BatchData {
+            transactional: true,
+            ..self
+        }
+        .sealed()
+    }
+
+    /// A marker that ends a producer's transaction (L-2): 78 bytes, one offset.
+    pub fn of_marker(
+        id: ProducerId,
+        epoch: ProducerEpoch,
+        commit: bool,
+        coordinator_epoch: i32,
+        at: Timestamp,
+    ) -> BatchData {
+        let marker = ControlRecord::EndTransaction {
+            commit,
+            coordinator_epoch,
+        };
+        let stamp = ProducerStamp {
+            id,
+            epoch,
+            base_sequence: NO_SEQUENCE,
+        };
+        BatchData::unsealed(Payload::Control(marker), 1, at, Some(stamp)).in_transaction()
     }
 
     /// A batch of metadata records.
     pub fn of_metadata(records: Vec<MetadataRecord>, at: Timestamp) -> BatchData {
-        let count = i32::try_from(records.len()).expect("a batch holds fewer than 2^31 records");
-        BatchData {
-            size: BATCH_OVERHEAD + 48 * count as u32,
-            crc: 0,
-            last_offset_delta: count - 1,
+        let count = count_of(&records);
+        BatchData::unsealed(
+            Payload::Metadata(records.into_boxed_slice()),
             count,
-            base_timestamp: at,
-            max_timestamp: at,
-            producer: None,
-            payload: Payload::Metadata(records.into_boxed_slice()),
-        }
+            at,
+            None,
+        )
+        .sealed()
     }
 
-    /// A batch of one control record.
+    /// A batch of one control record of the metadata log.
     pub fn of_control(record: ControlRecord, at: Timestamp) -> BatchData {
+        BatchData::unsealed(Payload::Control(record), 1, at, None).sealed()
+    }
+
+    /// The same batch stamped by the leader's clock (L-4, LogAppendTime).
+    pub fn stamped(&self, at: Timestamp) -> BatchData {
         BatchData {
-            size: BATCH_OVERHEAD + 17,
-            crc: 0,
-            last_offset_delta: 0,
-            count: 1,
-            base_timestamp: at,
+            timestamp_type: TimestampType::LogAppendTime,
             max_timestamp: at,
-            producer: None,
-            payload: Payload::Control(record),
+            ..self.clone()
         }
+        .sealed()
+    }
+
+    /// The records as they would be read if the batch began at this offset.
+    pub fn records_from(&self, base_offset: Offset) -> Records<'_> {
+        Records::of(self, base_offset)
     }
 
     /// The ids of an application's records; empty for other batches.
@@ -185,57 +242,151 @@ impl BatchData {
         }
     }
 
-    /// The CRC-32C of a batch of records as its fields and body stand now.
+    /// The transaction marker that this batch is.
+    pub fn marker(&self) -> Option<Marker> {
+        match (&self.payload, self.producer) {
+            (
+                Payload::Control(ControlRecord::EndTransaction {
+                    commit,
+                    coordinator_epoch,
+                }),
+                Some(producer),
+            ) => Some(Marker {
+                producer,
+                commit: *commit,
+                coordinator_epoch: *coordinator_epoch,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Holds a control record (L-2).
+    pub fn is_control(&self) -> bool {
+        matches!(self.payload, Payload::Control(_))
+    }
+
+    /// The sequence number of the last record (L-1).
+    pub fn last_sequence(&self) -> i32 {
+        match self.producer {
+            Some(p) if p.base_sequence != NO_SEQUENCE => {
+                sequence_after(p.base_sequence, self.last_offset_delta)
+            }
+            _ => NO_SEQUENCE,
+        }
+    }
+
+    /// Whether the checksum fits the contents (L-3, L-36).
+    pub fn is_intact(&self) -> bool {
+        self.size >= BATCH_OVERHEAD && self.crc == self.computed_crc()
+    }
+
+    /// The CRC-32C of fields and body as they stand now; 0 for batches of the metadata log, which have no encoding here.
     pub fn computed_crc(&self) -> u32 {
-        let Payload::Records { body, .. } = &self.payload else {
-            return self.crc;
-        };
+        match &self.payload {
+            Payload::Records { body, .. } => self.crc_over(body),
+            _ => self.body().map_or(0, |body| self.crc_over(&body)),
+        }
+    }
+
+    fn crc_over(&self, body: &[u8]) -> u32 {
+        crc32c::crc32c_append(crc32c::crc32c(&self.checked_header()), body)
+    }
+
+    /// The encoded records.
+    fn body(&self) -> Option<Bytes> {
+        match &self.payload {
+            Payload::Records { body, .. } => Some(body.clone()),
+            Payload::Control(ControlRecord::EndTransaction {
+                commit,
+                coordinator_epoch,
+            }) => Some(record::encode_marker(*commit, *coordinator_epoch)),
+            Payload::Control(ControlRecord::LeaderChange { .. }) | Payload::Metadata(_) => None,
+        }
+    }
+
+    /// The 40 header bytes that the checksum covers: attributes to record count.
+    fn checked_header(&self) -> [u8; 40] {
         let mut head = [0u8; 40];
-        // Attributes: no compression, CreateTime, not transactional, not control.
+        head[1] = self.attributes();
         head[2..6].copy_from_slice(&self.last_offset_delta.to_be_bytes());
         head[6..14].copy_from_slice(&self.base_timestamp.0.to_be_bytes());
         head[14..22].copy_from_slice(&self.max_timestamp.0.to_be_bytes());
         let (id, epoch, sequence) = match self.producer {
             Some(p) => (p.id.0, p.epoch.0, p.base_sequence),
-            None => (-1, -1, -1),
+            None => (-1, -1, NO_SEQUENCE),
         };
         head[22..30].copy_from_slice(&id.to_be_bytes());
         head[30..32].copy_from_slice(&epoch.to_be_bytes());
         head[32..36].copy_from_slice(&sequence.to_be_bytes());
         head[36..40].copy_from_slice(&self.count.to_be_bytes());
-        crc32c::crc32c_append(crc32c::crc32c(&head), body)
+        head
     }
-}
 
-fn encode_record(out: &mut Vec<u8>, record: &PlainRecord, base: Timestamp, delta: i64) {
-    out.push(0); // attributes: unused
-    put_varint(out, record.timestamp.0 - base.0);
-    put_varint(out, delta);
-    put_bytes(out, record.key.as_ref());
-    put_bytes(out, record.value.as_ref());
-    put_varint(out, record.headers.len() as i64);
-    for (key, value) in &record.headers {
-        put_bytes(out, Some(key));
-        put_bytes(out, value.as_ref());
+    /// Bits 0–2 codec (none), 3 timestamp type, 4 transactional, 5 control; the high byte is unused.
+    fn attributes(&self) -> u8 {
+        u8::from(self.timestamp_type == TimestampType::LogAppendTime) << 3
+            | u8::from(self.transactional) << 4
+            | u8::from(self.is_control()) << 5
     }
-}
 
-fn put_bytes(out: &mut Vec<u8>, bytes: Option<&Bytes>) {
-    match bytes {
-        None => put_varint(out, -1),
-        Some(b) => {
-            put_varint(out, b.len() as i64);
-            out.extend_from_slice(b);
+    fn unsealed(
+        payload: Payload,
+        count: i32,
+        at: Timestamp,
+        producer: Option<ProducerStamp>,
+    ) -> BatchData {
+        BatchData {
+            size: 0,
+            crc: 0,
+            timestamp_type: TimestampType::CreateTime,
+            transactional: false,
+            last_offset_delta: count - 1,
+            count,
+            base_timestamp: at,
+            max_timestamp: at,
+            producer,
+            payload,
         }
     }
+
+    /// Size and checksum made to fit the rest.
+    fn sealed(mut self) -> BatchData {
+        let body = match &self.payload {
+            Payload::Records { body, .. } => body.len(),
+            Payload::Control(ControlRecord::EndTransaction { .. }) => record::MARKER_SIZE,
+            Payload::Control(ControlRecord::LeaderChange { voters, .. }) => 17 + 4 * voters.len(),
+            Payload::Metadata(records) => 48 * records.len(),
+        };
+        self.size = BATCH_OVERHEAD + u32::try_from(body).expect("a batch is below 4 GiB");
+        self.crc = self.computed_crc();
+        self
+    }
 }
 
-/// A zig-zag varint, as Kafka and protocol buffers write it.
-fn put_varint(out: &mut Vec<u8>, value: i64) {
-    let mut v = ((value << 1) ^ (value >> 63)) as u64;
-    while v >= 0x80 {
-        out.push((v & 0x7f) as u8 | 0x80);
-        v >>= 7;
-    }
-    out.push(v as u8);
+/// A transaction marker as a partition reads it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Marker {
+    /// Whose transaction ends.
+    pub producer: ProducerStamp,
+    /// Committed; else aborted.
+    pub commit: bool,
+    /// The epoch of the coordinator that decided.
+    pub coordinator_epoch: i32,
 }
+
+/// The sequence number `n` records on. After 2^31-1 comes 0 (L-1).
+pub fn sequence_after(sequence: i32, n: i32) -> i32 {
+    ((i64::from(sequence) + i64::from(n)) & 0x7fff_ffff) as i32
+}
+
+/// The sequence number `n` records back.
+pub fn sequence_before(sequence: i32, n: i32) -> i32 {
+    ((i64::from(sequence) - i64::from(n)) & 0x7fff_ffff) as i32
+}
+
+fn count_of<T>(records: &[T]) -> i32 {
+    i32::try_from(records.len()).expect("a batch holds fewer than 2^31 records")
+}
+
+#[cfg(test)]
+mod tests;

@@ -71,6 +71,7 @@ codes! {
     DuplicateSequenceNumber = 46 "DUPLICATE_SEQUENCE_NUMBER" Final,
     InvalidProducerEpoch = 47 "INVALID_PRODUCER_EPOCH" Final,
     InvalidTxnState = 48 "INVALID_TXN_STATE" Final,
+    TransactionCoordinatorFenced = 52 "TRANSACTION_COORDINATOR_FENCED" Final,
     KafkaStorageError = 56 "KAFKA_STORAGE_ERROR" Refresh,
     UnknownProducerId = 59 "UNKNOWN_PRODUCER_ID" Final,
     FencedLeaderEpoch = 74 "FENCED_LEADER_EPOCH" Refresh,
