@@ -15,6 +15,8 @@
 //! a voter knows no leader either, Kafka's replica asks the next one at once, and so on as fast as the network goes;
 //! this one leaves that voter alone for `retry.backoff.ms`, so that a quorum without a leader is not the busiest of all.
 
+#[cfg(test)]
+mod bench;
 pub mod driver;
 pub mod election;
 pub mod fetch;

@@ -139,7 +139,8 @@ impl Raft {
         answer
     }
 
-    /// Answers the parked fetches whose offset is wanted, with what there is now.
+    /// Answers the parked fetches whose offset is wanted, with what there is now. As in Kafka this counts as another fetch of
+    /// their senders, though these may be gone since: a leader that is cut off notices it half a second later for that.
     pub(super) fn complete_parked(
         &mut self,
         wanted: impl Fn(Offset) -> bool,
