@@ -78,7 +78,9 @@ impl Consumer {
             reconnect_backoff_max: ms(config.reconnect_backoff_max_ms),
             // ConsumerNetworkClient's own limit.
             max_in_flight: 100,
-            ..NetworkSettings::default()
+            setup_timeout: ms(config.socket_connection_setup_timeout_ms),
+            setup_timeout_max: ms(config.socket_connection_setup_timeout_max_ms),
+            max_idle: ms(config.connections_max_idle_ms),
         };
         let backoff = Backoff::new(ms(config.retry_backoff_ms), ms(config.retry_backoff_max_ms));
         let metadata = MetadataSettings {
@@ -87,7 +89,7 @@ impl Consumer {
             max_idle: None,
             allow_auto_topic_creation: config.allow_auto_create_topics,
         };
-        let trigger = Duration::secs(300);
+        let trigger = ms(config.metadata_recovery_rebootstrap_trigger_ms);
         Consumer {
             client,
             network: NetworkClient::new(client, network, metadata, trigger, bootstrap),

@@ -856,4 +856,37 @@ mod tests {
         assert_eq!(fetcher.answered(*node, asked, response), [(id, hint)]);
         assert!(poll(&mut fetcher, &mut positions, 500).wants_metadata);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_the_batches_and_the_polls_every_record_comes_once_and_in_order(
+            sizes in proptest::collection::vec(0u32..5, 1..20),
+            max in 1i32..7,
+            start in 0i64..10,
+        ) {
+            let mut log = Vec::new();
+            let mut end = 0;
+            for size in sizes {
+                log.push(if size == 0 { control(end) } else { batch(end, size) });
+                end += i64::from(size.max(1));
+            }
+            let expected: Vec<i64> = log
+                .iter()
+                .flat_map(|b| (b.base_offset.0..).take(b.data.ids().len()))
+                .filter(|offset| *offset >= start)
+                .collect();
+            let (mut fetcher, mut positions) = (Fetcher::default(), positions(1));
+            positions.iter_mut().for_each(|a| a.seek(at(start.min(end))));
+            let mut seen = Vec::new();
+            while position(&positions, 0) < end {
+                if !fetcher.wanted(&positions, |_| Some(TOPIC)).by_node.is_empty() {
+                    let from = Offset(position(&positions, 0));
+                    let two = log.iter().filter(|b| b.end_offset() > from).take(2);
+                    fetched(&mut fetcher, &positions, vec![good(0, two.cloned().collect())]);
+                }
+                seen.extend(offsets(&poll(&mut fetcher, &mut positions, max)));
+            }
+            proptest::prop_assert_eq!(seen, expected);
+        }
+    }
 }
