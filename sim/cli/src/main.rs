@@ -1,2 +1,52 @@
-//! The `klab` command.
-fn main() {}
+//! `klab`: the only crate that touches files, threads, the terminal and the wall clock.
+//!
+//! Results go to stdout, everything else to stderr. Colours only on a terminal, and never with NO_COLOR.
+
+mod args;
+mod bench;
+mod check;
+mod draw;
+mod engine;
+mod files;
+mod list;
+mod outcome;
+mod report;
+mod run;
+mod state;
+mod sweep;
+mod tape;
+
+use std::process::ExitCode;
+
+use args::{Command, Klab};
+use clap::Parser;
+use outcome::{Outcome, WRONG, Wrong};
+
+fn main() -> ExitCode {
+    let klab = Klab::parse();
+    engine::keep_panics();
+    match engine::catch(|| command(&klab)) {
+        Ok(Ok(outcome)) => outcome.into(),
+        Ok(Err(wrong)) => {
+            draw::wrong(&wrong);
+            ExitCode::from(WRONG)
+        }
+        Err(what) => {
+            let words: Vec<String> = std::env::args().skip(1).collect();
+            report::bug(&what, &format!("klab {}", words.join(" ")));
+            Outcome::Bug.into()
+        }
+    }
+}
+
+fn command(klab: &Klab) -> Result<Outcome, Wrong> {
+    match &klab.command {
+        None => run::quickstart(),
+        Some(Command::Run(args)) => run::run(args),
+        Some(Command::Sweep(args)) => sweep::sweep(args),
+        Some(Command::List) => list::list(),
+        Some(Command::Check(args)) => check::check(args),
+        Some(Command::State(args)) => state::state(args),
+        Some(Command::Bench) => bench::bench(),
+    }
+}

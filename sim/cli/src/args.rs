@@ -1,0 +1,205 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use klab_world::scenario::quantity;
+
+/// A deterministic laboratory for Apache Kafka.
+#[derive(Parser, Debug)]
+#[command(name = "klab", version, about, long_about = None, after_help = AFTER)]
+pub struct Klab {
+    /// What to do; without one, the quickstart.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+const AFTER: &str = "\
+FILE is a scenario file, or the name of a scenario that comes with klab (`klab list`).
+Exit codes: 0 all expectations hold; 1 an expectation failed, a promise broke or a trigger never fired;
+2 the file or the command line is wrong; 3 a bug in klab.";
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Runs a scenario once and says what became of every record.
+    Run(Run),
+    /// Runs a scenario with many seeds.
+    Sweep(Sweep),
+    /// Lists the scenarios that come with klab.
+    List,
+    /// Reads a scenario without running it.
+    Check(Check),
+    /// Shows the state of one process at one time.
+    State(State),
+    /// Measures how fast this machine simulates.
+    Bench,
+}
+
+/// A scenario and what to change in it.
+#[derive(Args, Debug)]
+pub struct Scenario {
+    /// A scenario file or the name of a scenario that comes with klab.
+    pub file: String,
+    /// Puts a value at a place of the scenario, such as /producers/shop/config/acks=all.
+    #[arg(long = "set", value_name = "POINTER=VALUE", value_parser = assignment)]
+    pub sets: Vec<(String, String)>,
+    /// Takes this twin instead of the scenario, by its number from 1 or its title.
+    #[arg(long)]
+    pub twin: Option<String>,
+}
+
+impl Scenario {
+    /// The part of a command line that names this scenario again.
+    pub fn again(&self) -> String {
+        let mut words = vec![quoted(&self.file)];
+        for (pointer, value) in &self.sets {
+            words.extend(["--set".to_owned(), quoted(&format!("{pointer}={value}"))]);
+        }
+        if let Some(twin) = &self.twin {
+            words.extend(["--twin".to_owned(), quoted(twin)]);
+        }
+        words.join(" ")
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-=+:,@%".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
+/// `klab run`
+#[derive(Args, Debug)]
+pub struct Run {
+    /// What to run.
+    #[command(flatten)]
+    pub scenario: Scenario,
+    /// The seed; without one the scenario's.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Stops at this time, such as 12.5s.
+    #[arg(long, value_name = "T", value_parser = duration)]
+    pub until: Option<u64>,
+    /// Prints the result as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Replays a tape instead of drawing and triggering steps.
+    #[arg(long, value_name = "TAPE")]
+    pub replay: Option<PathBuf>,
+    /// Writes what was done, with exact times and concrete processes.
+    #[arg(long, value_name = "FILE")]
+    pub write_tape: Option<PathBuf>,
+}
+
+/// `klab sweep`
+#[derive(Args, Debug)]
+pub struct Sweep {
+    /// What to run.
+    #[command(flatten)]
+    pub scenario: Scenario,
+    /// The seeds from A up to, but not including, B.
+    #[arg(long, value_name = "A..B", value_parser = seeds)]
+    pub seeds: std::ops::Range<u64>,
+    /// How many threads; without it as many as the machine has.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+}
+
+/// `klab check`
+#[derive(Args, Debug)]
+pub struct Check {
+    /// A scenario file or the name of a scenario that comes with klab.
+    #[arg(required_unless_present = "grammar")]
+    pub file: Option<String>,
+    /// Prints the grammar of scenario files instead.
+    #[arg(long)]
+    pub grammar: bool,
+}
+
+/// `klab state`
+#[derive(Args, Debug)]
+pub struct State {
+    /// What to run.
+    #[command(flatten)]
+    pub scenario: Scenario,
+    /// The seed; without one the scenario's.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// The time, such as 12.5s.
+    #[arg(long, value_name = "T", value_parser = duration)]
+    pub at: u64,
+    /// The process, such as broker-1.
+    #[arg(long, value_name = "NAME")]
+    pub process: String,
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((pointer, value)) if pointer.starts_with('/') => {
+            Ok((pointer.to_owned(), value.to_owned()))
+        }
+        _ => Err("expected POINTER=VALUE, such as /producers/shop/config/acks=all".to_owned()),
+    }
+}
+
+fn duration(text: &str) -> Result<u64, String> {
+    quantity::duration(text).map_err(|mistake| format!("expected {}", mistake.expected))
+}
+
+fn seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
+    const EXPECTED: &str = "expected two numbers, the smaller one first, such as 0..200";
+    let (from, to) = text.split_once("..").ok_or(EXPECTED)?;
+    let number = |text: &str| text.parse::<u64>().map_err(|_| EXPECTED.to_owned());
+    let (from, to) = (number(from)?, number(to)?);
+    if from >= to {
+        return Err(EXPECTED.to_owned());
+    }
+    if to - from > SEEDS_MAX {
+        return Err(format!("at most {SEEDS_MAX} seeds at once"));
+    }
+    Ok(from..to)
+}
+
+/// More seeds than this want a loop around klab.
+const SEEDS_MAX: u64 = 10_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Klab::command().debug_assert();
+    }
+
+    #[test]
+    fn seeds_are_a_half_open_range() {
+        assert_eq!(seeds("0..200"), Ok(0..200));
+        assert!(seeds("5..5").is_err());
+        assert!(seeds("200..0").is_err());
+        assert!(seeds("..").is_err());
+        assert!(seeds("0..99999999999999999999999").is_err());
+    }
+
+    #[test]
+    fn a_command_can_be_given_again() {
+        let scenario = Scenario {
+            file: "my file.jsonc".into(),
+            sets: vec![("/a".into(), "1".into())],
+            twin: Some("2".into()),
+        };
+        assert_eq!(scenario.again(), "'my file.jsonc' --set /a=1 --twin 2");
+    }
+
+    #[test]
+    fn a_set_is_a_pointer_and_a_value() {
+        assert_eq!(assignment("/a/b=c=d"), Ok(("/a/b".into(), "c=d".into())));
+        assert!(assignment("a=b").is_err());
+        assert!(assignment("/a").is_err());
+    }
+}

@@ -1,0 +1,21 @@
+//! `klab list`: the scenarios that come with klab.
+
+use klab_world::scenario::{Scenario, library};
+
+use crate::outcome::{Outcome, Wrong};
+
+/// One line for each scenario and one for each twin.
+pub fn list() -> Result<Outcome, Wrong> {
+    let bold = anstyle::Style::new().bold();
+    for entry in library::ALL {
+        let scenario = Scenario::parse(entry.name, entry.text)?;
+        anstream::println!("{bold}{:<18}{bold:#} {}", entry.name, scenario.title);
+        if let Some(teaches) = &scenario.teaches {
+            anstream::println!("{:<18} teaches {teaches}", "");
+        }
+        for (n, twin) in scenario.twins.iter().enumerate() {
+            anstream::println!("{:<18} --twin {}: {}", "", n + 1, twin.title);
+        }
+    }
+    Ok(Outcome::Good)
+}

@@ -1,0 +1,71 @@
+//! `klab state`: one process at one time, as it is.
+
+use std::sync::Arc;
+
+use klab_kafka::time::Duration;
+use klab_world::process::Process;
+use klab_world::scenario::quantity::write_duration;
+use klab_world::view::View;
+use klab_world::world::Watch;
+
+use crate::args::State;
+use crate::engine::{self, Broke, Plan};
+use crate::files;
+use crate::outcome::{Outcome, Wrong};
+use crate::report;
+use crate::run::SEED;
+
+/// Runs up to the time and shows the process.
+pub fn state(args: &State) -> Result<Outcome, Wrong> {
+    let scenario = Arc::new(files::chosen(&args.scenario)?);
+    let seed = args.seed.or(scenario.seed).unwrap_or(SEED);
+    let watch = Watch {
+        records: false,
+        checkers: false,
+    };
+    let plan = Plan {
+        scenario,
+        seed,
+        watch,
+        until: Some(Duration(args.at)),
+        tape: None,
+    };
+    let world = match engine::run(&plan) {
+        Ok(ended) => ended.world,
+        Err(Broke::Limit(wrong)) => return Err(wrong),
+        Err(Broke::Bug(what)) => {
+            report::bug(
+                &what,
+                &format!("klab run {} --seed {seed}", args.scenario.again()),
+            );
+            return Ok(Outcome::Bug);
+        }
+    };
+    let view = View::new(&world);
+    let names = view.names();
+    let Some(process) = names.find(&args.process) else {
+        let all: Vec<&str> = names.iter().map(|(_, name)| &**name).collect();
+        return Err(Wrong::usage(
+            format!("no process {:?}", args.process),
+            format!("one of {}", all.join(", ")),
+        ));
+    };
+    let machine = view.machine(process);
+    let at = world.scenario_time(world.now()).0.max(0).unsigned_abs();
+    report::print(&format!(
+        "{} at {}, seed {seed}",
+        args.process,
+        write_duration(at)
+    ));
+    if let Some(down) = machine.down {
+        report::print(&format!("it does not run: {down:?}"));
+    }
+    match &machine.process {
+        Some(Process::Broker(broker)) => report::print(&format!("{broker:#?}")),
+        Some(Process::Controller(controller)) => report::print(&format!("{controller:#?}")),
+        Some(Process::App(app)) => report::print(&format!("{app:#?}")),
+        Some(Process::Admin(admin)) => report::print(&format!("{admin:#?}")),
+        None => {}
+    }
+    Ok(Outcome::Good)
+}
