@@ -23,9 +23,9 @@ pub struct Session(run::Run);
 
 #[wasm_bindgen]
 impl Session {
-    /// Opens a scenario, given as the text of its file.
-    pub fn open(scenario: &str, seed: u64) -> Result<Session, JsError> {
-        run::Run::open(scenario, seed)
+    /// Opens a scenario, given as the text of its file; `twin` counts its twins from 1, and is 0 for the scenario itself.
+    pub fn open(scenario: &str, twin: u32, seed: u64) -> Result<Session, JsError> {
+        run::Run::open(scenario, twin, seed)
             .map(Session)
             .map_err(|error| JsError::new(&error))
     }

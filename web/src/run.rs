@@ -1,6 +1,6 @@
 //! One run behind the door, in plain Rust: the page drives it through `Session`, the parity check natively through this very file.
 //!
-//! What is left out: the text of scenarios, which klab-world cannot read yet; the empty text stands for its tracer.
+//! What is left out: a way back. The page will look at runs through a `Timeline`.
 
 use std::sync::Arc;
 
@@ -26,19 +26,37 @@ struct Census {
 }
 
 impl Run {
-    /// Takes a scenario's text and a seed.
+    /// Takes a scenario's text, which of its twins is meant (from 1; 0 is the scenario itself), and a seed.
     ///
     /// # Errors
     /// The sentences to show to its author.
-    pub fn open(scenario: &str, seed: u64) -> Result<Run, String> {
-        if !scenario.is_empty() {
-            return Err("scenario files cannot be read yet".to_owned());
-        }
+    pub fn open(text: &str, twin: u32, seed: u64) -> Result<Run, String> {
+        let scenario = read(text)?;
+        let scenario = match twin.checked_sub(1) {
+            None => scenario,
+            Some(before) => {
+                let mut twins = scenario.twins.into_iter();
+                let skipped = usize::try_from(before).ok();
+                let found = skipped.and_then(|before| twins.nth(before));
+                *found
+                    .ok_or_else(|| format!("the scenario has no twin {twin}"))?
+                    .scenario
+            }
+        };
         let watch = Watch {
             records: true,
             checkers: true,
         };
-        Ok(Run(World::new(Arc::new(Scenario::tracer()), seed, watch)))
+        Ok(Run(World::new(Arc::new(scenario), seed, watch)))
+    }
+
+    /// The titles of a scenario's twins, in their order.
+    ///
+    /// # Errors
+    /// The sentences to show to its author.
+    pub fn twins(text: &str) -> Result<Vec<String>, String> {
+        let twins = read(text)?.twins;
+        Ok(twins.iter().map(|twin| twin.title.to_string()).collect())
     }
 
     /// Goes on for about `records` records; `true` when the run has ended.
@@ -81,6 +99,10 @@ impl Run {
         }
         json(&census)
     }
+}
+
+fn read(text: &str) -> Result<Scenario, String> {
+    Scenario::parse("the scenario", text).map_err(|errors| errors.to_string())
 }
 
 fn json(value: &impl Serialize) -> String {

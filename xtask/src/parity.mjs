@@ -11,17 +11,17 @@ const { initSync, Session } = await import(pathToFileURL(join(folder, "door.js")
 const job = JSON.parse(readFileSync(jobFile, "utf8"));
 
 initSync({ module: readFileSync(join(folder, "klab_web_bg.wasm")) });
-rehearsePanic(job.scenarios[0]);
-rehearsePanic(job.scenarios[0]);
-for (const [scenario, text] of job.scenarios.entries()) {
+rehearsePanic(job.scenarios[0].text);
+rehearsePanic(job.scenarios[0].text);
+for (const [scenario, { text, twin }] of job.scenarios.entries()) {
   for (let seed = job.from; seed < job.to; seed++) {
-    console.log(JSON.stringify({ scenario, seed, ...runWhole(text, BigInt(seed)) }));
+    console.log(JSON.stringify({ scenario, seed, ...runWhole(text, twin, BigInt(seed)) }));
   }
 }
 
-function runWhole(text, seed) {
+function runWhole(text, twin, seed) {
   try {
-    const session = Session.open(text, seed);
+    const session = Session.open(text, twin, seed);
     while (!session.run(job.slice));
     const ended = { hash: session.hash(), verdict: session.verdict(), census: JSON.parse(session.census()) };
     session.free();
@@ -34,7 +34,7 @@ function runWhole(text, seed) {
 // A panic must arrive here as an Error with its own words, its run must say that it is gone, and the module must live on: the runs that
 // follow are the proof of the last.
 function rehearsePanic(text) {
-  const session = Session.open(text, 1n);
+  const session = Session.open(text, 0, 1n);
   assert.throws(() => session.rehearse_panic(), /^Error: a bug in klab: panicked at .*rehearsed$/s);
   assert.throws(() => session.hash(), /open it again/);
   session.free();

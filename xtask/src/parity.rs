@@ -1,4 +1,4 @@
-//! `cargo xtask parity`: every scenario with many seeds, natively and in WebAssembly under Node, must give the same hash.
+//! `cargo xtask parity`: every scenario and every twin with many seeds, natively and in WebAssembly under Node, must give the same hash.
 //!
 //! Both sides drive `klab_web::run::Run`, so that what is compared is the engine and not two ways of calling it. The native side is
 //! built as the tests are, the other as the page is: two compilers, two profiles, two widths of a pointer.
@@ -12,11 +12,12 @@ use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use klab_web::run::Run;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Records per call into the module: long enough to be cheap, short enough for the engine to switch to optimised code.
 const SLICE: u32 = 50_000;
@@ -34,10 +35,13 @@ pub struct Options {
     scenario: Option<PathBuf>,
 }
 
-/// One scenario file.
+/// A scenario file, or one of its twins.
+#[derive(Serialize)]
 struct Scenario {
     name: String,
-    text: String,
+    text: Rc<str>,
+    /// From 1; 0 is the file's own story.
+    twin: u32,
 }
 
 /// How one run ended on one side.
@@ -78,7 +82,7 @@ struct Answer {
 /// Runs both sides and compares them.
 pub fn run(options: &Options) -> Result<()> {
     let scenarios = match &options.scenario {
-        Some(file) => vec![read(file, file)?],
+        Some(file) => read(file, file)?,
         None => all_scenarios()?,
     };
     let built = crate::web::build()?;
@@ -102,7 +106,7 @@ pub fn run(options: &Options) -> Result<()> {
             }
         }
         println!(
-            "{:<40} {} seeds{}",
+            "{:<60} {} seeds{}",
             scenario.name,
             options.seeds,
             columns(&sums)
@@ -110,7 +114,7 @@ pub fn run(options: &Options) -> Result<()> {
         add(&mut totals, &sums);
     }
     println!(
-        "{:<40} {} runs{}",
+        "{:<60} {} runs{}",
         "all",
         native.runs.len(),
         columns(&totals)
@@ -208,19 +212,30 @@ fn all_scenarios() -> Result<Vec<Scenario>> {
     if files.is_empty() {
         bail!("{} holds no scenario (*.jsonc)", top.display());
     }
-    files
-        .iter()
-        .map(|file| read(file, file.strip_prefix(&top).unwrap_or(file)))
-        .collect()
+    let mut scenarios = Vec::new();
+    for file in &files {
+        scenarios.extend(read(file, file.strip_prefix(&top).unwrap_or(file))?);
+    }
+    Ok(scenarios)
 }
 
-fn read(file: &Path, name: &Path) -> Result<Scenario> {
-    let text =
-        std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-    Ok(Scenario {
-        name: name.display().to_string(),
-        text,
-    })
+/// A scenario file with its twins.
+fn read(file: &Path, name: &Path) -> Result<Vec<Scenario>> {
+    let name = name.display();
+    let text = std::fs::read_to_string(file).with_context(|| format!("reading {name}"))?;
+    let text: Rc<str> = text.into();
+    let titles = Run::twins(&text).map_err(|error| anyhow!("{name}: {error}"))?;
+    let own = Scenario {
+        name: name.to_string(),
+        text: text.clone(),
+        twin: 0,
+    };
+    let twins = (1..).zip(titles).map(|(twin, title)| Scenario {
+        name: format!("{name}: {title}"),
+        text: text.clone(),
+        twin,
+    });
+    Ok(std::iter::once(own).chain(twins).collect())
 }
 
 fn run_natively(scenarios: &[Scenario], seeds: &Range<u64>) -> Side {
@@ -228,10 +243,9 @@ fn run_natively(scenarios: &[Scenario], seeds: &Range<u64>) -> Side {
     let mut runs = Runs::new();
     for (number, scenario) in scenarios.iter().enumerate() {
         for seed in seeds.clone() {
-            let ended =
-                std::panic::catch_unwind(AssertUnwindSafe(|| run_whole(&scenario.text, seed)))
-                    .unwrap_or_else(|_| Err("a panic (its words are above)".to_owned()))
-                    .unwrap_or_else(|error| Ended::Badly { error });
+            let ended = std::panic::catch_unwind(AssertUnwindSafe(|| run_whole(scenario, seed)))
+                .unwrap_or_else(|_| Err("a panic (its words are above)".to_owned()))
+                .unwrap_or_else(|error| Ended::Badly { error });
             runs.insert((number, seed), ended);
         }
     }
@@ -239,8 +253,8 @@ fn run_natively(scenarios: &[Scenario], seeds: &Range<u64>) -> Side {
     Side { runs, took }
 }
 
-fn run_whole(text: &str, seed: u64) -> Result<Ended, String> {
-    let mut run = Run::open(text, seed)?;
+fn run_whole(scenario: &Scenario, seed: u64) -> Result<Ended, String> {
+    let mut run = Run::open(&scenario.text, scenario.twin, seed)?;
     while !run.run(SLICE) {}
     let census = serde_json::from_str(&run.census())
         .map_err(|error| format!("its census is no JSON: {error}"))?;
@@ -253,11 +267,7 @@ fn run_whole(text: &str, seed: u64) -> Result<Ended, String> {
 
 /// Starts Node on the module; its answers are read by `collect`.
 fn start_node(bindings: &Path, scenarios: &[Scenario], seeds: &Range<u64>) -> Result<Child> {
-    let texts: Vec<&str> = scenarios
-        .iter()
-        .map(|scenario| scenario.text.as_str())
-        .collect();
-    let job = serde_json::json!({ "scenarios": texts, "from": seeds.start, "to": seeds.end, "slice": SLICE });
+    let job = serde_json::json!({ "scenarios": scenarios, "from": seeds.start, "to": seeds.end, "slice": SLICE });
     let job_file = bindings.join("parity.json");
     std::fs::write(&job_file, job.to_string())
         .with_context(|| format!("writing {}", job_file.display()))?;
