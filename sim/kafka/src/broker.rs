@@ -2,6 +2,14 @@
 //!
 //! Thin still: no replication; every partition it leads has it alone in the ISR.
 
+pub mod channel;
+pub mod isr;
+pub mod lifecycle;
+pub mod metadata;
+pub mod producer_ids;
+pub mod purgatory;
+pub mod replica;
+
 use crate::client::connections::{Connections, Happened, NetworkSettings};
 use crate::config::ServerConfig;
 use crate::context::{Context, Exit, Halt, Purpose};
