@@ -343,7 +343,7 @@ impl Broker {
         let now = cx.now();
         let parked = [self.produces.next_deadline(), self.fetches.next_deadline()];
         let parked = parked.into_iter().flatten().min();
-        let heartbeat = Some(self.standing.lifecycle.wake_at());
+        let heartbeat = self.standing.lifecycle.wake_at();
         let alarms = [
             (Timer::Network, self.network.next_deadline(now)),
             (Timer::Broker(BrokerTimer::Heartbeat), heartbeat),

@@ -121,18 +121,15 @@ impl Lifecycle {
         )
     }
 
-    /// When to call [`Lifecycle::communicate`] next.
-    pub fn wake_at(&self) -> Time {
+    /// When to call [`Lifecycle::communicate`] next; with a request in flight only its answer or a limit leads on.
+    pub fn wake_at(&self) -> Option<Time> {
         let limit = match self.epoch {
             None => Some(self.register_by),
             Some(_) => self.stop_by,
         };
-        let next = if self.in_flight {
-            None
-        } else {
-            Some(self.next)
-        };
-        next.into_iter().chain(limit).min().unwrap_or(self.next)
+        let next = (!self.in_flight).then_some(self.next);
+        let is_over = self.state == BrokerState::ShuttingDown;
+        next.into_iter().chain(limit).min().filter(|_| !is_over)
     }
 
     /// Whether it could not register in time: Kafka's process exits then.
@@ -369,7 +366,7 @@ mod tests {
             broker_epoch: None,
         };
         l.registered(&refused, ms(3), &mut Effects::new());
-        assert_eq!(l.wake_at(), ms(2_003));
+        assert_eq!(l.wake_at(), Some(ms(2_003)));
         assert_eq!(l.communicate(Offset(0), ms(2_002)), None);
         assert!(matches!(
             l.communicate(Offset(0), ms(2_003)),
@@ -381,7 +378,7 @@ mod tests {
     fn a_broker_that_cannot_register_gives_up_after_a_minute() {
         let mut l = starting();
         l.communicate(Offset(0), ms(0));
-        assert_eq!(l.wake_at(), ms(60_000));
+        assert_eq!(l.wake_at(), Some(ms(60_000)));
         assert!(!l.has_given_up(ms(59_999)));
         assert!(l.has_given_up(ms(60_000)));
     }
@@ -396,7 +393,10 @@ mod tests {
         assert!(r.want_fence);
         assert_eq!(r.current_metadata_offset, Offset(3));
         l.beaten(&answer(false, true), ms(12), &mut Effects::new());
-        assert_eq!((l.state(), l.wake_at()), (BrokerState::Starting, ms(22)));
+        assert_eq!(
+            (l.state(), l.wake_at()),
+            (BrokerState::Starting, Some(ms(22)))
+        );
     }
 
     #[test]
@@ -407,7 +407,10 @@ mod tests {
         l.ready_to_unfence(ms(11));
         let told = beat(&mut l, ms(11), answer(true, false));
         assert_eq!(told, [tell(BrokerEvent::Unfenced)]);
-        assert_eq!((l.state(), l.wake_at()), (BrokerState::Running, ms(2_011)));
+        assert_eq!(
+            (l.state(), l.wake_at()),
+            (BrokerState::Running, Some(ms(2_011)))
+        );
     }
 
     #[test]
@@ -429,9 +432,9 @@ mod tests {
         let mut l = running();
         l.begin_controlled_shutdown(ms(100));
         beat(&mut l, ms(100), answer(true, false));
-        assert_eq!(l.wake_at(), ms(150));
+        assert_eq!(l.wake_at(), Some(ms(150)));
         beat(&mut l, ms(150), answer(true, false));
-        assert_eq!(l.wake_at(), ms(2_150));
+        assert_eq!(l.wake_at(), Some(ms(2_150)));
         let granted = BrokerHeartbeatResponse {
             should_shut_down: true,
             ..answer(true, false)
@@ -448,7 +451,7 @@ mod tests {
         let mut l = running();
         l.begin_controlled_shutdown(ms(100));
         l.communicate(Offset(9), ms(100));
-        assert_eq!(l.wake_at(), ms(300_100));
+        assert_eq!(l.wake_at(), Some(ms(300_100)));
         assert_eq!(l.communicate(Offset(9), ms(300_100)), None);
         assert_eq!(l.state(), BrokerState::ShuttingDown);
     }
@@ -463,6 +466,6 @@ mod tests {
             ..answer(false, true)
         };
         l.beaten(&stale, ms(2_012), &mut Effects::new());
-        assert_eq!(l.wake_at(), ms(4_012));
+        assert_eq!(l.wake_at(), Some(ms(4_012)));
     }
 }
