@@ -1,29 +1,59 @@
-//! ROLE Broker: a Kafka server that keeps partitions and answers clients.
+//! ROLE Broker: a Kafka server that keeps partitions and answers clients (Kafka's BrokerServer with its KafkaApis).
 //!
-//! Thin still: no replication; every partition it leads has it alone in the ISR.
+//! The role matches and acts; what is decided is decided in its parts: [`lifecycle`] (registration, heartbeats, the way
+//! out), [`metadata`] (the broker's own copy), [`replicas`] and [`partition`] (logs, leaders, ISR, high watermark),
+//! [`produce`] and [`fetch`] in their [`purgatory`], [`fetcher`] (copying from leaders), [`producer_ids`]. Other files
+//! of the role: [`serving`] answers, [`following`] makes of the metadata what they say, [`network`] and [`channel`]
+//! send.
+//!
+//! Left out, beside what the parts say: group and transaction coordinators, eligible leader replicas (R-28…:
+//! era 4.0), fetching from followers near by, several log directories, combined mode.
 
-use crate::client::connections::{Connections, Happened, NetworkSettings};
+mod alarms;
+pub mod channel;
+pub mod fetch;
+pub mod fetcher;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod following;
+pub mod isr;
+pub mod lifecycle;
+pub mod metadata;
+pub mod network;
+pub mod partition;
+pub mod produce;
+pub mod producer_ids;
+pub mod purgatory;
+pub mod replica;
+pub mod replicas;
+mod serving;
+
 use crate::config::ServerConfig;
 use crate::context::{Context, Exit, Halt, Purpose};
 use crate::controller::image::Image;
-use crate::disk::DiskImage;
+use crate::disk::{DiskError, DiskImage, FileId};
 use crate::effect::{Effects, carry_out};
-use crate::event::{BrokerEvent, Event, ReplicaEvent};
+use crate::event::{BrokerEvent, Event};
 use crate::ids::*;
 use crate::input::Input;
-use crate::log::config::LogConfig;
-use crate::log::{Log, Origin};
-use crate::protocol::cluster::*;
-use crate::protocol::metadata::*;
-use crate::protocol::produce::*;
-use crate::protocol::{ErrorCode, Request, Response};
+use crate::log::Log;
 use crate::raft::driver::Driver;
 use crate::raft::{Member, Raft, RaftConfig};
 use crate::rules::Rules;
-use crate::time::Duration;
+use crate::time::{Duration, Time, Timestamp};
 use crate::timer::{BrokerTimer, Timer};
+use alarms::Alarms;
+use fetch::Fetching;
+use fetcher::Fetchers;
+use lifecycle::{BrokerState, Identity, Lifecycle, Pace};
+use metadata::Metadata;
+use network::{Network, News, RAFT_CLIENT};
+use partition::{Here, Partition};
+use produce::Producing;
+use producer_ids::ProducerIds;
+use purgatory::Purgatory;
+use replicas::{LastStop, Replicas};
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What a broker is told before it starts.
@@ -44,22 +74,32 @@ pub struct BrokerConfig {
 /// A broker process.
 #[derive(Clone, Debug, Serialize)]
 pub struct Broker {
-    config: BrokerConfig,
-    rules: Rules,
-    connections: Connections<Tag>,
-    quorum: Driver,
-    incarnation: IncarnationId,
-    image: Image,
-    epoch: Option<BrokerEpoch>,
-    logs: BTreeMap<TopicIdPartition, Log>,
+    standing: Standing,
+    raft: Driver,
+    network: Network,
+    replicas: Replicas,
+    fetchers: Fetchers,
+    produces: Purgatory<Producing>,
+    fetches: Purgatory<Fetching>,
+    producer_ids: ProducerIds,
+    alarms: Alarms,
+    /// Every log is being flushed, for a clean stop.
+    is_flushing: bool,
 }
 
+/// What the broker knows of itself and of the cluster: what its partitions see around them.
 #[derive(Clone, Debug, Serialize)]
-enum Tag {
-    Registration,
-    Heartbeat,
-    Forwarded(ConnId, CorrelationId),
+struct Standing {
+    config: BrokerConfig,
+    rules: Rules,
+    metadata: Metadata,
+    lifecycle: Lifecycle,
 }
+
+/// Recovery points are first written so long after the start (L-33).
+const RECOVERY_POINTS_FIRST: Duration = Duration::secs(30);
+/// Idle producers are looked for so often (L-14).
+const PRODUCER_EXPIRY: Duration = Duration::secs(600);
 
 impl Broker {
     /// Starts from what is on disk.
@@ -69,299 +109,352 @@ impl Broker {
         disk: DiskImage,
         cx: &mut Context<'_>,
     ) -> Broker {
-        let settings = NetworkSettings {
-            request_timeout: Duration::secs(30),
-            reconnect_backoff: Duration::millis(50),
-            reconnect_backoff_max: Duration::secs(1),
-            max_in_flight: 5,
-            ..NetworkSettings::default()
-        };
-        let mut connections = Connections::new(ClientId(0), settings);
-        for (controller, address) in &config.voters {
-            connections.learn(*controller, *address);
-        }
-        let member = Member {
-            node: config.node,
-            voters: config.voters.iter().map(|(id, _)| *id).collect(),
-            config: RaftConfig::of(&config.server),
-        };
-        let quorum = Driver::boot(member, &config.voters, ClientId(1), &disk, &rules, cx);
+        let raft = observe(&config, &rules, &disk, cx);
+        let mut out = Effects::new();
+        let (replicas, last_stop) = Replicas::load(disk, &config.server, cx.wall(), &mut out);
         let incarnation = u128::from(cx.draw(Purpose::Incarnation)) << 64
             | u128::from(cx.draw(Purpose::Incarnation));
+        let lifecycle = enlist(&config, IncarnationId(incarnation), last_stop, cx.now());
         let mut broker = Broker {
-            config,
-            rules,
-            connections,
-            quorum,
-            incarnation: IncarnationId(incarnation),
-            image: Image::default(),
-            epoch: None,
-            logs: BTreeMap::new(),
+            network: Network::new(&config),
+            standing: Standing {
+                config,
+                rules,
+                metadata: Metadata::default(),
+                lifecycle,
+            },
+            raft,
+            replicas,
+            fetchers: Fetchers::default(),
+            produces: Purgatory::default(),
+            fetches: Purgatory::default(),
+            producer_ids: ProducerIds::default(),
+            alarms: Alarms::default(),
+            is_flushing: false,
         };
-        cx.tell(Event::Broker(BrokerEvent::Started { clean: true }));
-        broker.ask_again(100, cx);
+        broker.carry_out(out, cx);
+        let clean = last_stop.clean;
+        cx.tell(Event::Broker(BrokerEvent::Started { clean }));
+        broker.settle(cx);
         broker
     }
 
     /// One step.
     pub fn handle(&mut self, input: Input, cx: &mut Context<'_>) {
         match input {
-            input if self.quorum.takes(&input) => {
-                self.quorum.handle(input, &self.rules, cx);
-                self.apply_metadata(cx);
-            }
             Input::Request {
                 conn, id, request, ..
             } => self.answer(conn, id, request, cx),
-            Input::Timer(Timer::Broker(BrokerTimer::Heartbeat)) => match self.epoch {
-                None => self.register(cx),
-                Some(epoch) => self.heartbeat(epoch, cx),
-            },
-            Input::Stop => cx.exit(Exit::Stopped),
-            other => {
-                for happened in self.connections.handle(other, cx) {
-                    self.happened(happened, cx);
-                }
+            Input::Timer(Timer::Broker(timer)) => self.alarm(timer, cx),
+            Input::Timer(Timer::Network) => self.network_alarm(cx),
+            Input::Stop => self.begin_stop(cx),
+            input if self.raft.takes(&input) => {
+                self.raft.handle(input, &self.standing.rules, cx);
             }
+            Input::Synced { file, result } => self.synced(file, result, cx),
+            Input::Opened { conn, .. }
+            | Input::Response { conn, .. }
+            | Input::Sent { conn, .. } => {
+                self.heard(conn, input, cx);
+            }
+            Input::Closed { conn, .. } => {
+                self.produces.forget(conn);
+                self.fetches.forget(conn);
+                self.heard(conn, input, cx);
+            }
+            Input::Timer(_) | Input::Command(_) => {}
         }
+        self.settle(cx);
     }
 
     /// The broker's copy of the metadata.
     pub fn image(&self) -> &Image {
-        &self.image
+        self.standing.metadata.image()
     }
 
     /// The metadata log's replica here.
     pub fn raft(&self) -> &Raft {
-        self.quorum.raft()
+        self.raft.raft()
+    }
+
+    /// Where it stands with the controller.
+    pub fn lifecycle(&self) -> &Lifecycle {
+        &self.standing.lifecycle
+    }
+
+    /// The partitions kept here.
+    pub fn partitions(&self) -> impl Iterator<Item = (TopicIdPartition, &Partition)> {
+        self.replicas.iter()
     }
 
     /// The logs kept here.
     pub fn logs(&self) -> impl Iterator<Item = (TopicIdPartition, &Log)> {
-        self.logs.iter().map(|(id, log)| (*id, log))
+        self.partitions().map(|(id, p)| (id, p.log()))
     }
 
-    /// The active controller, as far as this broker knows; connected to, or being so.
-    fn controller(&mut self, cx: &mut Context<'_>) -> Option<NodeId> {
-        let leader = self.quorum.raft().seen().leader?;
-        self.connections.ready(leader, cx).then_some(leader)
+    /// What a step leads to: metadata that came, heartbeats and ISR changes that are due, parked requests that can be
+    /// answered, the way out, and the next alarms.
+    fn settle(&mut self, cx: &mut Context<'_>) {
+        self.load_metadata(cx);
+        self.stand_in_line(cx);
+        self.complete_parked(cx);
+        self.propose_isr_changes(cx);
+        self.go_on_stopping(cx);
+        self.set_alarms(cx);
     }
 
-    fn ask_again(&mut self, after_ms: i32, cx: &mut Context<'_>) {
-        cx.set_timer(
-            Timer::Broker(BrokerTimer::Heartbeat),
-            cx.now() + Duration::millis(after_ms as u64),
-        );
-    }
-
-    fn happened(&mut self, happened: Happened<Tag>, cx: &mut Context<'_>) {
-        match happened {
-            Happened::Answered(_, Tag::Registration, Response::BrokerRegistration(r)) => {
-                self.epoch = r.broker_epoch;
-                if let Some(epoch) = r.broker_epoch {
-                    cx.tell(Event::Broker(BrokerEvent::Registered { epoch }));
-                }
-                self.ask_again(10, cx);
-            }
-            Happened::Answered(_, Tag::Heartbeat, Response::BrokerHeartbeat(r)) => {
-                let wait = if r.is_fenced {
-                    10
-                } else {
-                    self.config.server.broker_heartbeat_interval_ms
-                };
-                self.ask_again(wait, cx);
-            }
-            Happened::Answered(_, Tag::Forwarded(conn, id), Response::Envelope(Ok(response))) => {
-                cx.reply(conn, id, *response);
-            }
-            Happened::Failed(_, Tag::Forwarded(conn, _), _) => cx.close(conn),
-            Happened::Answered(_, Tag::Forwarded(conn, _), _) => cx.close(conn),
-            Happened::Failed(_, Tag::Registration | Tag::Heartbeat, _) => self.ask_again(100, cx),
-            _ => {}
+    /// Registration and heartbeats (K-14, K-16, K-30).
+    fn stand_in_line(&mut self, cx: &mut Context<'_>) {
+        let Standing {
+            lifecycle,
+            metadata,
+            ..
+        } = &mut self.standing;
+        if lifecycle.has_given_up(cx.now()) {
+            return cx.exit(Exit::Halted(Halt::NotRegistered));
+        }
+        if lifecycle.state() >= BrokerState::Recovery && metadata.is_published() {
+            lifecycle.ready_to_unfence(cx.now());
+        }
+        if let Some(request) = lifecycle.communicate(metadata.applied(), cx.now()) {
+            let leader = self.raft().leader();
+            let news = self.network.beat(request, leader, cx);
+            self.hear(news, cx);
         }
     }
 
-    fn register(&mut self, cx: &mut Context<'_>) {
-        let Some(controller) = self.controller(cx) else {
-            return self.ask_again(100, cx);
-        };
-        let request = BrokerRegistrationRequest {
-            broker_id: self.config.node,
-            incarnation_id: self.incarnation,
-            address: self.config.address,
-            rack: self.config.rack.clone(),
-            previous_broker_epoch: None,
-        };
-        let request = Request::BrokerRegistration(request);
-        self.connections
-            .send(controller, request, Tag::Registration, cx);
+    ///
+    fn propose_isr_changes(&mut self, cx: &mut Context<'_>) {
+        let here = self.standing.here(cx.wall());
+        if let Some(request) = self.replicas.next_isr_request(here, cx.now()) {
+            let leader = self.raft().leader();
+            let request = crate::protocol::Request::AlterPartition(request);
+            let news = self.network.alter(request, leader, cx);
+            self.hear(news, cx);
+        }
     }
 
-    fn heartbeat(&mut self, broker_epoch: BrokerEpoch, cx: &mut Context<'_>) {
-        let Some(controller) = self.controller(cx) else {
-            return self.ask_again(100, cx);
-        };
-        let request = BrokerHeartbeatRequest {
-            broker_id: self.config.node,
-            broker_epoch,
-            current_metadata_offset: self.image.end.plus(-1),
-            want_fence: false,
-            want_shut_down: false,
-        };
-        let request = Request::BrokerHeartbeat(request);
-        self.connections
-            .send(controller, request, Tag::Heartbeat, cx);
+    fn alarm(&mut self, timer: BrokerTimer, cx: &mut Context<'_>) {
+        self.alarms.went_off(Timer::Broker(timer));
+        match timer {
+            BrokerTimer::IsrCheck => self.check_isr(cx),
+            BrokerTimer::HwCheckpoint => self.checkpoint_hws(cx),
+            BrokerTimer::RecoveryPoint => self.checkpoint_recovery_points(cx),
+            BrokerTimer::ProducerIdExpiry => self.expire_producers(cx),
+            BrokerTimer::Purgatory => self.time_out_parked(cx),
+            BrokerTimer::Fetcher(source) => self.drive_fetcher(NodeId(source), cx),
+            // These wake the broker; what is due is found in `settle`.
+            BrokerTimer::Heartbeat
+            | BrokerTimer::AlterPartition
+            | BrokerTimer::ProducerIds
+            | BrokerTimer::Shutdown => {}
+        }
     }
 
-    fn apply_metadata(&mut self, cx: &mut Context<'_>) {
-        let raft = self.quorum.raft();
-        let committed = raft.seen().committed;
-        if self.image.end >= committed {
+    fn network_alarm(&mut self, cx: &mut Context<'_>) {
+        self.alarms.went_off(Timer::Network);
+        let leader = self.raft().leader();
+        let news = self.network.expire(leader, cx);
+        self.hear(news, cx);
+    }
+
+    /// Something about a connection: one of the broker's own, or a client's. A broker that was never unfenced, or stops,
+    /// takes no client: Kafka opens its sockets only then.
+    fn heard(&mut self, conn: ConnId, input: Input, cx: &mut Context<'_>) {
+        if self.network.owns(conn) {
+            let leader = self.raft().leader();
+            let news = self.network.handle(conn, input, leader, cx);
+            self.hear(news, cx);
+        } else if matches!(input, Input::Opened { .. }) && !self.standing.lifecycle.serves() {
+            cx.close(conn);
+        }
+    }
+
+    fn hear(&mut self, news: Vec<News>, cx: &mut Context<'_>) {
+        for news in news {
+            match news {
+                News::Heartbeat(outcome) => self.heartbeat_answered(outcome, cx),
+                News::Alter(outcome) => self.isr_answered(outcome, cx),
+                News::Forward(outcome) => self.forwarded(outcome, cx),
+                News::Fetch(happened) => self.fetch_heard(happened, cx),
+            }
+        }
+    }
+
+    fn synced(&mut self, file: FileId, result: Result<(), DiskError>, cx: &mut Context<'_>) {
+        match result {
+            Ok(()) => self.replicas.synced(file),
+            Err(error) => cx.exit(Exit::Halted(Halt::Disk(error))),
+        }
+    }
+}
+
+/// Duties by the clock.
+impl Broker {
+    /// From the first metadata on.
+    fn begin_duties(&mut self, cx: &mut Context<'_>) {
+        self.checkpoint_hws(cx);
+        self.again(BrokerTimer::IsrCheck, self.isr_check_interval(), cx);
+        self.again(BrokerTimer::RecoveryPoint, RECOVERY_POINTS_FIRST, cx);
+        self.again(BrokerTimer::ProducerIdExpiry, PRODUCER_EXPIRY, cx);
+    }
+
+    fn check_isr(&mut self, cx: &mut Context<'_>) {
+        let mut out = Effects::new();
+        let here = self.standing.here(cx.wall());
+        self.replicas.check_isr(here, &mut out);
+        self.carry_out(out, cx);
+        self.again(BrokerTimer::IsrCheck, self.isr_check_interval(), cx);
+    }
+
+    fn checkpoint_hws(&mut self, cx: &mut Context<'_>) {
+        let mut out = Effects::new();
+        self.replicas.checkpoint_hws(&mut out);
+        self.carry_out(out, cx);
+        let server = &self.standing.config.server;
+        let interval = millis(server.replica_high_watermark_checkpoint_interval_ms);
+        self.again(BrokerTimer::HwCheckpoint, interval, cx);
+    }
+
+    fn checkpoint_recovery_points(&mut self, cx: &mut Context<'_>) {
+        let mut out = Effects::new();
+        self.replicas.checkpoint_recovery_points(&mut out);
+        self.carry_out(out, cx);
+        let server = &self.standing.config.server;
+        let interval = millis(i64::from(server.log_flush_offset_checkpoint_interval_ms));
+        self.again(BrokerTimer::RecoveryPoint, interval, cx);
+    }
+
+    fn expire_producers(&mut self, cx: &mut Context<'_>) {
+        self.replicas.remove_expired_producers(cx.wall());
+        self.again(BrokerTimer::ProducerIdExpiry, PRODUCER_EXPIRY, cx);
+    }
+
+    /// half of `replica.lag.time.max.ms`.
+    fn isr_check_interval(&self) -> Duration {
+        millis(self.standing.config.server.replica_lag_time_max_ms / 2)
+    }
+
+    fn again(&mut self, timer: BrokerTimer, after: Duration, cx: &mut Context<'_>) {
+        self.set_alarm(Timer::Broker(timer), Some(cx.now() + after), cx);
+    }
+
+    fn set_alarms(&mut self, cx: &mut Context<'_>) {
+        let now = cx.now();
+        let parked = [self.produces.next_deadline(), self.fetches.next_deadline()];
+        let parked = parked.into_iter().flatten().min();
+        let heartbeat = self.standing.lifecycle.wake_at();
+        let alarms = [
+            (Timer::Network, self.network.next_deadline(now)),
+            (Timer::Broker(BrokerTimer::Heartbeat), heartbeat),
+            (Timer::Broker(BrokerTimer::Purgatory), parked),
+            (
+                Timer::Broker(BrokerTimer::AlterPartition),
+                self.replicas.isr_retry_at(),
+            ),
+        ];
+        for (timer, at) in alarms {
+            self.set_alarm(timer, at, cx);
+        }
+    }
+
+    fn set_alarm(&mut self, timer: Timer, at: Option<Time>, cx: &mut Context<'_>) {
+        let Some(at) = at else {
+            return;
+        };
+        if self.alarms.should_set(timer, at) {
+            cx.set_timer(timer, at);
+        }
+    }
+}
+
+/// The way out (K-19, L-35).
+impl Broker {
+    fn begin_stop(&mut self, cx: &mut Context<'_>) {
+        if self.standing.config.server.controlled_shutdown_enable {
+            self.standing.lifecycle.begin_controlled_shutdown(cx.now());
+        } else {
+            self.standing.lifecycle.shut_down();
+        }
+    }
+
+    /// Let go by the controller, the broker stops to talk, flushes every log, and leaves its marker last.
+    fn go_on_stopping(&mut self, cx: &mut Context<'_>) {
+        if self.standing.lifecycle.state() != BrokerState::ShuttingDown {
             return;
         }
-        for batch in raft.log().batches_from(self.image.end) {
-            if batch.end_offset() > committed {
-                break;
-            }
-            self.image.apply_batch(batch);
-        }
-        self.take_leaderships(cx);
-    }
-
-    fn take_leaderships(&mut self, cx: &mut Context<'_>) {
         let mut out = Effects::new();
-        for (topic, t) in &self.image.topics {
-            for (partition, p) in &t.partitions {
-                let id = TopicIdPartition {
-                    topic: *topic,
-                    partition: *partition,
-                };
-                if p.leader == Some(self.config.node) && !self.logs.contains_key(&id) {
-                    let log = Log::create(id, LogConfig::default(), cx.wall(), &mut out);
-                    out.push(crate::effect::Effect::Tell(Event::Replica(
-                        id,
-                        ReplicaEvent::BecameLeader {
-                            epoch: p.leader_epoch,
-                            start_offset: log.leo(),
-                            hw: log.hw(),
-                        },
-                    )));
-                    self.logs.insert(id, log);
-                }
-            }
+        if !self.is_flushing {
+            self.is_flushing = true;
+            self.network.close(cx);
+            self.replicas.checkpoint_hws(&mut out);
+            self.replicas.close(&mut out);
+        }
+        let is_done = self.replicas.is_flushed();
+        if is_done {
+            let epoch = self.standing.lifecycle.epoch();
+            self.replicas.mark_clean(epoch, &mut out);
         }
         self.carry_out(out, cx);
-    }
-
-    fn answer(&mut self, conn: ConnId, id: CorrelationId, request: Request, cx: &mut Context<'_>) {
-        match request {
-            Request::Metadata(r) => cx.reply(conn, id, Response::Metadata(self.metadata(&r))),
-            Request::Produce(r) => {
-                let response = self.produce(&r, cx);
-                cx.reply(conn, id, Response::Produce(response));
-            }
-            Request::CreateTopics(_) | Request::IncrementalAlterConfigs(_) => {
-                let Some(controller) = self.controller(cx) else {
-                    return cx.close(conn);
-                };
-                let envelope = Request::Envelope(Box::new(request));
-                self.connections
-                    .send(controller, envelope, Tag::Forwarded(conn, id), cx);
-            }
-            _ => cx.close(conn),
+        if is_done {
+            cx.exit(Exit::Stopped);
         }
     }
 
-    fn metadata(&self, r: &MetadataRequest) -> MetadataResponse {
-        let brokers = self.image.brokers.iter().filter(|(_, b)| !b.fenced);
-        let topics = r.topics.iter().flatten().filter_map(|name| {
-            let id = *self.image.names.get(name)?;
-            let partitions =
-                self.image.topics[&id]
-                    .partitions
-                    .iter()
-                    .map(|(index, p)| MetadataPartition {
-                        error_code: ErrorCode::None,
-                        partition_index: *index,
-                        leader_id: p.leader,
-                        leader_epoch: p.leader_epoch,
-                        replica_nodes: p.replicas.clone(),
-                        isr_nodes: p.isr.clone(),
-                        offline_replicas: Vec::new(),
-                    });
-            Some(MetadataTopic {
-                error_code: ErrorCode::None,
-                name: name.clone(),
-                topic_id: id,
-                partitions: partitions.collect(),
-            })
-        });
-        MetadataResponse {
-            brokers: brokers
-                .map(|(id, b)| NodeEndpoint {
-                    node_id: *id,
-                    address: b.address,
-                    rack: b.rack.clone(),
-                })
-                .collect(),
-            controller_id: Some(self.config.node),
-            topics: topics.collect(),
-        }
-    }
-
-    fn produce(&mut self, r: &ProduceRequest, cx: &mut Context<'_>) -> ProduceResponse {
-        let mut out = Effects::new();
-        let mut responses = Vec::new();
-        for topic in &r.topics {
-            let mut partitions = Vec::new();
-            for data in &topic.partitions {
-                let id = TopicIdPartition {
-                    topic: topic.topic_id,
-                    partition: data.index,
-                };
-                let epoch = LeaderEpoch(0);
-                let appended = self.logs.get_mut(&id).map(|log| {
-                    let appended = log.append_as_leader(
-                        &data.records,
-                        epoch,
-                        Origin::CLIENT,
-                        cx.wall(),
-                        &mut out,
-                    );
-                    log.advance_hw(log.leo(), &mut out);
-                    appended
-                });
-                partitions.push(PartitionProduceResponse {
-                    index: data.index,
-                    error_code: match &appended {
-                        Some(Ok(_)) => ErrorCode::None,
-                        Some(Err(refusal)) => refusal.error,
-                        None => ErrorCode::NotLeaderOrFollower,
-                    },
-                    base_offset: match &appended {
-                        Some(Ok(appended)) => appended.base_offset(),
-                        _ => Offset(-1),
-                    },
-                    log_append_time: None,
-                    log_start_offset: Offset(0),
-                    current_leader: None,
-                });
-            }
-            responses.push(TopicProduceResponse {
-                topic_id: topic.topic_id,
-                partitions,
-            });
-        }
-        self.carry_out(out, cx);
-        ProduceResponse {
-            responses,
-            node_endpoints: Vec::new(),
-        }
-    }
-
+    /// Carries out what a part wants. A disk that refuses ends the process: it has no other (L-37).
     fn carry_out(&self, out: Effects, cx: &mut Context<'_>) {
-        if let Err(error) = carry_out(out, cx) {
-            cx.exit(Exit::Halted(Halt::Disk(error)));
+        match carry_out(out, cx) {
+            Ok(sends) => assert!(sends.is_empty(), "a broker's parts send by their own ways"),
+            Err(error) => cx.exit(Exit::Halted(Halt::Disk(error))),
         }
     }
+}
+
+impl Standing {
+    /// What partitions see at this moment by the wall clock.
+    fn here(&self, now: Timestamp) -> Here<'_> {
+        Here {
+            node: self.config.node,
+            broker_epoch: self.lifecycle.epoch(),
+            now,
+            image: self.metadata.image(),
+            config: &self.config.server,
+            rules: &self.rules,
+        }
+    }
+}
+
+/// The metadata log's replica: a broker observes.
+fn observe(config: &BrokerConfig, rules: &Rules, disk: &DiskImage, cx: &mut Context<'_>) -> Driver {
+    let member = Member {
+        node: config.node,
+        voters: config.voters.iter().map(|(node, _)| *node).collect(),
+        config: RaftConfig::of(&config.server),
+    };
+    Driver::boot(member, &config.voters, RAFT_CLIENT, disk, rules, cx)
+}
+
+fn enlist(
+    config: &BrokerConfig,
+    incarnation: IncarnationId,
+    last_stop: LastStop,
+    now: Time,
+) -> Lifecycle {
+    let identity = Identity {
+        node: config.node,
+        incarnation,
+        address: config.address,
+        rack: config.rack.clone(),
+        previous_epoch: last_stop.broker_epoch,
+    };
+    let server = &config.server;
+    let pace = Pace {
+        heartbeat: millis(i64::from(server.broker_heartbeat_interval_ms)),
+        registration: millis(i64::from(server.initial_broker_registration_timeout_ms)),
+    };
+    Lifecycle::start(identity, pace, now)
+}
+
+fn millis(ms: i64) -> Duration {
+    Duration::millis(u64::try_from(ms).unwrap_or(0))
 }

@@ -258,6 +258,7 @@ config! {
         replica_fetch_min_bytes: i32 = 1, "replica.fetch.min.bytes", "bytes", "A follower's fetch is answered at once with so much data.";
         replica_fetch_max_bytes: i32 = 1_048_576, "replica.fetch.max.bytes", "bytes", "Softly, the most a follower fetches of one partition.";
         replica_fetch_response_max_bytes: i32 = 10_485_760, "replica.fetch.response.max.bytes", "bytes", "Softly, the most a follower fetches at once.";
+        fetch_max_bytes: i32 = 57_671_680, "fetch.max.bytes", "bytes", "Softly, the most a broker returns of any fetch.";
         replica_fetch_backoff_ms: i32 = 1_000, "replica.fetch.backoff.ms", "ms", "How long a partition waits after a fetch error.";
         replica_socket_timeout_ms: i32 = 30_000, "replica.socket.timeout.ms", "ms", "How long a follower waits for the answer to a fetch.";
         replica_high_watermark_checkpoint_interval_ms: i64 = 5_000, "replica.high.watermark.checkpoint.interval.ms", "ms", "How often high watermarks are written to disk.";

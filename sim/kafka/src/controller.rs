@@ -12,7 +12,7 @@ pub mod cluster;
 pub mod election;
 pub mod facts;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 pub mod heartbeats;
 pub mod image;
 pub mod placement;

@@ -1,0 +1,240 @@
+//! Fetch requests at a broker, of consumers and of followers: read at once, or wait for data (Kafka's DelayedFetch;
+//! R-7… ).
+//!
+//! Left out: fetch sessions (every request names all its partitions, every answer too), the choice of a replica near the
+//! consumer, throttling, aborted transactions in the answer.
+
+use crate::broker::partition::{Here, Read, Reading};
+use crate::broker::produce::Hints;
+use crate::broker::replicas::Replicas;
+use crate::effect::{Effect, Effects};
+use crate::event::{Event, ReplicaEvent};
+use crate::ids::*;
+use crate::protocol::ErrorCode;
+use crate::protocol::fetch::*;
+use serde::Serialize;
+
+/// A fetch request under way.
+#[derive(Clone, Debug, Serialize)]
+pub struct Fetching {
+    /// Where the answer goes.
+    pub conn: ConnId,
+    /// To which request.
+    pub id: CorrelationId,
+    request: FetchRequest,
+}
+
+/// What reading gave.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// The answer, if it is given now.
+    pub response: FetchResponse,
+    /// It is given now: there is enough, or something that the asker must know at once.
+    pub is_due: bool,
+}
+
+impl Fetching {
+    /// A request.
+    pub fn new(conn: ConnId, id: CorrelationId, request: FetchRequest) -> Fetching {
+        Fetching { conn, id, request }
+    }
+
+    /// How long it may wait, in ms.
+    pub fn max_wait_ms(&self) -> u64 {
+        u64::try_from(self.request.max_wait_ms).unwrap_or(0)
+    }
+
+    /// Which partitions it waits for.
+    pub fn watched(&self) -> Vec<TopicIdPartition> {
+        self.positions().map(|(id, _)| id).collect()
+    }
+
+    fn positions(&self) -> impl Iterator<Item = (TopicIdPartition, &FetchPartition)> {
+        self.request.topics.iter().flat_map(|topic| {
+            let id = |p: &FetchPartition| TopicIdPartition {
+                topic: topic.topic_id,
+                partition: p.partition,
+            };
+            topic.partitions.iter().map(move |p| (id(p), p))
+        })
+    }
+
+    /// Reads all positions. `fresh` when the request has just come, so that a follower's positions count.
+    pub fn read(
+        &self,
+        fresh: bool,
+        replicas: &mut Replicas,
+        here: Here<'_>,
+        out: &mut Effects,
+    ) -> Fetched {
+        let mut reading = self.reading(fresh, here);
+        let mut due = Due::default();
+        let mut hints = Hints::default();
+        let mut topics = Vec::with_capacity(self.request.topics.len());
+        for topic in &self.request.topics {
+            let mut partitions = Vec::with_capacity(topic.partitions.len());
+            for asked in &topic.partitions {
+                let id = TopicIdPartition {
+                    topic: topic.topic_id,
+                    partition: asked.partition,
+                };
+                let read = read(id, asked, &mut reading, &mut due, replicas, here, out);
+                partitions.push(answer(id, read, replicas, here, &mut hints, out));
+            }
+            topics.push(FetchTopicResponse {
+                topic_id: topic.topic_id,
+                partitions,
+            });
+        }
+        let is_due = self.request.max_wait_ms <= 0
+            || !due.is_interested
+            || due.is_urgent
+            || due.bytes >= self.min_bytes(here);
+        Fetched {
+            response: FetchResponse {
+                error_code: ErrorCode::None,
+                topics,
+                node_endpoints: hints.endpoints,
+            },
+            is_due,
+        }
+    }
+
+    /// whether a parked request is to be answered.
+    pub fn is_satisfied(&self, replicas: &Replicas, here: Here<'_>) -> bool {
+        let reading = self.reading(false, here);
+        let mut bytes = 0;
+        for (id, asked) in self.positions().filter(|(id, _)| is_known(*id, here)) {
+            let available = replicas
+                .get(id)
+                .and_then(|partition| partition.available(asked, &reading));
+            match available {
+                Some(n) => bytes += n,
+                None => return true,
+            }
+        }
+        bytes >= self.min_bytes(here)
+    }
+
+    fn reading(&self, fresh: bool, here: Here<'_>) -> Reading {
+        Reading {
+            replica: self.request.replica,
+            isolation: self.request.isolation_level,
+            max_bytes: self.max_bytes(here),
+            first: true,
+            fresh,
+        }
+    }
+
+    fn max_bytes(&self, here: Here<'_>) -> i32 {
+        self.request.max_bytes.min(here.config.fetch_max_bytes)
+    }
+
+    fn min_bytes(&self, here: Here<'_>) -> u64 {
+        let min = self.request.min_bytes.min(self.max_bytes(here));
+        u64::try_from(min).unwrap_or(0)
+    }
+}
+
+/// Why a request may be due.
+#[derive(Default)]
+struct Due {
+    /// It names a partition that the cluster has: else there is nothing to wait for.
+    is_interested: bool,
+    /// An error, or a diverging epoch.
+    is_urgent: bool,
+    bytes: u64,
+}
+
+/// A partition that the metadata does not have is answered with an error, which by itself does not end the wait.
+fn is_known(id: TopicIdPartition, here: Here<'_>) -> bool {
+    here.image.partition(id).is_some()
+}
+
+fn read(
+    id: TopicIdPartition,
+    asked: &FetchPartition,
+    reading: &mut Reading,
+    due: &mut Due,
+    replicas: &mut Replicas,
+    here: Here<'_>,
+    out: &mut Effects,
+) -> Result<Read, ErrorCode> {
+    if !here.image.topics.contains_key(&id.topic) {
+        return Err(ErrorCode::UnknownTopicId);
+    }
+    if !is_known(id, here) {
+        return Err(ErrorCode::UnknownTopicOrPartition);
+    }
+    due.is_interested = true;
+    let read = replicas.fetch(id, asked, reading, here, out);
+    match &read {
+        Ok(read) => {
+            let bytes: u64 = read.records.iter().map(|b| u64::from(b.data.size)).sum();
+            due.bytes += bytes;
+            due.is_urgent |= read.diverging.is_some();
+            // from the first data on the limits hold.
+            reading.first &= bytes == 0;
+            let left = i64::from(reading.max_bytes) - i64::try_from(bytes).unwrap_or(i64::MAX);
+            reading.max_bytes = i32::try_from(left.max(0)).unwrap_or(0);
+        }
+        Err(_) => due.is_urgent = true,
+    }
+    read
+}
+
+fn answer(
+    id: TopicIdPartition,
+    read: Result<Read, ErrorCode>,
+    replicas: &Replicas,
+    here: Here<'_>,
+    hints: &mut Hints,
+    out: &mut Effects,
+) -> FetchPartitionResponse {
+    match read {
+        Ok(read) => FetchPartitionResponse {
+            partition: id.partition,
+            error_code: ErrorCode::None,
+            high_watermark: Some(read.hw),
+            last_stable_offset: Some(read.lso),
+            log_start_offset: read.log_start,
+            diverging_epoch: read.diverging,
+            current_leader: None,
+            records: read.records,
+        },
+        Err(error_code) => {
+            tell_fenced(id, error_code, out);
+            let knows_better = matches!(
+                error_code,
+                ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch
+            );
+            FetchPartitionResponse {
+                partition: id.partition,
+                error_code,
+                high_watermark: None,
+                last_stable_offset: None,
+                log_start_offset: Offset(-1),
+                diverging_epoch: None,
+                current_leader: match knows_better {
+                    true => hints.leader(id, replicas, here),
+                    false => None,
+                },
+                records: Vec::new(),
+            }
+        }
+    }
+}
+
+fn tell_fenced(id: TopicIdPartition, error: ErrorCode, out: &mut Effects) {
+    use ErrorCode::*;
+    if matches!(
+        error,
+        NotLeaderOrFollower | FencedLeaderEpoch | UnknownLeaderEpoch
+    ) {
+        let event = ReplicaEvent::Fenced {
+            error,
+            write: false,
+        };
+        out.push(Effect::Tell(Event::Replica(id, event)));
+    }
+}

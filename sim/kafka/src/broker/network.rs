@@ -1,0 +1,215 @@
+//! Everything a broker sends, but for its Raft client: three channels to the active controller and a connection to each
+//! broker that it copies from (N-2). It works for the broker's role, and so may name `Context`.
+
+use crate::broker::BrokerConfig;
+use crate::broker::channel::{Channel, Outcome};
+use crate::client::connections::{Connections, Happened, NetworkSettings};
+use crate::context::Context;
+use crate::ids::*;
+use crate::input::Input;
+use crate::protocol::admin::*;
+use crate::protocol::{ErrorCode, Request, Response};
+use crate::time::{Duration, Time};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// A broker's connections. Draws are named by a number each; the Raft client has the first.
+#[derive(Clone, Debug, Serialize)]
+pub struct Network {
+    heartbeat: Channel<()>,
+    alter: Channel<()>,
+    forward: Channel<Forwarded>,
+    /// To the brokers that it copies from.
+    pub fetch: Connections<()>,
+}
+
+/// The name of the Raft client's draws.
+pub const RAFT_CLIENT: ClientId = ClientId(0);
+const HEARTBEAT_CLIENT: ClientId = ClientId(1);
+const ALTER_CLIENT: ClientId = ClientId(2);
+const FORWARD_CLIENT: ClientId = ClientId(3);
+const FETCH_CLIENT: ClientId = ClientId(4);
+
+/// A forwarded request is given up after a minute.
+const FORWARD_PATIENCE: Duration = Duration::secs(60);
+
+/// Who waits for the answer to a forwarded request.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub enum Forwarded {
+    /// A client.
+    Client {
+        /// Where the answer goes.
+        conn: ConnId,
+        /// To which request.
+        id: CorrelationId,
+        /// What it asked.
+        request: Box<Request>,
+    },
+    /// This broker, which needs producer ids.
+    ProducerIds,
+}
+
+/// What was heard.
+#[derive(Clone, PartialEq, Debug)]
+pub enum News {
+    /// On registration and heartbeats.
+    Heartbeat(Outcome<()>),
+    /// On ISR changes.
+    Alter(Outcome<()>),
+    /// On a forwarded request.
+    Forward(Outcome<Forwarded>),
+    /// From a broker that is copied from.
+    Fetch(Happened<()>),
+}
+
+impl Network {
+    /// Knows the voters, and is not connected.
+    pub fn new(config: &BrokerConfig) -> Network {
+        let millis = |ms: i32| Duration::millis(u64::try_from(ms).unwrap_or(0));
+        let heartbeat = millis(config.server.broker_heartbeat_interval_ms);
+        let channel = |client, patience| Channel::new(client, &config.voters, patience);
+        let fetch = NetworkSettings {
+            request_timeout: millis(config.server.request_timeout_ms),
+            // A fetcher has a back-off of its own.
+            reconnect_backoff: Duration::ZERO,
+            reconnect_backoff_max: Duration::ZERO,
+            max_in_flight: 1,
+            ..NetworkSettings::default()
+        };
+        Network {
+            heartbeat: channel(HEARTBEAT_CLIENT, Some(heartbeat)),
+            alter: channel(ALTER_CLIENT, None),
+            forward: Channel::new(FORWARD_CLIENT, &config.voters, Some(FORWARD_PATIENCE)),
+            fetch: Connections::new(FETCH_CLIENT, fetch),
+        }
+    }
+
+    /// Whether a connection is one of these.
+    pub fn owns(&self, conn: ConnId) -> bool {
+        self.fetch.owns(conn)
+            || self.heartbeat.owns(conn)
+            || self.alter.owns(conn)
+            || self.forward.owns(conn)
+    }
+
+    /// Takes an input about one of these connections. `leader` leads the metadata quorum, as far as this broker knows.
+    pub fn handle(
+        &mut self,
+        conn: ConnId,
+        input: Input,
+        leader: Option<NodeId>,
+        cx: &mut Context<'_>,
+    ) -> Vec<News> {
+        if self.fetch.owns(conn) {
+            fetched(self.fetch.handle(input, cx))
+        } else if self.heartbeat.owns(conn) {
+            beaten(self.heartbeat.handle(input, leader, cx))
+        } else if self.alter.owns(conn) {
+            altered(self.alter.handle(input, leader, cx))
+        } else {
+            forwarded(self.forward.handle(input, leader, cx))
+        }
+    }
+
+    /// Does what is due: timeouts, reconnects, another look at who leads.
+    pub fn expire(&mut self, leader: Option<NodeId>, cx: &mut Context<'_>) -> Vec<News> {
+        let mut news = fetched(self.fetch.expire(cx));
+        news.extend(beaten(self.heartbeat.expire(leader, cx)));
+        news.extend(altered(self.alter.expire(leader, cx)));
+        news.extend(forwarded(self.forward.expire(leader, cx)));
+        news
+    }
+
+    /// When to call [`Network::expire`] next.
+    pub fn next_deadline(&self, now: Time) -> Option<Time> {
+        let deadlines = [
+            self.fetch.next_deadline(),
+            self.heartbeat.next_deadline(now),
+            self.alter.next_deadline(now),
+            self.forward.next_deadline(now),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// A registration or a heartbeat.
+    pub fn beat(
+        &mut self,
+        request: Request,
+        leader: Option<NodeId>,
+        cx: &mut Context<'_>,
+    ) -> Vec<News> {
+        self.heartbeat.enqueue(request, (), cx.now());
+        beaten(self.heartbeat.drive(leader, cx))
+    }
+
+    /// An ISR change.
+    pub fn alter(
+        &mut self,
+        request: Request,
+        leader: Option<NodeId>,
+        cx: &mut Context<'_>,
+    ) -> Vec<News> {
+        self.alter.enqueue(request, (), cx.now());
+        altered(self.alter.drive(leader, cx))
+    }
+
+    /// A request of somebody else's, or for producer ids.
+    pub fn forward(
+        &mut self,
+        request: Request,
+        who: Forwarded,
+        leader: Option<NodeId>,
+        cx: &mut Context<'_>,
+    ) -> Vec<News> {
+        self.forward.enqueue(request, who, cx.now());
+        forwarded(self.forward.drive(leader, cx))
+    }
+
+    /// Closes everything: the broker stops.
+    pub fn close(&mut self, cx: &mut Context<'_>) {
+        self.fetch.close_all(cx);
+        self.heartbeat.close(cx);
+        self.alter.close(cx);
+        self.forward.close(cx);
+    }
+}
+
+fn fetched(happened: Vec<Happened<()>>) -> Vec<News> {
+    happened.into_iter().map(News::Fetch).collect()
+}
+
+fn beaten(outcomes: Vec<Outcome<()>>) -> Vec<News> {
+    outcomes.into_iter().map(News::Heartbeat).collect()
+}
+
+fn altered(outcomes: Vec<Outcome<()>>) -> Vec<News> {
+    outcomes.into_iter().map(News::Alter).collect()
+}
+
+fn forwarded(outcomes: Vec<Outcome<Forwarded>>) -> Vec<News> {
+    outcomes.into_iter().map(News::Forward).collect()
+}
+
+/// The answer to a client whose request found no controller, or whose envelope was refused: every topic with that error.
+pub fn refusal(request: &Request, error_code: ErrorCode) -> Option<Response> {
+    match request {
+        Request::CreateTopics(r) => {
+            let refused = |topic: &CreatableTopic| CreatableTopicResult {
+                name: topic.name.clone(),
+                topic_id: None,
+                error_code,
+                error_message: None,
+            };
+            let topics = r.topics.iter().map(refused).collect();
+            Some(Response::CreateTopics(CreateTopicsResponse { topics }))
+        }
+        Request::IncrementalAlterConfigs(r) => {
+            let refused = |r: &AlterConfigsResource| (Arc::clone(&r.topic), error_code, None);
+            let responses = r.resources.iter().map(refused).collect();
+            Some(Response::IncrementalAlterConfigs(
+                IncrementalAlterConfigsResponse { responses },
+            ))
+        }
+        _ => None,
+    }
+}

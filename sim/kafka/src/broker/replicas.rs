@@ -1,0 +1,385 @@
+//! The partitions of one broker: Kafka's ReplicaManager and LogManager. It finds the partition that a request means, makes
+//! partitions what the metadata say (K-20), runs the ISR check over all of them, and writes the checkpoints (L-33, L-35).
+//!
+//! Left out: several log directories and their failure (a broker halts with its only one, L-37), deletion of topics and of
+//! replicas moved away, quotas.
+
+use crate::broker::isr::{AlterPartitions, Decided};
+use crate::broker::partition::{Here, Outcome, Partition, Read, Reading, Replication};
+use crate::config::{ServerConfig, TopicConfig};
+use crate::controller::image::Image;
+use crate::controller::records::PartitionRegistration;
+use crate::disk::{DiskImage, FileId};
+use crate::effect::Effects;
+use crate::ids::*;
+use crate::log::batch::BatchData;
+use crate::log::config::LogConfig;
+use crate::log::manager::{self, LogDir};
+use crate::log::{Appended, Log};
+use crate::protocol::ErrorCode;
+use crate::protocol::cluster::{AlterPartitionRequest, AlterPartitionResponse};
+use crate::protocol::fetch::FetchPartition;
+use crate::time::{Time, Timestamp};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What has moved at a partition, so that parked requests are looked at.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+pub enum Moved {
+    /// Its end alone: followers may read on, no write is confirmed.
+    End,
+    /// Its high watermark, or who leads it.
+    All,
+}
+
+/// All partitions of a broker.
+#[derive(Clone, Debug, Serialize)]
+pub struct Replicas {
+    partitions: BTreeMap<TopicIdPartition, Partition>,
+    /// Logs found on disk of partitions that the metadata have not named yet.
+    found: BTreeMap<TopicIdPartition, Log>,
+    isr_changes: AlterPartitions,
+    /// What has moved and was not looked at yet.
+    moved: Vec<(TopicIdPartition, Moved)>,
+}
+
+/// What the metadata made of partitions, for the fetchers.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Changes {
+    /// Not fetched any more, or not as before.
+    pub stop: Vec<TopicIdPartition>,
+    /// To be fetched from a leader, in an epoch.
+    pub start: Vec<(TopicIdPartition, NodeId, LeaderEpoch)>,
+}
+
+/// How the last stop left the logs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LastStop {
+    /// Cleanly (L-35); a first start counts as clean: there is nothing to recover.
+    pub clean: bool,
+    /// The broker epoch that the marker names (KIP-966).
+    pub broker_epoch: Option<BrokerEpoch>,
+}
+
+impl Replicas {
+    /// Loads what is on disk (L-35, L-36).
+    pub fn load(
+        disk: DiskImage,
+        config: &ServerConfig,
+        now: Timestamp,
+        out: &mut Effects,
+    ) -> (Replicas, LastStop) {
+        let is_first_start = disk.is_empty();
+        let mut dir = LogDir::open(disk, out);
+        let last_stop = LastStop {
+            clean: is_first_start || dir.clean_shutdown.is_some(),
+            broker_epoch: dir.clean_shutdown.flatten(),
+        };
+        let log_config = LogConfig::of(config, &TopicConfig::default());
+        let mut found = BTreeMap::new();
+        for id in dir.partitions() {
+            found.insert(id, dir.load(id, log_config.clone(), now, out));
+        }
+        let replicas = Replicas {
+            partitions: BTreeMap::new(),
+            found,
+            isr_changes: AlterPartitions::default(),
+            moved: Vec::new(),
+        };
+        (replicas, last_stop)
+    }
+
+    /// All partitions.
+    pub fn iter(&self) -> impl Iterator<Item = (TopicIdPartition, &Partition)> {
+        self.partitions.iter().map(|(id, p)| (*id, p))
+    }
+
+    /// A partition kept here.
+    pub fn get(&self, id: TopicIdPartition) -> Option<&Partition> {
+        self.partitions.get(&id)
+    }
+
+    /// A partition kept here, for its fetcher.
+    pub fn get_mut(&mut self, id: TopicIdPartition) -> Option<&mut Partition> {
+        self.partitions.get_mut(&id)
+    }
+
+    /// The partition that a request means.
+    ///
+    /// # Errors
+    /// NOT_LEADER_OR_FOLLOWER if another broker has it, UNKNOWN_TOPIC_OR_PARTITION if nobody does.
+    pub fn find(&self, id: TopicIdPartition, image: &Image) -> Result<&Partition, ErrorCode> {
+        self.get(id).ok_or_else(|| missing(id, image))
+    }
+
+    /// Takes what has moved since this was last asked.
+    pub fn take_moved(&mut self) -> Vec<(TopicIdPartition, Moved)> {
+        std::mem::take(&mut self.moved)
+    }
+
+    /// A follower's log has moved: its fetcher copied, or cut.
+    pub fn note_moved(&mut self, id: TopicIdPartition) {
+        self.moved.push((id, Moved::All));
+    }
+
+    fn outcome(&mut self, id: TopicIdPartition, outcome: Outcome) {
+        if outcome.hw_moved {
+            self.moved.push((id, Moved::All));
+        }
+        let Some(proposal) = outcome.proposal else {
+            return;
+        };
+        if !self.isr_changes.submit(proposal.clone()) {
+            if let Some(partition) = self.partitions.get_mut(&id) {
+                partition.not_attempted(&proposal);
+            }
+        }
+    }
+}
+
+/// Clients and followers.
+impl Replicas {
+    /// Appends a batch to a partition that this broker leads.
+    ///
+    /// # Errors
+    /// The partition's.
+    pub fn append(
+        &mut self,
+        id: TopicIdPartition,
+        data: &Arc<BatchData>,
+        acks: i16,
+        here: Here<'_>,
+        out: &mut Effects,
+    ) -> Result<Appended, ErrorCode> {
+        let Some(partition) = self.partitions.get_mut(&id) else {
+            return Err(missing(id, here.image));
+        };
+        let (appended, hw_moved) = partition.append(data, acks, here, out)?;
+        let moved = if hw_moved { Moved::All } else { Moved::End };
+        self.moved.push((id, moved));
+        Ok(appended)
+    }
+
+    /// How far an acks=all write has come.
+    pub fn replication(
+        &self,
+        id: TopicIdPartition,
+        required: Offset,
+        here: Here<'_>,
+    ) -> Replication {
+        match self.find(id, here.image) {
+            Ok(partition) => partition.replication(required, here),
+            Err(error) => Replication::Decided(error),
+        }
+    }
+
+    /// Reads a position.
+    ///
+    /// # Errors
+    /// The partition's.
+    pub fn fetch(
+        &mut self,
+        id: TopicIdPartition,
+        asked: &FetchPartition,
+        reading: &Reading,
+        here: Here<'_>,
+        out: &mut Effects,
+    ) -> Result<Read, ErrorCode> {
+        let Some(partition) = self.partitions.get_mut(&id) else {
+            return Err(missing(id, here.image));
+        };
+        let mut read = partition.fetch(asked, reading, here, out)?;
+        self.outcome(id, std::mem::take(&mut read.outcome));
+        Ok(read)
+    }
+}
+
+/// The metadata and the ISR.
+impl Replicas {
+    /// Makes partitions what the metadata say: first those that this broker leads, then those that it follows (K-20). In a
+    /// controlled shutdown a replica that is out of the ISR, or without a leader, is not fetched any more.
+    pub fn apply(
+        &mut self,
+        changed: &[TopicIdPartition],
+        is_stopping: bool,
+        here: Here<'_>,
+        out: &mut Effects,
+    ) -> Changes {
+        let mine = |id: &TopicIdPartition| {
+            let registration = here.image.partition(*id)?;
+            let is_replica = registration.replicas.contains(&here.node);
+            is_replica.then_some((*id, registration))
+        };
+        let mine: Vec<_> = changed.iter().filter_map(mine).collect();
+        let mut changes = Changes::default();
+        let leads = |r: &PartitionRegistration| r.leader == Some(here.node);
+        for (id, registration) in mine.iter().filter(|(_, r)| leads(r)) {
+            changes.stop.push(*id);
+            let partition = self.host(*id, here, out);
+            let outcome = partition.lead(registration, here, out).unwrap_or_default();
+            self.outcome(*id, outcome);
+        }
+        for (id, registration) in mine.iter().filter(|(_, r)| !leads(r)) {
+            let is_new_epoch = self.host(*id, here, out).follow(registration, out);
+            let is_leaving =
+                registration.leader.is_none() || !registration.isr.contains(&here.node);
+            if is_stopping && is_leaving {
+                changes.stop.push(*id);
+                self.note_moved(*id);
+            } else if is_new_epoch {
+                changes.stop.push(*id);
+                let leader = registration
+                    .leader
+                    .filter(|l| here.image.brokers.contains_key(l));
+                let epoch = registration.leader_epoch;
+                changes.start.extend(leader.map(|l| (*id, l, epoch)));
+                self.note_moved(*id);
+            }
+        }
+        changes
+    }
+
+    /// The partition, made with the log found on disk or with a new one.
+    fn host(&mut self, id: TopicIdPartition, here: Here<'_>, out: &mut Effects) -> &mut Partition {
+        let found = &mut self.found;
+        self.partitions.entry(id).or_insert_with(|| {
+            let config = log_config(id.topic, here);
+            let log = match found.remove(&id) {
+                Some(mut log) => {
+                    log.set_config(config);
+                    log
+                }
+                None => Log::create(id, config, here.now, out),
+            };
+            Partition::new(log)
+        })
+    }
+
+    /// Topics whose settings have changed (K-20: after leaders and followers).
+    pub fn configure(&mut self, topics: &[TopicId], here: Here<'_>) {
+        for (id, partition) in &mut self.partitions {
+            if topics.contains(&id.topic) {
+                partition.log_mut().set_config(log_config(id.topic, here));
+            }
+        }
+    }
+
+    /// the check of every half `replica.lag.time.max.ms`.
+    pub fn check_isr(&mut self, here: Here<'_>, out: &mut Effects) {
+        let ids: Vec<TopicIdPartition> = self.partitions.keys().copied().collect();
+        for id in ids {
+            let partition = self.partitions.get_mut(&id).expect("just listed");
+            let outcome = Outcome {
+                hw_moved: false,
+                proposal: partition.shrink_isr(here, out),
+            };
+            self.outcome(id, outcome);
+        }
+    }
+
+    /// The next AlterPartition request, if there is anything to ask and none is in flight.
+    pub fn next_isr_request(&mut self, here: Here<'_>, now: Time) -> Option<AlterPartitionRequest> {
+        let epoch = here.broker_epoch?;
+        self.isr_changes.next_request(here.node, epoch, now)
+    }
+
+    /// The controller's answer.
+    pub fn isr_answered(
+        &mut self,
+        response: AlterPartitionResponse,
+        here: Here<'_>,
+        now: Time,
+        out: &mut Effects,
+    ) {
+        for decided in self.isr_changes.answered(response, now) {
+            self.take_decision(&decided, here, out);
+        }
+    }
+
+    fn take_decision(&mut self, decided: &Decided, here: Here<'_>, out: &mut Effects) {
+        if let Some(partition) = self.partitions.get_mut(&decided.partition) {
+            let outcome = partition.decided(decided, here, out);
+            self.outcome(decided.partition, outcome);
+        }
+    }
+
+    /// When to ask the controller again after an error.
+    pub fn isr_retry_at(&self) -> Option<Time> {
+        self.isr_changes.retry_at()
+    }
+}
+
+/// Checkpoints and the end.
+impl Replicas {
+    fn logs(&self) -> impl Iterator<Item = &Log> {
+        let hosted = self.partitions.values().map(Partition::log);
+        hosted.chain(self.found.values())
+    }
+
+    /// High watermarks, every 5 s (L-33).
+    pub fn checkpoint_hws(&self, out: &mut Effects) {
+        out.push(manager::checkpoint_hws(self.logs()));
+    }
+
+    /// Recovery points and log starts, every 60 s (L-33).
+    pub fn checkpoint_recovery_points(&self, out: &mut Effects) {
+        out.push(manager::checkpoint_recovery_points(self.logs()));
+        out.push(manager::checkpoint_log_starts(self.logs()));
+    }
+
+    /// A log was cut: its recovery point went back, and must on disk too.
+    pub fn truncated(&mut self, id: TopicIdPartition, out: &mut Effects) {
+        out.push(manager::checkpoint_recovery_points(self.logs()));
+        self.note_moved(id);
+    }
+
+    /// The sweep of every 10 minutes over idle producers (L-14).
+    pub fn remove_expired_producers(&mut self, now: Timestamp) {
+        for partition in self.partitions.values_mut() {
+            partition.log_mut().remove_expired_producers(now);
+        }
+    }
+
+    /// A segment is synced.
+    pub fn synced(&mut self, file: FileId) {
+        let FileId::Segment(id, base) = file else {
+            return;
+        };
+        let hosted = self.partitions.get_mut(&id).map(Partition::log_mut);
+        if let Some(log) = hosted.or_else(|| self.found.get_mut(&id)) {
+            log.synced(base);
+        }
+    }
+
+    /// Begins a clean stop: every log is flushed (L-35).
+    pub fn close(&mut self, out: &mut Effects) {
+        let hosted = self.partitions.values_mut().map(Partition::log_mut);
+        for log in hosted.chain(self.found.values_mut()) {
+            log.close(out);
+        }
+    }
+
+    /// Whether every log is flushed.
+    pub fn is_flushed(&self) -> bool {
+        self.logs().all(Log::is_flushed)
+    }
+
+    /// Ends a clean stop: the last checkpoints, and the marker behind them (L-35).
+    pub fn mark_clean(&self, epoch: Option<BrokerEpoch>, out: &mut Effects) {
+        self.checkpoint_recovery_points(out);
+        out.push(manager::mark_clean_shutdown(self.logs(), epoch));
+    }
+}
+
+fn missing(id: TopicIdPartition, image: &Image) -> ErrorCode {
+    match image.partition(id) {
+        Some(_) => ErrorCode::NotLeaderOrFollower,
+        None => ErrorCode::UnknownTopicOrPartition,
+    }
+}
+
+fn log_config(topic: TopicId, here: Here<'_>) -> LogConfig {
+    let own = here.image.topics.get(&topic).map(|t| &t.config);
+    LogConfig::of(here.config, own.unwrap_or(&TopicConfig::default()))
+}

@@ -1,0 +1,306 @@
+//! What a broker answers: requests of clients and followers, at once or when what they wait for has come (N-1).
+
+use super::network::{Forwarded, refusal};
+use super::{Broker, Fetching, Producing};
+use crate::broker::channel::Outcome;
+use crate::broker::partition::Here;
+use crate::broker::producer_ids::ProducerIds;
+use crate::broker::purgatory::Ticket;
+use crate::broker::replicas::{Moved, Replicas};
+use crate::context::Context;
+use crate::effect::{Effect, Effects};
+use crate::ids::*;
+use crate::protocol::fetch::FetchRequest;
+use crate::protocol::offsets::*;
+use crate::protocol::produce::*;
+use crate::protocol::{ErrorCode, Request, Response};
+use crate::time::Duration;
+
+impl Broker {
+    pub(super) fn answer(
+        &mut self,
+        conn: ConnId,
+        id: CorrelationId,
+        request: Request,
+        cx: &mut Context<'_>,
+    ) {
+        if self.is_flushing {
+            return;
+        }
+        match request {
+            Request::Produce(r) => self.produce(conn, id, r, cx),
+            Request::Fetch(r) => self.fetch(conn, id, r, cx),
+            Request::Metadata(r) => {
+                let response = self.standing.metadata.answer(&r);
+                cx.reply(conn, id, Response::Metadata(response));
+            }
+            Request::ListOffsets(r) => {
+                let response = list_offsets(&r, &self.replicas, self.standing.here(cx.wall()));
+                cx.reply(conn, id, Response::ListOffsets(response));
+            }
+            Request::OffsetForLeaderEpoch(r) => {
+                let response = epoch_ends(&r, &self.replicas, self.standing.here(cx.wall()));
+                cx.reply(conn, id, Response::OffsetForLeaderEpoch(response));
+            }
+            Request::InitProducerId(_) => self.init_producer_id(conn, id, cx),
+            Request::CreateTopics(_) | Request::IncrementalAlterConfigs(_) => {
+                self.forward(conn, id, request, cx);
+            }
+            _ => cx.close(conn),
+        }
+    }
+
+    fn produce(
+        &mut self,
+        conn: ConnId,
+        id: CorrelationId,
+        request: ProduceRequest,
+        cx: &mut Context<'_>,
+    ) {
+        let mut out = Effects::new();
+        let here = self.standing.here(cx.wall());
+        let timeout = Duration::millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+        let mut producing = Producing::begin(conn, id, request, &mut self.replicas, here, &mut out);
+        let unanswered = producing.is_unanswered().then(|| producing.has_error());
+        if unanswered.is_some() {
+            producing.finish(&self.replicas, here, &mut out);
+        } else if producing.advance(&self.replicas, here) {
+            finish_produce(producing, &self.replicas, here, &mut out);
+        } else {
+            let watched = producing.watched();
+            self.produces
+                .park(conn, cx.now() + timeout, watched, producing);
+        }
+        self.carry_out(out, cx);
+        match unanswered {
+            // for want of an answer the client learns from the broken connection that something went wrong.
+            Some(true) => cx.close(conn),
+            Some(false) => cx.done(conn, id),
+            None => {}
+        }
+    }
+
+    fn fetch(
+        &mut self,
+        conn: ConnId,
+        id: CorrelationId,
+        request: FetchRequest,
+        cx: &mut Context<'_>,
+    ) {
+        let mut out = Effects::new();
+        let here = self.standing.here(cx.wall());
+        let fetching = Fetching::new(conn, id, request);
+        let fetched = fetching.read(true, &mut self.replicas, here, &mut out);
+        if fetched.is_due {
+            out.push(Effect::Reply(conn, id, Response::Fetch(fetched.response)));
+        } else if fetching.is_satisfied(&self.replicas, here) {
+            finish_fetch(&fetching, &mut self.replicas, here, &mut out);
+        } else {
+            let deadline = cx.now() + Duration::millis(fetching.max_wait_ms());
+            self.fetches
+                .park(conn, deadline, fetching.watched(), fetching);
+        }
+        self.carry_out(out, cx);
+    }
+
+    /// P-16.
+    fn init_producer_id(&mut self, conn: ConnId, id: CorrelationId, cx: &mut Context<'_>) {
+        let (producer_id, asks) = self.producer_ids.generate(cx.wall());
+        let response = InitProducerIdResponse {
+            error_code: match producer_id {
+                Some(_) => ErrorCode::None,
+                None => ErrorCode::CoordinatorLoadInProgress,
+            },
+            producer_id: producer_id.unwrap_or(ProducerId(-1)),
+            producer_epoch: ProducerEpoch(if producer_id.is_some() { 0 } else { -1 }),
+        };
+        cx.reply(conn, id, Response::InitProducerId(response));
+        match self.standing.lifecycle.epoch().filter(|_| asks) {
+            Some(epoch) => {
+                let request = ProducerIds::request(self.standing.config.node, epoch);
+                let request = Request::AllocateProducerIds(request);
+                self.send_on(request, Forwarded::ProducerIds, cx);
+            }
+            None if asks => self.producer_ids.timed_out(),
+            None => {}
+        }
+    }
+
+    /// An operator's request goes to the active controller in an envelope.
+    fn forward(&mut self, conn: ConnId, id: CorrelationId, request: Request, cx: &mut Context<'_>) {
+        let request = Box::new(request);
+        let envelope = Request::Envelope(request.clone());
+        self.send_on(envelope, Forwarded::Client { conn, id, request }, cx);
+    }
+
+    fn send_on(&mut self, request: Request, who: Forwarded, cx: &mut Context<'_>) {
+        let leader = self.raft().leader();
+        let news = self.network.forward(request, who, leader, cx);
+        self.hear(news, cx);
+    }
+
+    /// The controller's answer to a forwarded request, or none in time.
+    pub(super) fn forwarded(&mut self, outcome: Outcome<Forwarded>, cx: &mut Context<'_>) {
+        match outcome {
+            Outcome::Answered(Forwarded::ProducerIds, Response::AllocateProducerIds(r)) => {
+                self.producer_ids.allocated(&r, cx.wall());
+            }
+            Outcome::Answered(Forwarded::Client { conn, id, .. }, Response::Envelope(Ok(r))) => {
+                cx.reply(conn, id, *r);
+            }
+            Outcome::Answered(
+                Forwarded::Client { conn, id, request },
+                Response::Envelope(Err(error)),
+            ) => refuse(conn, id, &request, error, cx),
+            Outcome::Answered(who, response) => {
+                panic!("{:?} does not answer {who:?}", response.api())
+            }
+            Outcome::TimedOut(Forwarded::ProducerIds) => self.producer_ids.timed_out(),
+            Outcome::TimedOut(Forwarded::Client { conn, id, request }) => {
+                refuse(conn, id, &request, ErrorCode::RequestTimedOut, cx);
+            }
+        }
+    }
+
+    /// Looks at what is parked at partitions that have moved. An end alone confirms no write.
+    pub(super) fn complete_parked(&mut self, cx: &mut Context<'_>) {
+        let moved = self.replicas.take_moved();
+        if moved.is_empty() {
+            return;
+        }
+        let mut out = Effects::new();
+        for (id, what) in moved {
+            if what == Moved::All {
+                for ticket in self.produces.watching(id) {
+                    self.look_at_produce(ticket, &mut out, cx);
+                }
+            }
+            for ticket in self.fetches.watching(id) {
+                self.look_at_fetch(ticket, &mut out, cx);
+            }
+        }
+        self.carry_out(out, cx);
+    }
+
+    fn look_at_produce(&mut self, ticket: Ticket, out: &mut Effects, cx: &mut Context<'_>) {
+        let here = self.standing.here(cx.wall());
+        let replicas = &self.replicas;
+        let produces = &mut self.produces;
+        let is_done = produces
+            .get_mut(ticket)
+            .is_some_and(|p| p.advance(replicas, here));
+        if let Some(producing) = produces.take_if(ticket, is_done) {
+            finish_produce(producing, replicas, here, out);
+        }
+    }
+
+    fn look_at_fetch(&mut self, ticket: Ticket, out: &mut Effects, cx: &mut Context<'_>) {
+        let here = self.standing.here(cx.wall());
+        let is_done = self
+            .fetches
+            .get(ticket)
+            .is_some_and(|f| f.is_satisfied(&self.replicas, here));
+        if let Some(fetching) = self.fetches.take_if(ticket, is_done) {
+            finish_fetch(&fetching, &mut self.replicas, here, out);
+        }
+    }
+
+    /// Answers what has waited long enough.
+    pub(super) fn time_out_parked(&mut self, cx: &mut Context<'_>) {
+        let mut out = Effects::new();
+        let here = self.standing.here(cx.wall());
+        while let Some(mut producing) = self.produces.take_due(cx.now()) {
+            producing.time_out();
+            finish_produce(producing, &self.replicas, here, &mut out);
+        }
+        while let Some(fetching) = self.fetches.take_due(cx.now()) {
+            finish_fetch(&fetching, &mut self.replicas, here, &mut out);
+        }
+        self.carry_out(out, cx);
+    }
+}
+
+fn finish_produce(producing: Producing, replicas: &Replicas, here: Here<'_>, out: &mut Effects) {
+    let (conn, id) = (producing.conn, producing.id);
+    let response = producing.finish(replicas, here, out);
+    out.push(Effect::Reply(conn, id, Response::Produce(response)));
+}
+
+fn finish_fetch(fetching: &Fetching, replicas: &mut Replicas, here: Here<'_>, out: &mut Effects) {
+    let fetched = fetching.read(false, replicas, here, out);
+    let response = Response::Fetch(fetched.response);
+    out.push(Effect::Reply(fetching.conn, fetching.id, response));
+}
+
+fn refuse(
+    conn: ConnId,
+    id: CorrelationId,
+    request: &Request,
+    error: ErrorCode,
+    cx: &mut Context<'_>,
+) {
+    match refusal(request, error) {
+        Some(response) => cx.reply(conn, id, response),
+        None => cx.close(conn),
+    }
+}
+
+///
+pub(super) fn list_offsets(
+    request: &ListOffsetsRequest,
+    replicas: &Replicas,
+    here: Here<'_>,
+) -> ListOffsetsResponse {
+    let client = match request.replica_id {
+        Some(_) => None,
+        None => Some(request.isolation_level),
+    };
+    let answer = |asked: &ListOffsetsPartition| {
+        let id = TopicIdPartition {
+            topic: asked.topic_id,
+            partition: asked.partition,
+        };
+        let found = replicas
+            .find(id, here.image)
+            .and_then(|p| p.list_offset(asked.at, asked.current_leader_epoch, client));
+        let offset = found.ok().flatten();
+        ListOffsetsPartitionResponse {
+            topic_id: asked.topic_id,
+            partition: asked.partition,
+            error_code: found.err().unwrap_or(ErrorCode::None),
+            offset: offset.map(|(offset, _)| offset),
+            leader_epoch: offset.and_then(|(_, epoch)| epoch),
+        }
+    };
+    ListOffsetsResponse {
+        partitions: request.partitions.iter().map(answer).collect(),
+    }
+}
+
+/// L-39.
+pub(super) fn epoch_ends(
+    request: &OffsetForLeaderEpochRequest,
+    replicas: &Replicas,
+    here: Here<'_>,
+) -> OffsetForLeaderEpochResponse {
+    let answer = |asked: &OffsetForLeaderPartition| {
+        let id = TopicIdPartition {
+            topic: asked.topic_id,
+            partition: asked.partition,
+        };
+        let found = replicas
+            .find(id, here.image)
+            .and_then(|p| p.epoch_end(asked.leader_epoch, asked.current_leader_epoch, here));
+        let (leader_epoch, end_offset) = found.unwrap_or_default();
+        OffsetForLeaderPartitionResponse {
+            topic_id: asked.topic_id,
+            partition: asked.partition,
+            error_code: found.err().unwrap_or(ErrorCode::None),
+            leader_epoch,
+            end_offset,
+        }
+    };
+    OffsetForLeaderEpochResponse {
+        partitions: request.partitions.iter().map(answer).collect(),
+    }
+}
