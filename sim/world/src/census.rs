@@ -310,11 +310,11 @@ impl Flow {
 }
 
 impl Among {
-    fn has_source(&self, source: u32) -> bool {
+    pub(crate) fn has_source(&self, source: u32) -> bool {
         self.source.is_none_or(|only| only == source)
     }
 
-    fn has_partition(&self, partition: TopicIdPartition) -> bool {
+    pub(crate) fn has_partition(&self, partition: TopicIdPartition) -> bool {
         self.partition.is_none_or(|only| {
             only.topic == partition.topic && (only.partition < 0 || only == partition)
         })

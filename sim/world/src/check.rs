@@ -1,11 +1,73 @@
-//! Checkers: every promise has one, and each counts its opportunities.
+//! Checkers: every promise has one, one file each with the promise's sentence first.
 //!
-//! Thin still: counts what was acknowledged.
+//! They look at trace records only, through one common history, and work in proportion to what a step touched. Each counts
+//! its opportunities: a promise that had none is *not tested*, never kept. What a setting or a harm explains is no
+//! violation; what nothing explains is one, and the run goes on.
 
-use crate::trace::{Record, What};
+pub mod acked;
+pub mod at_end;
+pub mod duplicates;
+pub mod harms;
+pub mod history;
+pub mod idempotence;
+pub mod leaders;
+pub mod life;
+pub mod lineage;
+pub mod matching;
+pub mod offsets;
+pub mod order;
+pub mod phantom;
+pub mod raft;
+pub mod readers;
+pub mod reads;
+pub mod stability;
+pub mod table;
+
+#[cfg(test)]
+mod canaries;
+#[cfg(test)]
+pub(crate) mod story;
+
+use crate::scenario::Heal;
+use crate::trace::{Phase, Record, What};
+use crate::verdict::{self, FindingKind, Verdict};
 use crate::view::View;
-use klab_kafka::event::{ClientEvent, Event};
+use history::{Change, History};
+use klab_kafka::ids::{RecordId, TopicIdPartition};
 use serde::Serialize;
+
+use crate::process::ProcessId;
+
+/// A promise that Kafka makes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Promise {
+    /// Its name in scenarios and verdicts.
+    pub name: &'static str,
+    /// What is promised.
+    pub sentence: &'static str,
+    /// Its ids in the catalogues of invariants and failures.
+    pub ids: &'static str,
+    /// What makes its checker bark.
+    pub canary: &'static str,
+}
+
+/// All promises, in the order in which a verdict lists them.
+pub const ALL: [Promise; 14] = [
+    acked::PROMISE,
+    matching::PROMISE,
+    reads::PROMISE,
+    leaders::PROMISE,
+    offsets::PROMISE,
+    raft::PROMISE,
+    stability::PROMISE,
+    idempotence::PROMISE,
+    duplicates::PROMISE,
+    at_end::LOST_WRITES,
+    phantom::PROMISE,
+    order::PROMISE,
+    at_end::ACCEPTED,
+    at_end::PROGRESS,
+];
 
 /// What one step of the world brought: its records and the state after it.
 pub struct Step<'a> {
@@ -15,6 +77,28 @@ pub struct Step<'a> {
     pub view: View<'a>,
 }
 
+/// What a broken promise is about: two violations of one promise about one kind of thing are the same failure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum About {
+    /// A record of an application.
+    Record(RecordId),
+    /// A partition.
+    Partition(TopicIdPartition),
+    /// A process.
+    Process(ProcessId),
+    /// The run as a whole.
+    Run,
+}
+
+/// What a checker saw.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Seen {
+    /// About what.
+    pub about: About,
+    /// In one sentence.
+    pub seen: String,
+}
+
 /// A broken promise.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Violation {
@@ -22,26 +106,59 @@ pub struct Violation {
     pub promise: &'static str,
     /// The record that showed it.
     pub record: u64,
+    /// What it is about.
+    pub about: About,
     /// What was seen, in one sentence.
     pub seen: String,
 }
 
-/// All checkers of a run. Cloned with every checkpoint: big tables lie in shared chunks.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Checkers {
-    acked: u64,
-    broken: Vec<Violation>,
+/// How a promise came out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Kept {
+    /// Its name.
+    pub promise: &'static str,
+    /// How often it could have been broken; never: it was not tested.
+    pub opportunities: u64,
+    /// How often it was.
+    pub broken: u64,
 }
+
+/// All checkers of a run. Cloned with every checkpoint: big tables lie in shared chunks.
+#[derive(Clone, Debug, Default)]
+pub struct Checkers {
+    history: Option<History>,
+    acked: acked::AckedSurvives,
+    matching: matching::LogMatching,
+    reads: reads::ConsistentRead,
+    leaders: leaders::OneLeader,
+    offsets: offsets::OffsetsOrdered,
+    raft: raft::RaftSafety,
+    stability: stability::StableLeadership,
+    idempotence: idempotence::Idempotence,
+    duplicates: duplicates::NoDuplicates,
+    phantom: phantom::NoPhantom,
+    order: order::Order,
+    at_end: at_end::AtEnd,
+    broken: Vec<Violation>,
+    changes: Vec<Change>,
+}
+
+/// A run that breaks a promise all the time is reported so often, and counted no further.
+const MOST_VIOLATIONS: usize = 1_000;
 
 impl Checkers {
     /// Looks at a step; returns the first promise that it broke.
     pub fn observe(&mut self, step: &Step<'_>) -> Option<Violation> {
+        let known = self.broken.len();
+        let mut history = match self.history.take() {
+            Some(history) => history,
+            None => History::new(step.view.names()),
+        };
         for record in step.records {
-            if let What::Told(Event::Client(_, ClientEvent::Acked { .. })) = &record.what {
-                self.acked += 1;
-            }
+            self.look_at(record, step.view, &mut history);
         }
-        None
+        self.history = Some(history);
+        self.broken.get(known).cloned()
     }
 
     /// All promises broken so far.
@@ -49,8 +166,163 @@ impl Checkers {
         &self.broken
     }
 
+    /// What is known of the run, once it has begun.
+    pub fn history(&self) -> Option<&History> {
+        self.history.as_ref()
+    }
+
+    /// How every promise stands.
+    pub fn kept(&self) -> [Kept; 14] {
+        let opportunities = [
+            self.acked.opportunities,
+            self.matching.opportunities,
+            self.reads.opportunities,
+            self.leaders.opportunities,
+            self.offsets.opportunities,
+            self.raft.opportunities,
+            self.stability.opportunities,
+            self.idempotence.opportunities,
+            self.duplicates.opportunities,
+            self.at_end.reads,
+            self.phantom.opportunities,
+            self.order.opportunities,
+            self.at_end.accepted,
+            self.at_end.mended,
+        ];
+        let mut kept = ALL.iter().zip(opportunities);
+        std::array::from_fn(|_| {
+            let (promise, opportunities) = kept.next().expect("as many as there are promises");
+            let own = self.broken.iter().filter(|v| v.promise == promise.name);
+            Kept {
+                promise: promise.name,
+                opportunities,
+                broken: own.count() as u64,
+            }
+        })
+    }
+
     /// What became of every record.
-    pub fn verdict(&self, _view: View<'_>) -> crate::verdict::Verdict {
-        crate::verdict::Verdict { acked: self.acked }
+    pub fn verdict(&self, view: View<'_>) -> Verdict {
+        Verdict::of(self, view)
+    }
+
+    fn look_at(&mut self, record: &Record, view: View<'_>, history: &mut History) {
+        let mut changes = std::mem::take(&mut self.changes);
+        history.take_in(record, view, &mut changes);
+        for change in changes.drain(..) {
+            self.change(&change, record, history, view);
+        }
+        self.changes = changes;
+        self.record(record, history, view);
+        if record.what == What::Phase(Phase::Done) {
+            self.end(record, history, view);
+        }
+    }
+
+    fn change(&mut self, change: &Change, record: &Record, history: &History, view: View<'_>) {
+        let scenario = view.scenario();
+        let seen = [
+            (acked::PROMISE, self.acked.change(change, history)),
+            (matching::PROMISE, self.matching.change(change, history)),
+            (reads::PROMISE, self.reads.change(change, history)),
+            (leaders::PROMISE, self.leaders.change(change, history)),
+            (offsets::PROMISE, self.offsets.change(change, history)),
+            (raft::PROMISE, self.raft.change(change, history)),
+            (
+                idempotence::PROMISE,
+                self.idempotence.change(change, history),
+            ),
+            (duplicates::PROMISE, self.duplicates.change(change, history)),
+            (order::PROMISE, self.order.change(change, history, scenario)),
+        ];
+        self.note(record, seen);
+    }
+
+    fn record(&mut self, record: &Record, history: &History, view: View<'_>) {
+        let scenario = view.scenario();
+        let seen = [
+            (acked::PROMISE, self.acked.record(record, history)),
+            (reads::PROMISE, self.reads.record(record, history)),
+            (raft::PROMISE, self.raft.record(record, history)),
+            (
+                stability::PROMISE,
+                self.stability.record(record, history, scenario),
+            ),
+            (phantom::PROMISE, self.phantom.record(record, history)),
+        ];
+        self.note(record, seen);
+    }
+
+    /// The run is over: what is lost now stays lost.
+    fn end(&mut self, record: &Record, history: &History, view: View<'_>) {
+        let heals = view.scenario().end.heal == Heal::All && !view.is_harmed();
+        let stuck = self.at_end.judge(history, heals, view.stuck());
+        self.note(record, [(at_end::PROGRESS, stuck)]);
+        let judged = verdict::log::judge(history, view.scenario());
+        for finding in judged.findings.iter().filter(|f| f.explanation.is_none()) {
+            let promise = match finding.kind {
+                FindingKind::Lost => acked::PROMISE,
+                FindingKind::AcceptedLost => at_end::ACCEPTED,
+                FindingKind::ReadLost | FindingKind::ReadAgain | FindingKind::ReadDisorder => {
+                    at_end::LOST_WRITES
+                }
+                // These have been seen when they were committed.
+                FindingKind::Duplicated | FindingKind::Reordered => continue,
+            };
+            let seen = Seen {
+                about: About::Record(finding.record),
+                seen: format!(
+                    "{} {}; no setting and no harm explains it",
+                    history.record_name(finding.record),
+                    finding.kind.is_what(),
+                ),
+            };
+            self.note(record, [(promise, Some(seen))]);
+        }
+    }
+
+    fn note<const N: usize>(&mut self, record: &Record, seen: [(Promise, Option<Seen>); N]) {
+        for (promise, seen) in seen {
+            let Some(seen) = seen.filter(|_| self.broken.len() < MOST_VIOLATIONS) else {
+                continue;
+            };
+            self.broken.push(Violation {
+                promise: promise.name,
+                record: record.seq,
+                about: seen.about,
+                seen: seen.seen,
+            });
+        }
+    }
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} is broken (#{}): {}",
+            self.promise, self.record, self.seen
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_promise_has_a_name_a_sentence_ids_and_a_canary() {
+        for (at, promise) in ALL.iter().enumerate() {
+            assert!(promise.sentence.ends_with('.'), "{}", promise.name);
+            assert!(!promise.ids.is_empty());
+            assert!(!promise.canary.is_empty());
+            assert!(ALL[..at].iter().all(|p| p.name != promise.name));
+        }
+    }
+
+    #[test]
+    fn a_promise_that_had_no_chance_is_not_tested() {
+        let kept = Checkers::default().kept();
+        assert!(kept.iter().all(|k| k.opportunities == 0 && k.broken == 0));
     }
 }

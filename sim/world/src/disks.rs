@@ -5,7 +5,7 @@
 //! deleting one last at once too: Kafka's own truncation may come undone, ours does not.
 
 use klab_kafka::disk::{DiskError, DiskImage, FileId, FileImage, SmallFile, Write};
-use klab_kafka::ids::Offset;
+use klab_kafka::ids::{Offset, TopicIdPartition};
 use klab_kafka::log::batch::RecordBatch;
 use klab_kafka::time::Time;
 use serde::{Deserialize, Serialize};
@@ -69,6 +69,15 @@ impl Disk {
                 self.files.remove(&file);
             }
         }
+    }
+
+    /// The batches of a partition's log in order, flushed or not.
+    pub fn batches(&self, id: TopicIdPartition) -> impl Iterator<Item = &RecordBatch> {
+        let all = FileId::Segment(id, Offset(0))..=FileId::Segment(id, Offset(i64::MAX));
+        self.files.range(all).flat_map(|(_, file)| match file {
+            File::Segment { batches, .. } => batches.as_slice(),
+            File::Small(_) => &[],
+        })
     }
 
     /// Begins a sync that is done at `at`.

@@ -8,6 +8,7 @@ pub mod digest;
 pub mod disks;
 pub mod fault;
 mod lifecycle;
+pub mod line;
 mod machinery;
 pub mod met;
 pub mod network;

@@ -182,7 +182,7 @@ impl World {
             Metric::ProduceP99 => census.latency(among).percentile(99).0,
             Metric::ProduceMax => census.latency(among).max().0,
             Metric::Unavailable => census.unavailable(among, self.now()).0,
-            of_records => return count(verdict, of_records, among),
+            of_records => return verdict.value(of_records, among),
         })
     }
 
@@ -208,9 +208,4 @@ impl World {
             },
         }
     }
-}
-
-/// What the verdict counts.
-fn count(_verdict: &Verdict, _metric: Metric, _among: Among) -> Option<u64> {
-    None
 }

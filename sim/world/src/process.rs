@@ -39,7 +39,7 @@ impl ProcessId {
 }
 
 /// The names of all processes: `broker-1`, `controller-1`, `shop`, `admin`, `reader`.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Names(Arc<Vec<Arc<str>>>);
 
 impl Names {

@@ -39,6 +39,21 @@ impl<'a> View<'a> {
         self.world.phase()
     }
 
+    /// The seed of the run.
+    pub fn seed(&self) -> u64 {
+        self.world.seed()
+    }
+
+    /// What was missing when a deadline passed and the run was given up.
+    pub fn stuck(&self) -> Option<&'a str> {
+        self.world.run.stuck.as_deref()
+    }
+
+    /// Whether any fault is in force, for ever or not yet lifted.
+    pub fn is_harmed(&self) -> bool {
+        !self.world.steps.active().is_empty()
+    }
+
     /// What is run.
     pub fn scenario(&self) -> &'a Scenario {
         self.world.scenario()

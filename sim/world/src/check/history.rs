@@ -1,0 +1,586 @@
+//! The history of a run: what all checkers need to know, kept once. It is built from trace records alone; the state is
+//! looked at only where a process cannot tell any more: what a dead machine's disk still holds.
+//!
+//! Partition leaders and ISRs come from the committed metadata log, not from what a controller says it decided: a
+//! controller may die between the commit and the telling.
+
+use super::harms::Harms;
+use super::life::{Lives, Spot};
+use super::lineage::{Advance, Allows, Election, Grown, Lineage, Removal, Replica, Role};
+use super::readers::Readers;
+use crate::process::{Down, Names, ProcessId};
+use crate::scenario::{ProducerPlan, Scenario};
+use crate::trace::{Handled, Phase, ProcessFact, Record, What};
+use crate::view::View;
+use klab_kafka::controller::image::Image;
+use klab_kafka::controller::records::{MetadataRecord, PartitionRegistration};
+use klab_kafka::event::*;
+use klab_kafka::ids::{
+    LeaderEpoch, METADATA_PARTITION, NodeId, Offset, RecordId, TopicIdPartition,
+};
+use klab_kafka::log::batch::{Payload, RecordBatch};
+use klab_kafka::time::Time;
+use std::collections::BTreeMap;
+
+/// What a record changed in the history.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// A replica's log grew by a batch.
+    Grew {
+        /// Which partition, by its place.
+        partition: u32,
+        /// At whose replica.
+        process: ProcessId,
+        /// The batch, and whether it fits.
+        grown: Grown,
+        /// Written by a leader; else copied from one.
+        by_leader: bool,
+    },
+    /// A replica's log shrank: graves from this place on.
+    Shrank {
+        /// Which partition.
+        partition: u32,
+        /// At whose replica.
+        process: ProcessId,
+        /// The first grave.
+        graves: usize,
+        /// Why.
+        removal: Removal,
+    },
+    /// A replica told its high watermark.
+    HighWatermark {
+        /// Which partition.
+        partition: u32,
+        /// At whose replica.
+        process: ProcessId,
+        /// Before.
+        from: Offset,
+        /// After.
+        to: Offset,
+        /// What it showed of the committed log.
+        advance: Advance,
+    },
+    /// A replica began to lead.
+    Led {
+        /// Which partition.
+        partition: u32,
+        /// At whose replica.
+        process: ProcessId,
+        /// The epoch that it knew before.
+        before: Option<LeaderEpoch>,
+        /// In which epoch.
+        epoch: LeaderEpoch,
+        /// The cut, if it lacks committed batches.
+        cut: Option<usize>,
+    },
+    /// The metadata log changed a partition's leader: the latest election.
+    Elected {
+        /// Which partition.
+        partition: u32,
+    },
+    /// The metadata log changed a partition's ISR.
+    IsrChanged {
+        /// Which partition.
+        partition: u32,
+        /// How many members before.
+        before: usize,
+        /// How many after.
+        after: usize,
+    },
+}
+
+/// The record that is taken in, whose it is, and what it changes.
+struct Taking<'a> {
+    record: &'a Record,
+    p: ProcessId,
+    view: View<'a>,
+    changes: &'a mut Vec<Change>,
+}
+
+/// What is known of a run.
+#[derive(Clone, Debug)]
+pub struct History {
+    /// All processes' names.
+    pub names: Names,
+    /// The cluster as the committed metadata log has it.
+    pub image: Image,
+    /// All partitions, in the order in which they were first heard of; the metadata log is the first.
+    pub partitions: Vec<Lineage>,
+    /// All records' lives.
+    pub lives: Lives,
+    /// All that was read.
+    pub readers: Readers,
+    /// All faults and whom they struck.
+    pub harms: Harms,
+    /// When the run was ready.
+    pub ready: Option<Time>,
+    /// Where the run stands.
+    pub phase: Phase,
+    /// The time of the latest record.
+    pub now: Time,
+    /// The record in which a controller told of an election, by partition and epoch.
+    pub told_elections: BTreeMap<(TopicIdPartition, LeaderEpoch), u64>,
+    places: BTreeMap<TopicIdPartition, u32>,
+    nodes: BTreeMap<NodeId, ProcessId>,
+    /// The input under way and the fault that it comes from directly.
+    input: (u64, Option<u64>),
+}
+
+impl History {
+    /// The history of a run that has not begun.
+    pub fn new(names: &Names) -> History {
+        let nodes = names
+            .iter()
+            .filter_map(|(p, name)| Some((node_of(name)?, p)));
+        let mut history = History {
+            names: names.clone(),
+            image: Image::default(),
+            partitions: Vec::new(),
+            lives: Lives::default(),
+            readers: Readers::default(),
+            harms: Harms::default(),
+            ready: None,
+            phase: Phase::Booting,
+            now: Time(0),
+            told_elections: BTreeMap::new(),
+            places: BTreeMap::new(),
+            nodes: nodes.collect(),
+            input: (0, None),
+        };
+        history.place(METADATA_PARTITION);
+        history
+    }
+
+    /// The process of a node.
+    pub fn process_of(&self, node: NodeId) -> Option<ProcessId> {
+        self.nodes.get(&node).copied()
+    }
+
+    /// The node of a process.
+    pub fn node_of(&self, process: ProcessId) -> Option<NodeId> {
+        node_of(self.names.of(process))
+    }
+
+    /// All controllers.
+    pub fn voters(&self) -> impl Iterator<Item = ProcessId> {
+        let controllers = self.nodes.iter().filter(|(n, _)| is_controller(**n));
+        controllers.map(|(_, p)| *p)
+    }
+
+    /// A partition's copies.
+    pub fn lineage(&self, partition: u32) -> &Lineage {
+        &self.partitions[partition as usize]
+    }
+
+    /// The copies of the metadata log.
+    pub fn metadata(&self) -> &Lineage {
+        &self.partitions[0]
+    }
+
+    /// The place of a partition.
+    pub fn place_of(&self, id: TopicIdPartition) -> Option<u32> {
+        self.places.get(&id).copied()
+    }
+
+    /// All partitions of applications, with their places.
+    pub fn data(&self) -> impl Iterator<Item = (u32, &Lineage)> {
+        (0..).zip(&self.partitions).skip(1)
+    }
+
+    /// A partition as the committed metadata log has it.
+    pub fn registration(&self, partition: u32) -> Option<&PartitionRegistration> {
+        self.image.partition(self.lineage(partition).id)
+    }
+
+    /// The process that leads a partition.
+    pub fn leader(&self, partition: u32) -> Option<ProcessId> {
+        self.process_of(self.registration(partition)?.leader?)
+    }
+
+    /// A partition's name.
+    pub fn partition_name(&self, partition: u32) -> String {
+        let id = self.lineage(partition).id;
+        match self.image.topics.get(&id.topic) {
+            _ if id == METADATA_PARTITION => "the metadata log".into(),
+            Some(topic) => format!("{}-{}", topic.name, id.partition),
+            None => format!("partition {}", id.partition),
+        }
+    }
+
+    /// A record's name.
+    pub fn record_name(&self, id: RecordId) -> String {
+        format!("{}#{}", self.names.of(ProcessId(id.source)), id.number)
+    }
+
+    /// How a record's application was told to produce.
+    pub fn plan<'a>(&self, scenario: &'a Scenario, id: RecordId) -> Option<&'a ProducerPlan> {
+        scenario.producers.get(self.names.of(ProcessId(id.source)))
+    }
+
+    /// Takes in a record; what it changed is pushed into `changes`.
+    pub fn take_in(&mut self, record: &Record, view: View<'_>, changes: &mut Vec<Change>) {
+        self.now = record.at;
+        let p = record.process.unwrap_or(ProcessId(u32::MAX));
+        let mut taking = Taking {
+            record,
+            p,
+            view,
+            changes,
+        };
+        match &record.what {
+            What::Told(event) => self.told(event, &mut taking),
+            What::Handled(handled) => {
+                let fault = match (handled, record.cause) {
+                    (Handled::Closed { .. }, Some(cause)) => self.harms.origin(cause),
+                    _ => None,
+                };
+                self.input = (record.seq, fault);
+            }
+            What::Process(fact) => self.process(*fact, &mut taking),
+            What::Fault {
+                step,
+                fault,
+                lifted: false,
+            } => self.harms.apply(record.seq, *step, record.at, fault),
+            What::Fault {
+                step,
+                fault,
+                lifted: true,
+            } => self.harms.lift(*step, record.at, fault),
+            What::Phase(phase) => {
+                self.phase = *phase;
+                if *phase == Phase::Running {
+                    self.ready = Some(record.at);
+                }
+            }
+            What::Sent { .. } | What::StepMissed { .. } => {}
+        }
+    }
+
+    fn told(&mut self, event: &Event, taking: &mut Taking<'_>) {
+        match event {
+            Event::Log(id, event) => self.log(*id, event, taking),
+            Event::Replica(id, ReplicaEvent::BecameLeader { epoch, .. }) => {
+                self.lead(*id, *epoch, taking);
+            }
+            Event::Replica(id, ReplicaEvent::BecameFollower { epoch, leader }) => {
+                self.follow(*id, *epoch, *leader, taking.p);
+            }
+            Event::Raft(RaftEvent::Became {
+                state: RaftState::Leader,
+                epoch,
+                ..
+            }) => self.lead(METADATA_PARTITION, *epoch, taking),
+            Event::Raft(RaftEvent::Became { epoch, leader, .. }) => {
+                self.follow(METADATA_PARTITION, *epoch, *leader, taking.p);
+            }
+            Event::Raft(RaftEvent::HighWatermark { hw }) => {
+                self.high_watermark(METADATA_PARTITION, *hw, taking);
+            }
+            Event::Controller(ControllerEvent::LeaderElected {
+                partition, epoch, ..
+            }) => {
+                let seq = taking.record.seq;
+                self.told_elections
+                    .entry((*partition, *epoch))
+                    .or_insert(seq);
+            }
+            Event::Client(client, event) => {
+                let is_send = self.lives.client(event, taking.record, self.input);
+                if !is_send {
+                    self.readers.client(*client, event, taking.record);
+                }
+            }
+            Event::App(event) => self.app(event, taking),
+            _ => {}
+        }
+    }
+
+    fn log(&mut self, id: TopicIdPartition, event: &LogEvent, taking: &mut Taking<'_>) {
+        match event {
+            LogEvent::Appended { batch, as_leader } => self.append(id, batch, *as_leader, taking),
+            LogEvent::Truncated { to, why, .. } => {
+                let partition = self.place(id);
+                let replica = self.lineage(partition).replica(taking.p);
+                let epoch = replica.and_then(|r| r.role.epoch()).unwrap_or_default();
+                let removal = Removal::Truncated { why: *why, epoch };
+                self.shrink(partition, *to, removal, taking);
+            }
+            LogEvent::HighWatermark { hw } => self.high_watermark(id, *hw, taking),
+            LogEvent::Recovered { leo, hw, .. } => {
+                self.find_on_disk(id, taking);
+                let partition = self.place(id);
+                self.shrink(partition, *leo, Removal::Recovery, taking);
+                let replica = self.replica_mut(id, taking.p);
+                replica.hw = *hw;
+            }
+            LogEvent::Refused { error, ids } => {
+                self.lives.refused(*error, ids, taking.p, taking.record.seq);
+            }
+            _ => {}
+        }
+    }
+
+    fn append(
+        &mut self,
+        id: TopicIdPartition,
+        batch: &RecordBatch,
+        by_leader: bool,
+        taking: &mut Taking<'_>,
+    ) {
+        let seq = taking.record.seq;
+        let partition = self.place(id);
+        let lineage = &mut self.partitions[partition as usize];
+        let at = lineage.replica_at(taking.p);
+        let grown = lineage.append(at, batch, by_leader, seq);
+        let node = grown.node();
+        if lineage.node(node).seq == seq {
+            for id in batch.data.ids() {
+                let place = partition;
+                self.lives.written(*id, lineage.id, Spot { place, node });
+            }
+        }
+        taking.changes.push(Change::Grew {
+            partition,
+            process: taking.p,
+            grown,
+            by_leader,
+        });
+    }
+
+    fn shrink(&mut self, partition: u32, to: Offset, removal: Removal, taking: &mut Taking<'_>) {
+        let lineage = &mut self.partitions[partition as usize];
+        let (at, graves) = (lineage.replica_at(taking.p), lineage.graves.len());
+        lineage.cut_replica(at, to, taking.record.seq, removal);
+        if lineage.graves.len() > graves {
+            taking.changes.push(Change::Shrank {
+                partition,
+                process: taking.p,
+                graves,
+                removal,
+            });
+        }
+    }
+
+    fn high_watermark(&mut self, id: TopicIdPartition, hw: Offset, taking: &mut Taking<'_>) {
+        let partition = self.place(id);
+        let is_voter = self.node_of(taking.p).is_some_and(is_controller);
+        let lineage = &mut self.partitions[partition as usize];
+        let at = lineage.replica_at(taking.p);
+        let (from, role) = (lineage.replicas[at].hw, lineage.replicas[at].role);
+        let may_commit = is_voter || matches!(role, Role::Leader(_));
+        let advance = lineage.advance(at, hw, may_commit, taking.record.seq);
+        let committed = advance.committed.clone();
+        taking.changes.push(Change::HighWatermark {
+            partition,
+            process: taking.p,
+            from,
+            to: hw,
+            advance,
+        });
+        if id == METADATA_PARTITION {
+            self.apply_metadata(committed, taking);
+        }
+    }
+
+    fn lead(&mut self, id: TopicIdPartition, epoch: LeaderEpoch, taking: &mut Taking<'_>) {
+        let partition = self.place(id);
+        let node = self.node_of(taking.p);
+        let lineage = &mut self.partitions[partition as usize];
+        let at = lineage.replica_at(taking.p);
+        let before = lineage.replicas[at].role.epoch();
+        lineage.replicas[at].role = Role::Leader(epoch);
+        // A leader that a later one has overruled already takes nothing away.
+        let overruled = lineage.cuts.iter().any(|c| c.epoch > epoch);
+        let since = node.and_then(|n| lineage.isr_since.get(&n).copied());
+        let cut = match overruled {
+            true => None,
+            false => lineage.lead(at, epoch, taking.record.seq, since),
+        };
+        taking.changes.push(Change::Led {
+            partition,
+            process: taking.p,
+            before,
+            epoch,
+            cut,
+        });
+    }
+
+    fn follow(
+        &mut self,
+        id: TopicIdPartition,
+        epoch: LeaderEpoch,
+        leader: Option<NodeId>,
+        p: ProcessId,
+    ) {
+        self.replica_mut(id, p).role = Role::Follower(epoch, leader);
+    }
+
+    fn replica_mut(&mut self, id: TopicIdPartition, p: ProcessId) -> &mut Replica {
+        let partition = self.place(id);
+        let lineage = &mut self.partitions[partition as usize];
+        let at = lineage.replica_at(p);
+        &mut lineage.replicas[at]
+    }
+
+    fn apply_metadata(&mut self, places: std::ops::Range<usize>, taking: &mut Taking<'_>) {
+        for place in places {
+            let lineage = self.metadata();
+            let Some(committed) = lineage.committed.get(place) else {
+                continue;
+            };
+            let batch = lineage.node(committed.node).batch.clone();
+            let Payload::Metadata(records) = &batch.data.payload else {
+                continue;
+            };
+            for (i, metadata) in (0..).zip(records.iter()) {
+                self.apply_one(batch.base_offset.plus(i), metadata, taking);
+            }
+        }
+    }
+
+    fn apply_one(&mut self, offset: Offset, metadata: &MetadataRecord, taking: &mut Taking<'_>) {
+        let id = match metadata {
+            MetadataRecord::Partition {
+                topic, partition, ..
+            }
+            | MetadataRecord::PartitionChange {
+                topic, partition, ..
+            } => TopicIdPartition {
+                topic: *topic,
+                partition: *partition,
+            },
+            _ => return self.image.apply(offset, metadata),
+        };
+        let before = self.image.partition(id).cloned();
+        self.image.apply(offset, metadata);
+        if let Some(after) = self.image.partition(id).cloned() {
+            self.registered(id, before, &after, taking);
+        }
+    }
+
+    fn registered(
+        &mut self,
+        id: TopicIdPartition,
+        before: Option<PartitionRegistration>,
+        after: &PartitionRegistration,
+        taking: &mut Taking<'_>,
+    ) {
+        let seq = taking.record.seq;
+        let partition = self.place(id);
+        let scenario = taking.view.scenario();
+        let allows = Allows::of(
+            scenario,
+            self.image.topics.get(&id.topic).map(|t| &t.config),
+        );
+        let lineage = &mut self.partitions[partition as usize];
+        lineage.isr_since.retain(|n, _| after.isr.contains(n));
+        for member in &after.isr {
+            lineage.isr_since.entry(*member).or_insert(seq);
+        }
+        let isr_before = before.as_ref().map_or(&after.isr, |b| &b.isr);
+        let epoch_before = before.as_ref().map(|b| b.leader_epoch);
+        if epoch_before != Some(after.leader_epoch) {
+            let is_outsider = |leader: NodeId| !isr_before.contains(&leader);
+            lineage.elections.push(Election {
+                seq,
+                at: taking.record.at,
+                epoch: after.leader_epoch,
+                leader: after.leader,
+                former: before.as_ref().and_then(|b| b.leader),
+                unclean: after.leader.is_some_and(is_outsider),
+                allows,
+            });
+            taking.changes.push(Change::Elected { partition });
+        }
+        if let Some(before) = before.filter(|b| b.isr != after.isr) {
+            taking.changes.push(Change::IsrChanged {
+                partition,
+                before: before.isr.len(),
+                after: after.isr.len(),
+            });
+        }
+    }
+
+    fn app(&mut self, event: &AppEvent, taking: &mut Taking<'_>) {
+        match event {
+            AppEvent::ReachedEnd { partition, end } => {
+                self.readers.reached(*partition, *end, taking.record);
+            }
+            _ => self.lives.app(event, taking.record.seq),
+        }
+    }
+
+    fn process(&mut self, fact: ProcessFact, taking: &mut Taking<'_>) {
+        let (p, seq) = (taking.p, taking.record.seq);
+        match fact {
+            ProcessFact::Started { .. } => self.harms.start(p, seq),
+            ProcessFact::Ended { how, .. } => {
+                let (at, cause) = (taking.record.at, taking.record.cause);
+                self.harms.end(p, seq, at, how, cause);
+                self.readers.restart(p);
+                for partition in self.replicas_of(p) {
+                    self.replica_mut(self.lineage(partition).id, p).role = Role::None;
+                    if how == Down::PowerLost {
+                        self.lose_page_cache(partition, taking);
+                    }
+                }
+            }
+            ProcessFact::DiskReplaced { .. } => {
+                for partition in self.replicas_of(p) {
+                    self.shrink(partition, Offset(0), Removal::DiskReplaced, taking);
+                }
+            }
+            ProcessFact::Paused | ProcessFact::Resumed => {}
+        }
+    }
+
+    fn replicas_of(&self, p: ProcessId) -> Vec<u32> {
+        let holds = |(_, l): &(u32, &Lineage)| l.replica(p).is_some();
+        let all = (0..).zip(&self.partitions);
+        all.filter(holds).map(|(at, _)| at).collect()
+    }
+
+    /// What a dead machine's disk holds is what is left of its copies.
+    fn lose_page_cache(&mut self, partition: u32, taking: &mut Taking<'_>) {
+        let id = self.lineage(partition).id;
+        let last = taking.view.disk(taking.p).batches(id).last();
+        let end = last.map_or(Offset(0), RecordBatch::end_offset);
+        self.shrink(partition, end, Removal::PowerLost, taking);
+    }
+
+    /// A process that died between a write and telling of it finds the batch at its next start.
+    fn find_on_disk(&mut self, id: TopicIdPartition, taking: &mut Taking<'_>) {
+        let partition = self.place(id);
+        let lineage = self.lineage(partition);
+        let known = lineage
+            .replica(taking.p)
+            .map_or(Offset(0), |r| lineage.leo(r));
+        let disk = taking.view.disk(taking.p);
+        let untold = disk.batches(id).filter(|b| b.base_offset >= known);
+        for batch in untold.cloned().collect::<Vec<_>>() {
+            self.append(id, &batch, true, taking);
+        }
+    }
+
+    fn place(&mut self, id: TopicIdPartition) -> u32 {
+        if let Some(place) = self.places.get(&id) {
+            return *place;
+        }
+        let place = u32::try_from(self.partitions.len()).expect("fewer than 2^32 partitions");
+        self.partitions.push(Lineage::new(id));
+        self.places.insert(id, place);
+        place
+    }
+}
+
+fn is_controller(node: NodeId) -> bool {
+    node.0 > 3000
+}
+
+/// Kafka's node id of a process, by its name.
+pub fn node_of(name: &str) -> Option<NodeId> {
+    let number = |prefix: &str| name.strip_prefix(prefix)?.parse::<i32>().ok();
+    let controller = number("controller-").map(|n| NodeId(3000 + n));
+    controller.or(number("broker-").map(NodeId))
+}

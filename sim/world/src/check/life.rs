@@ -1,0 +1,267 @@
+//! The life of every application record, as its application and the logs tell of it: asked for, sent, written, told.
+//!
+//! What the application was *told* and what is *certain* are two things: this file keeps the first, the lineage the second.
+
+use super::lineage::NodeRef;
+use super::table::Table;
+use crate::process::ProcessId;
+use crate::trace::Record;
+use klab_kafka::event::{AppEvent, ClientEvent, SendFailure};
+use klab_kafka::ids::{Offset, RecordId, TopicIdPartition};
+use klab_kafka::protocol::ErrorCode;
+use klab_kafka::time::Time;
+use smallvec::SmallVec;
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+
+/// The number of a trace record, if it has been.
+pub type Mark = Option<NonZeroU64>;
+
+/// A mark for a trace record.
+pub fn mark(seq: u64) -> Mark {
+    NonZeroU64::new(seq)
+}
+
+/// What an application was told about a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Told {
+    /// Nothing yet.
+    #[default]
+    Nothing,
+    /// It is written.
+    Written {
+        /// The record that told it.
+        seq: u64,
+        /// When.
+        at: Time,
+        /// Where; nowhere with acks=0.
+        offset: Option<Offset>,
+    },
+    /// It failed.
+    Failed {
+        /// The record that told it.
+        seq: u64,
+        /// When.
+        at: Time,
+        /// How.
+        failure: SendFailure,
+    },
+}
+
+/// A batch that holds a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Spot {
+    /// In which partition, by its place in the history.
+    pub place: u32,
+    /// Which batch of it.
+    pub node: NodeRef,
+}
+
+/// One record's life.
+#[derive(Clone, Debug, Default)]
+pub struct Life {
+    /// The application's own caller asked for it.
+    pub invoked: Mark,
+    /// `send` took it for the first time.
+    pub queued: Mark,
+    /// `send` took it for the last time.
+    pub last_queued: Mark,
+    /// When `send` took it for the first time.
+    pub queued_at: Time,
+    /// How many times `send` took it.
+    pub sends: u32,
+    /// It was put into a produce request for the first time.
+    pub batched: Mark,
+    /// For which partition.
+    pub partition: Option<TopicIdPartition>,
+    /// The batches that hold it, in the order in which leaders wrote them.
+    pub spots: SmallVec<[Spot; 2]>,
+    /// What the application was told.
+    pub told: Told,
+    /// The application told its own caller that it is accepted.
+    pub accepted: Mark,
+    /// Its latest retry, by its place in the list of retries.
+    pub retry: Option<u32>,
+}
+
+/// A try that failed and was made again.
+#[derive(Clone, Debug)]
+pub struct Retry {
+    /// The record that told it.
+    pub seq: u64,
+    /// When.
+    pub at: Time,
+    /// What the try ended with.
+    pub error: ErrorCode,
+    /// The fault that broke the connection, if one did so directly.
+    pub fault: Mark,
+}
+
+/// A batch that came out of order (L-10) and was not written.
+#[derive(Clone, Debug)]
+pub struct OutOfOrder {
+    /// The record that told it.
+    pub seq: u64,
+    /// Who refused it.
+    pub by: ProcessId,
+    /// Its records.
+    pub ids: Box<[RecordId]>,
+}
+
+/// The lives of all records.
+#[derive(Clone, Debug, Default)]
+pub struct Lives {
+    sources: BTreeMap<u32, Table<Life>>,
+    retries: Table<Retry>,
+    out_of_order: Table<OutOfOrder>,
+}
+
+impl Lives {
+    /// One record's life, if anything is known of it.
+    pub fn get(&self, id: RecordId) -> Option<&Life> {
+        self.sources.get(&id.source)?.get(place(id))
+    }
+
+    /// One record's life, to be written on.
+    pub fn entry(&mut self, id: RecordId) -> &mut Life {
+        let lives = self.sources.entry(id.source).or_default();
+        while lives.len() <= place(id) {
+            lives.push(Life::default());
+        }
+        lives.get_mut(place(id)).expect("just made")
+    }
+
+    /// All lives with their records' names, by source and number.
+    pub fn iter(&self) -> impl Iterator<Item = (RecordId, &Life)> {
+        self.sources.iter().flat_map(|(source, lives)| {
+            lives.iter().zip(0..).map(|(life, number)| {
+                let source = *source;
+                (RecordId { source, number }, life)
+            })
+        })
+    }
+
+    /// A leader wrote a batch with this record.
+    pub fn written(&mut self, id: RecordId, partition: TopicIdPartition, spot: Spot) {
+        let life = self.entry(id);
+        life.spots.push(spot);
+        life.partition = Some(partition);
+    }
+
+    /// A batch was refused.
+    pub fn refused(&mut self, error: ErrorCode, ids: &[RecordId], by: ProcessId, seq: u64) {
+        if error == ErrorCode::OutOfOrderSequenceNumber {
+            let ids = ids.into();
+            self.out_of_order.push(OutOfOrder { seq, by, ids });
+        }
+    }
+
+    /// A client told a fact; `input` is what it handles, with the fault that it comes from. False if the fact is not about sending.
+    pub fn client(
+        &mut self,
+        event: &ClientEvent,
+        record: &Record,
+        input: (u64, Option<u64>),
+    ) -> bool {
+        let (seq, at) = (record.seq, record.at);
+        match event {
+            ClientEvent::Queued { id, partition } => {
+                let life = self.entry(*id);
+                if life.queued.is_none() {
+                    life.queued_at = at;
+                }
+                life.queued = life.queued.or(mark(seq));
+                life.last_queued = mark(seq);
+                life.sends += 1;
+                life.partition = Some(*partition);
+            }
+            ClientEvent::BatchSent { ids, .. } => {
+                for id in ids {
+                    let life = self.entry(*id);
+                    life.batched = life.batched.or(mark(seq));
+                }
+            }
+            ClientEvent::Retried { ids, error, .. } => {
+                let retry = u32::try_from(self.retries.len()).expect("fewer than 2^32 retries");
+                let (handled, fault) = input;
+                let fault = fault.filter(|_| record.cause == Some(handled));
+                self.retries.push(Retry {
+                    seq,
+                    at,
+                    error: *error,
+                    fault: fault.and_then(mark),
+                });
+                for id in ids {
+                    self.entry(*id).retry = Some(retry);
+                }
+            }
+            ClientEvent::Acked {
+                id,
+                offset,
+                partition,
+            } => {
+                let offset = *offset;
+                let life = self.entry(*id);
+                life.partition = Some(*partition);
+                life.told = Told::Written { seq, at, offset };
+            }
+            ClientEvent::Failed { id, error, .. } => {
+                let life = self.entry(*id);
+                if !life.is_acked() {
+                    let failure = *error;
+                    life.told = Told::Failed { seq, at, failure };
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// An application told a fact.
+    pub fn app(&mut self, event: &AppEvent, seq: u64) {
+        match event {
+            AppEvent::Invoked { id } => {
+                let life = self.entry(*id);
+                life.invoked = life.invoked.or(mark(seq));
+            }
+            AppEvent::Accepted { id } => {
+                let life = self.entry(*id);
+                life.accepted = life.accepted.or(mark(seq));
+            }
+            _ => {}
+        }
+    }
+
+    /// The refusals of a record because it came out of order.
+    pub fn out_of_order(&self, id: RecordId) -> impl Iterator<Item = &OutOfOrder> {
+        let refused = self.out_of_order.iter();
+        refused.filter(move |r| r.ids.contains(&id))
+    }
+
+    /// A record's latest retry.
+    pub fn retry_of(&self, life: &Life) -> Option<&Retry> {
+        self.retries.get(life.retry? as usize)
+    }
+}
+
+impl Life {
+    /// Whether anybody ever asked for this record.
+    pub fn is_real(&self) -> bool {
+        self.invoked.is_some() || self.queued.is_some()
+    }
+
+    /// Its batches in one partition.
+    pub fn nodes_in(&self, place: u32) -> impl Iterator<Item = NodeRef> {
+        let there = self.spots.iter().filter(move |s| s.place == place);
+        there.map(|s| s.node)
+    }
+
+    /// Whether the application was told that it is written.
+    pub fn is_acked(&self) -> bool {
+        matches!(self.told, Told::Written { .. })
+    }
+}
+
+fn place(id: RecordId) -> usize {
+    id.number as usize
+}

@@ -1,0 +1,563 @@
+//! The copies of one partition, as the replicas tell of them: every batch that was ever written is a node of one tree, a
+//! replica's log is a path from its root, and the committed log is a path too.
+//!
+//! Two logs that share a node share everything before it: that is log matching, and here it holds by construction. A copy
+//! that does not fit becomes a branch of its own, and whoever asked for the append learns of it.
+//!
+//! Left out: logs that do not begin at offset 0 (retention, compaction and DeleteRecords come later).
+
+use super::table::Table;
+use crate::process::ProcessId;
+use crate::scenario::Scenario;
+use klab_kafka::config::TopicConfig;
+use klab_kafka::event::Truncation;
+use klab_kafka::ids::{LeaderEpoch, NodeId, Offset, RecordId, TopicIdPartition};
+use klab_kafka::log::batch::RecordBatch;
+use klab_kafka::time::Time;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A batch's place in the tree.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct NodeRef(u32);
+
+impl NodeRef {
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A batch that was written somewhere at some time.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// The batch.
+    pub batch: RecordBatch,
+    /// How many batches lie before it.
+    pub depth: usize,
+    /// The record that told of its first append.
+    pub seq: u64,
+    /// Who appended it first.
+    pub by: ProcessId,
+    /// Whether a leader did; else a copy that fits no leader's log.
+    pub by_leader: bool,
+    /// The latest of those that follow it, and the next older one beside it.
+    child: Option<NodeRef>,
+    sibling: Option<NodeRef>,
+}
+
+/// One batch in one replica's log.
+#[derive(Clone, Copy, Debug)]
+pub struct Copied {
+    /// Which.
+    pub node: NodeRef,
+    /// The record that told of this copy.
+    pub seq: u64,
+}
+
+/// What a replica believes to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// Nothing yet, or its process does not run.
+    None,
+    /// The leader of an epoch.
+    Leader(LeaderEpoch),
+    /// A follower in an epoch.
+    Follower(LeaderEpoch, Option<NodeId>),
+}
+
+/// One replica.
+#[derive(Clone, Debug)]
+pub struct Replica {
+    /// At which process.
+    pub process: ProcessId,
+    /// Its log.
+    pub path: Table<Copied>,
+    /// Its high watermark as last told.
+    pub hw: Offset,
+    /// How many of its batches have been compared with the committed log.
+    pub checked: usize,
+    /// What it believes to be.
+    pub role: Role,
+}
+
+/// Why a batch left a replica's log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+pub enum Removal {
+    /// The follower cut its log to match a leader.
+    Truncated {
+        /// By which rule.
+        why: Truncation,
+        /// In which leader epoch.
+        epoch: LeaderEpoch,
+    },
+    /// Its machine lost power before the batch was flushed.
+    PowerLost,
+    /// Its disk was replaced by an empty one.
+    DiskReplaced,
+    /// It was found torn or missing when the log was recovered.
+    Recovery,
+}
+
+impl Role {
+    /// Its epoch.
+    pub fn epoch(self) -> Option<LeaderEpoch> {
+        match self {
+            Role::None => None,
+            Role::Leader(epoch) | Role::Follower(epoch, _) => Some(epoch),
+        }
+    }
+}
+
+impl Removal {
+    /// Whether a harm to the machine took the copy, not the protocol.
+    pub fn is_harm(self) -> bool {
+        !matches!(self, Removal::Truncated { .. })
+    }
+}
+
+/// A copy that is no more.
+#[derive(Clone, Copy, Debug)]
+pub struct Grave {
+    /// Of which batch.
+    pub node: NodeRef,
+    /// Where.
+    pub process: ProcessId,
+    /// The record that told of the copy.
+    pub copied: u64,
+    /// The record that told of its end.
+    pub seq: u64,
+    /// Why.
+    pub removal: Removal,
+}
+
+/// A batch of the committed log.
+#[derive(Clone, Copy, Debug)]
+pub struct Committed {
+    /// Which.
+    pub node: NodeRef,
+    /// The record that showed it committed.
+    pub seq: u64,
+}
+
+/// A new leader lacked committed batches: the committed log goes on without them.
+#[derive(Clone, Debug)]
+pub struct Cut {
+    /// The new leader's epoch.
+    pub epoch: LeaderEpoch,
+    /// Who it is.
+    pub leader: ProcessId,
+    /// The first offset that is gone.
+    pub offset: Offset,
+    /// The record that told of the leader.
+    pub seq: u64,
+    /// Since when the leader had been in the ISR.
+    pub isr_since: Option<u64>,
+    /// The committed batches that it lacks.
+    pub missing: Vec<NodeRef>,
+}
+
+/// A leader, or none, as the metadata log has it.
+#[derive(Clone, Debug)]
+pub struct Election {
+    /// The record that showed it committed.
+    pub seq: u64,
+    /// When.
+    pub at: Time,
+    /// In which epoch.
+    pub epoch: LeaderEpoch,
+    /// Who leads.
+    pub leader: Option<NodeId>,
+    /// Who led before.
+    pub former: Option<NodeId>,
+    /// The new leader was not in the ISR.
+    pub unclean: bool,
+    /// What the topic's settings allowed then.
+    pub allows: Allows,
+}
+
+/// What a topic's settings allow at a moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Allows {
+    /// Unclean elections.
+    pub unclean: bool,
+    /// The least ISR that acknowledges.
+    pub min_insync: i32,
+}
+
+impl Allows {
+    /// What a topic's own settings, or else the servers', allow.
+    pub fn of(scenario: &Scenario, topic: Option<&TopicConfig>) -> Allows {
+        let cluster = &scenario.cluster;
+        let mut servers = cluster.config_of.values().chain([&cluster.config]);
+        let unclean = servers.any(|c| c.unclean_leader_election_enable);
+        let min_insync = cluster.config.min_insync_replicas;
+        Allows {
+            unclean: topic.map_or(unclean, |t| t.unclean_leader_election_enable.or(unclean)),
+            min_insync: topic.map_or(min_insync, |t| t.min_insync_replicas.or(min_insync)),
+        }
+    }
+}
+
+/// All that is known of one partition's copies.
+#[derive(Clone, Debug)]
+pub struct Lineage {
+    /// Which partition.
+    pub id: TopicIdPartition,
+    /// In the order of their processes.
+    pub replicas: Vec<Replica>,
+    /// The committed log.
+    pub committed: Table<Committed>,
+    /// Where committed batches went missing.
+    pub cuts: Vec<Cut>,
+    /// Every change of the leader.
+    pub elections: Vec<Election>,
+    /// Since which record a node is in the ISR without a break.
+    pub isr_since: BTreeMap<NodeId, u64>,
+    /// Copies that are no more, in the order of their ends.
+    pub graves: Table<Grave>,
+    nodes: Table<Node>,
+    roots: Option<NodeRef>,
+}
+
+/// What an append did to the tree.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Grown {
+    /// A leader's new batch, or a copy of one.
+    Fits(NodeRef),
+    /// A copy that no leader has written there.
+    Strange(NodeRef),
+    /// It does not begin where the log ends.
+    Gap(NodeRef),
+}
+
+/// What a new high watermark showed.
+#[derive(Clone, Debug, Default)]
+pub struct Advance {
+    /// The committed log grew by these places.
+    pub committed: std::ops::Range<usize>,
+    /// The first batch below the mark that is not the committed one, with the committed one.
+    pub mismatch: Option<(NodeRef, NodeRef)>,
+}
+
+impl Grown {
+    /// The batch.
+    pub fn node(self) -> NodeRef {
+        match self {
+            Grown::Fits(node) | Grown::Strange(node) | Grown::Gap(node) => node,
+        }
+    }
+}
+
+impl Lineage {
+    /// A partition of which nothing is known.
+    pub fn new(id: TopicIdPartition) -> Lineage {
+        Lineage {
+            id,
+            replicas: Vec::new(),
+            committed: Table::default(),
+            cuts: Vec::new(),
+            elections: Vec::new(),
+            isr_since: BTreeMap::new(),
+            graves: Table::default(),
+            nodes: Table::default(),
+            roots: None,
+        }
+    }
+
+    /// A batch of the tree.
+    pub fn node(&self, at: NodeRef) -> &Node {
+        self.nodes.get(at.index()).expect("nodes are never removed")
+    }
+
+    /// A replica's place in the list, made if there is none.
+    pub fn replica_at(&mut self, process: ProcessId) -> usize {
+        let at = self.replicas.partition_point(|r| r.process < process);
+        if self.replicas.get(at).is_none_or(|r| r.process != process) {
+            let replica = Replica {
+                process,
+                path: Table::default(),
+                hw: Offset(0),
+                checked: 0,
+                role: Role::None,
+            };
+            self.replicas.insert(at, replica);
+        }
+        at
+    }
+
+    /// A process's replica, if it ever told of one.
+    pub fn replica(&self, process: ProcessId) -> Option<&Replica> {
+        self.replicas.iter().find(|r| r.process == process)
+    }
+
+    /// A replica's log end offset.
+    pub fn leo(&self, replica: &Replica) -> Offset {
+        self.end_of(replica, replica.path.len())
+    }
+
+    /// The end offset of a replica's first `depth` batches.
+    pub fn end_of(&self, replica: &Replica, depth: usize) -> Offset {
+        let last = depth.checked_sub(1).and_then(|at| replica.path.get(at));
+        last.map_or(Offset(0), |c| self.node(c.node).batch.end_offset())
+    }
+
+    /// Whether a replica's log holds a batch of the tree.
+    pub fn holds(&self, replica: &Replica, node: NodeRef) -> bool {
+        let there = replica.path.get(self.node(node).depth);
+        there.is_some_and(|c| c.node == node)
+    }
+
+    /// Whether the committed log holds a batch of the tree.
+    pub fn is_committed(&self, node: NodeRef) -> bool {
+        let there = self.committed.get(self.node(node).depth);
+        there.is_some_and(|c| c.node == node)
+    }
+
+    /// The committed batch that holds an offset.
+    pub fn committed_at(&self, offset: Offset) -> Option<&Node> {
+        let at = self
+            .committed
+            .partition_point(|c| self.node(c.node).batch.end_offset() <= offset);
+        let node = self.node(self.committed.get(at)?.node);
+        (node.batch.base_offset <= offset).then_some(node)
+    }
+
+    /// The end of the committed log.
+    pub fn committed_end(&self) -> Offset {
+        let last = self.committed.last();
+        last.map_or(Offset(0), |c| self.node(c.node).batch.end_offset())
+    }
+
+    /// Whether a batch was written by a leader that a later leader has overruled: it will be cut off, and must not be
+    /// compared with what took its place.
+    pub fn is_dead(&self, node: NodeRef) -> bool {
+        self.cut_of(node).is_some()
+    }
+
+    /// The cut that took a batch out of the committed log, or kept it out.
+    pub fn cut_of(&self, node: NodeRef) -> Option<&Cut> {
+        let batch = &self.node(node).batch;
+        self.cuts
+            .iter()
+            .find(|c| batch.base_offset >= c.offset && batch.leader_epoch < c.epoch)
+    }
+
+    /// A batch is written at the end of a replica's log.
+    pub fn append(&mut self, at: usize, batch: &RecordBatch, by_leader: bool, seq: u64) -> Grown {
+        let tip = self.replicas[at].path.last().map(|c| c.node);
+        let ends = self.leo(&self.replicas[at]);
+        let found = self.follower_of(tip, batch);
+        let node = found.unwrap_or_else(|| {
+            let by = self.replicas[at].process;
+            self.grow(tip, batch, by, by_leader, seq)
+        });
+        self.replicas[at].path.push(Copied { node, seq });
+        if batch.base_offset != ends {
+            Grown::Gap(node)
+        } else if found.is_none() && !by_leader {
+            Grown::Strange(node)
+        } else {
+            Grown::Fits(node)
+        }
+    }
+
+    /// A replica's log is cut to `to`; what goes is buried.
+    pub fn cut_replica(&mut self, at: usize, to: Offset, seq: u64, removal: Removal) {
+        let (nodes, replica) = (&self.nodes, &mut self.replicas[at]);
+        let end = |c: &Copied| {
+            let node = nodes.get(c.node.index());
+            node.expect("nodes are never removed").batch.end_offset()
+        };
+        let keep = replica.path.partition_point(|c| end(c) <= to);
+        for copied in replica.path.starting_at(keep) {
+            self.graves.push(Grave {
+                node: copied.node,
+                process: replica.process,
+                copied: copied.seq,
+                seq,
+                removal,
+            });
+        }
+        replica.path.truncate(keep);
+        replica.checked = replica.checked.min(keep);
+    }
+
+    /// A replica's high watermark is told. `may_commit` lets it extend the committed log.
+    pub fn advance(&mut self, at: usize, hw: Offset, may_commit: bool, seq: u64) -> Advance {
+        let mut seen = Advance {
+            committed: self.committed.len()..self.committed.len(),
+            mismatch: None,
+        };
+        self.replicas[at].hw = hw;
+        while let Some(copied) = self.replicas[at]
+            .path
+            .get(self.replicas[at].checked)
+            .copied()
+        {
+            if self.node(copied.node).batch.end_offset() > hw {
+                break;
+            }
+            match self
+                .committed
+                .get(self.replicas[at].checked)
+                .map(|c| c.node)
+            {
+                Some(theirs) if theirs == copied.node => {}
+                Some(theirs) => {
+                    if seen.mismatch.is_none() && !self.is_dead(copied.node) {
+                        seen.mismatch = Some((copied.node, theirs));
+                    }
+                }
+                None if may_commit && self.may_follow(copied.node) => {
+                    let node = copied.node;
+                    self.committed.push(Committed { node, seq });
+                }
+                None => break,
+            }
+            self.replicas[at].checked += 1;
+        }
+        seen.committed.end = self.committed.len();
+        seen
+    }
+
+    /// A leader has begun: if it lacks committed batches, the committed log goes on without them.
+    pub fn lead(
+        &mut self,
+        at: usize,
+        epoch: LeaderEpoch,
+        seq: u64,
+        isr_since: Option<u64>,
+    ) -> Option<usize> {
+        let replica = &self.replicas[at];
+        let shared = self.shared(replica);
+        if shared == self.committed.len() {
+            return None;
+        }
+        let cut = Cut {
+            epoch,
+            leader: replica.process,
+            offset: self.end_of(replica, shared),
+            seq,
+            isr_since,
+            missing: self.committed.starting_at(shared).map(|c| c.node).collect(),
+        };
+        self.committed.truncate(shared);
+        for replica in &mut self.replicas {
+            replica.checked = replica.checked.min(shared);
+        }
+        self.cuts.push(cut);
+        Some(self.cuts.len() - 1)
+    }
+
+    /// How many of the first batches of the committed log a replica holds.
+    pub fn shared(&self, replica: &Replica) -> usize {
+        let committed = &self.committed;
+        if committed.last().is_none_or(|c| self.holds(replica, c.node)) {
+            return committed.len();
+        }
+        committed.partition_point(|c| self.holds(replica, c.node))
+    }
+
+    /// The ends of all copies of a batch, and where it still lies.
+    pub fn fates(&self, node: NodeRef) -> Vec<(ProcessId, u64, Option<Grave>)> {
+        let gone = self.graves.iter().filter(|g| g.node == node);
+        let gone = gone.map(|g| (g.process, g.copied, Some(*g)));
+        let depth = self.node(node).depth;
+        let there = self.replicas.iter().filter_map(|r| {
+            let copied = r.path.get(depth).filter(|c| c.node == node)?;
+            Some((r.process, copied.seq, None))
+        });
+        let mut fates: Vec<_> = gone.chain(there).collect();
+        fates.sort_by_key(|(_, copied, _)| *copied);
+        fates
+    }
+
+    /// The change of the leader that began an epoch.
+    pub fn election(&self, epoch: LeaderEpoch) -> Option<&Election> {
+        self.elections.iter().rev().find(|e| e.epoch == epoch)
+    }
+
+    /// The batches of a path with a record of an application, and its offset there.
+    pub fn offset_of(&self, node: NodeRef, id: RecordId) -> Option<Offset> {
+        let batch = &self.node(node).batch;
+        let at = batch.data.ids().iter().position(|i| *i == id)?;
+        Some(batch.base_offset.plus(i64::try_from(at).ok()?))
+    }
+
+    /// What follows a committed batch must have been written after it, by no leader that was overruled.
+    fn may_follow(&self, node: NodeRef) -> bool {
+        let parent = self.committed.last().map(|c| c.node);
+        self.parent_is(node, parent) && !self.is_dead(node)
+    }
+
+    fn parent_is(&self, node: NodeRef, parent: Option<NodeRef>) -> bool {
+        let depth = self.node(node).depth;
+        match parent {
+            None => depth == 0,
+            Some(parent) => self.node(parent).depth + 1 == depth && self.is_child(node, parent),
+        }
+    }
+
+    fn is_child(&self, node: NodeRef, parent: NodeRef) -> bool {
+        let mut next = self.node(parent).child;
+        while let Some(child) = next {
+            if child == node {
+                return true;
+            }
+            next = self.node(child).sibling;
+        }
+        false
+    }
+
+    fn follower_of(&self, tip: Option<NodeRef>, batch: &RecordBatch) -> Option<NodeRef> {
+        let mut next = match tip {
+            Some(tip) => self.node(tip).child,
+            None => self.roots,
+        };
+        while let Some(at) = next {
+            let node = self.node(at);
+            if is_same(&node.batch, batch) {
+                return Some(at);
+            }
+            next = node.sibling;
+        }
+        None
+    }
+
+    fn grow(
+        &mut self,
+        tip: Option<NodeRef>,
+        batch: &RecordBatch,
+        by: ProcessId,
+        by_leader: bool,
+        seq: u64,
+    ) -> NodeRef {
+        let at = u32::try_from(self.nodes.len()).expect("fewer than 2^32 batches in one partition");
+        let at = NodeRef(at);
+        let depth = tip.map_or(0, |t| self.node(t).depth + 1);
+        let sibling = match tip {
+            None => self.roots.replace(at),
+            Some(tip) => {
+                let tip = self.nodes.get_mut(tip.index());
+                tip.expect("nodes are never removed").child.replace(at)
+            }
+        };
+        self.nodes.push(Node {
+            batch: batch.clone(),
+            depth,
+            seq,
+            by,
+            by_leader,
+            child: None,
+            sibling,
+        });
+        at
+    }
+}
+
+/// The same batch at the same place: offset, epoch and contents.
+fn is_same(a: &RecordBatch, b: &RecordBatch) -> bool {
+    a.base_offset == b.base_offset
+        && a.leader_epoch == b.leader_epoch
+        && (Arc::ptr_eq(&a.data, &b.data) || a.data == b.data)
+}

@@ -1,0 +1,118 @@
+//! **Reads are consistent**: what a reader got at an offset is the committed record there, and stays so (I-3, W7, B1, B22).
+//!
+//! Explained when a later leader has overruled the record (unclean election, all copies harmed): then it was read in good
+//! faith and is gone.
+
+use super::history::{Change, History};
+use super::{About, Promise, Seen};
+use crate::trace::{Record, What};
+use crate::verdict::explain;
+use klab_kafka::event::{ClientEvent, Event};
+use klab_kafka::ids::{LeaderEpoch, Offset, RecordId};
+
+/// The promise.
+pub const PROMISE: Promise = Promise {
+    name: "consistent read",
+    sentence: "A record once read at an offset is the committed record there, and is never replaced.",
+    ids: "I-3 W7 B1 B22",
+    canary: "truncate=hw, hw-quorum=committed-isr; mutated history: swap",
+};
+
+/// Watches it.
+#[derive(Clone, Debug, Default)]
+pub struct ConsistentRead {
+    /// Records read.
+    pub opportunities: u64,
+}
+
+impl ConsistentRead {
+    /// A reader got records.
+    pub fn record(&mut self, record: &Record, history: &History) -> Option<Seen> {
+        let What::Told(Event::Client(
+            _,
+            ClientEvent::Delivered {
+                partition, records, ..
+            },
+        )) = &record.what
+        else {
+            return None;
+        };
+        let place = history.place_of(*partition)?;
+        self.opportunities += records.len() as u64;
+        let wrong = |(offset, epoch, id): &&(Offset, LeaderEpoch, RecordId)| {
+            !is_committed(history, place, *offset, *epoch, *id)
+        };
+        let (offset, epoch, id) = records.iter().find(wrong)?;
+        let there = history.lineage(place).committed_at(*offset);
+        let there = match there.map(|n| (&n.batch, n.batch.data.ids())) {
+            None => "nothing is committed there".into(),
+            Some((batch, ids)) => {
+                let at = usize::try_from(offset.0 - batch.base_offset.0).unwrap_or(0);
+                let id = ids.get(at).map(|id| history.record_name(*id));
+                let id = id.unwrap_or_else(|| "a control record".into());
+                format!("{id} of epoch {} is committed there", batch.leader_epoch)
+            }
+        };
+        Some(Seen {
+            about: About::Record(*id),
+            seen: format!(
+                "{} read {} of epoch {epoch} at {} offset {offset}; {there}",
+                record.process.map_or("a reader", |p| history.names.of(p)),
+                history.record_name(*id),
+                history.partition_name(place),
+            ),
+        })
+    }
+
+    /// A leader lacks committed records: had they been read?
+    pub fn change(&mut self, change: &Change, history: &History) -> Option<Seen> {
+        let Change::Led {
+            partition: partition @ 1..,
+            cut: Some(cut),
+            ..
+        } = change
+        else {
+            return None;
+        };
+        let lineage = history.lineage(*partition);
+        let cut = &lineage.cuts[*cut];
+        let mut readings = history.readers.of(lineage.id);
+        let was_read = readings.any(|r| r.has(cut.offset));
+        self.opportunities += u64::from(was_read);
+        if !was_read || explain::of_cut(history, lineage, cut).is_some() {
+            return None;
+        }
+        Some(Seen {
+            about: About::Partition(lineage.id),
+            seen: format!(
+                "what was read at {} offset {} is gone with the leader of epoch {}",
+                history.partition_name(*partition),
+                cut.offset,
+                cut.epoch
+            ),
+        })
+    }
+}
+
+/// Whether a record that was read is the committed one, or was overruled since it was fetched.
+fn is_committed(
+    history: &History,
+    partition: u32,
+    offset: Offset,
+    epoch: LeaderEpoch,
+    id: RecordId,
+) -> bool {
+    let lineage = history.lineage(partition);
+    let overruled = lineage
+        .cuts
+        .iter()
+        .any(|c| offset >= c.offset && epoch < c.epoch);
+    if overruled {
+        return true;
+    }
+    lineage.committed_at(offset).is_some_and(|node| {
+        let at = usize::try_from(offset.0 - node.batch.base_offset.0).ok();
+        let there = at.and_then(|at| node.batch.data.ids().get(at));
+        node.batch.leader_epoch == epoch && there == Some(&id)
+    })
+}

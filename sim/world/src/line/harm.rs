@@ -1,0 +1,109 @@
+//! Faults in words: what was done, and what is over.
+
+use super::Lexicon;
+use crate::disks::Keep;
+use crate::fault::{Fault, Intercept, Realised};
+use crate::process::ProcessId;
+
+impl Lexicon {
+    /// What a fault does, as a sentence.
+    pub fn fault(&self, fault: &Realised) -> String {
+        let all = |who: &[ProcessId]| self.processes(who);
+        match fault {
+            Fault::Cut { from, to, one_way } => {
+                let (from, to) = (all(from), all(to));
+                match one_way {
+                    true => format!("nothing passes from {from} to {to}"),
+                    false => format!("nothing passes between {from} and {to}"),
+                }
+            }
+            Fault::BlackHole { from, to } => {
+                format!("what goes from {} to {} vanishes", all(from), all(to))
+            }
+            Fault::Reset { from, to } => {
+                format!(
+                    "the connections between {} and {} are broken",
+                    all(from),
+                    all(to)
+                )
+            }
+            Fault::SlowLink { from, to, factor } => {
+                let (from, to) = (all(from), all(to));
+                format!("messages between {from} and {to} take {factor} times as long")
+            }
+            Fault::Hold(i) => format!("{} is held", self.message(i)),
+            Fault::Lose(i) => format!("{} is lost, and its connection with it", self.message(i)),
+            Fault::Kill { who } => format!("{} {} killed", all(who), is(who)),
+            Fault::PowerLoss { who, keep } => {
+                let kept = match keep {
+                    Keep::Drawn => "a part of what was not flushed survives".into(),
+                    Keep::Synced => "only what was flushed survives".into(),
+                    Keep::More(n) => format!("what was flushed and {n} batches more survive"),
+                };
+                format!("{} {} power; {kept}", all(who), loses(who))
+            }
+            Fault::DiskLoss { who } => {
+                format!(
+                    "{} {} killed, and the disk is replaced by an empty one",
+                    all(who),
+                    is(who)
+                )
+            }
+            Fault::Pause { who } => format!("{} {} paused", all(who), is(who)),
+            Fault::Stop { who } => format!("{} {} asked to stop", all(who), is(who)),
+            Fault::Start { who } => format!("{} {} started", all(who), is(who)),
+        }
+    }
+
+    /// What the end of a fault brings, as a sentence.
+    pub fn mended(&self, fault: &Realised) -> String {
+        let all = |who: &[ProcessId]| self.processes(who);
+        match fault {
+            Fault::Cut { from, to, .. }
+            | Fault::BlackHole { from, to }
+            | Fault::Reset { from, to } => {
+                format!("messages pass between {} and {}", all(from), all(to))
+            }
+            Fault::SlowLink { from, to, .. } => {
+                format!(
+                    "messages between {} and {} are as fast as before",
+                    all(from),
+                    all(to)
+                )
+            }
+            Fault::Hold(i) | Fault::Lose(i) => format!("{} goes on", self.message(i)),
+            Fault::Pause { who } => format!("{} {} on", all(who), goes(who)),
+            Fault::Kill { who }
+            | Fault::PowerLoss { who, .. }
+            | Fault::DiskLoss { who }
+            | Fault::Stop { who }
+            | Fault::Start { who } => format!("{} {} again", all(who), starts(who)),
+        }
+    }
+
+    fn message(&self, i: &Intercept<Box<[ProcessId]>>) -> String {
+        let kind = if i.response { "answer" } else { "request" };
+        let (from, to) = (self.processes(&i.from), self.processes(&i.to));
+        let which = match i.nth {
+            0 | 1 => "the next".into(),
+            n => format!("number {n} of the next"),
+        };
+        format!("{which} {:?} {kind} from {from} to {to}", i.api)
+    }
+}
+
+fn is(who: &[ProcessId]) -> &'static str {
+    if who.len() == 1 { "is" } else { "are" }
+}
+
+fn loses(who: &[ProcessId]) -> &'static str {
+    if who.len() == 1 { "loses" } else { "lose" }
+}
+
+fn goes(who: &[ProcessId]) -> &'static str {
+    if who.len() == 1 { "goes" } else { "go" }
+}
+
+fn starts(who: &[ProcessId]) -> &'static str {
+    if who.len() == 1 { "starts" } else { "start" }
+}

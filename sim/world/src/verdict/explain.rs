@@ -1,0 +1,499 @@
+//! Explanations: why a record was lost, doubled or misplaced, if a setting or a harm to the machines allowed it.
+//!
+//! No explanation means that a promise is broken. An explanation lists every copy there was with what destroyed it, the
+//! election that decided, the fault behind it, and the settings without which it could not have happened (simulation C.4).
+//! The known holes that have a name are counted as settings: P08 (a first batch may be accepted out of order) and L-13
+//! (after a restart a leader knows one batch per producer, not five).
+
+use crate::check::harms::{Harm, lies_between, strikes};
+use crate::check::history::History;
+use crate::check::life::{Life, Spot, Told};
+use crate::check::lineage::{Cut, Election, Grave, Lineage, NodeRef, Removal};
+use crate::fault::Realised;
+use crate::process::ProcessId;
+use crate::scenario::{Answers, Scenario};
+use klab_kafka::config::Acks;
+use klab_kafka::ids::{LeaderEpoch, Offset, ProducerId, RecordId};
+use klab_kafka::time::{Duration, Time};
+use serde::Serialize;
+
+/// Why something that hurts was allowed to happen.
+#[derive(Clone, PartialEq, Debug, Default, Serialize)]
+pub struct Explanation {
+    /// Without these it could not have happened; the most telling first.
+    pub allowed_by: Vec<Allowance>,
+    /// The fault that led to it.
+    pub fault: Option<Named>,
+    /// The election that decided.
+    pub election: Option<Winner>,
+    /// All copies there were, in the order in which they were made.
+    pub copies: Vec<CopyFate>,
+}
+
+/// A fault, named.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Named {
+    /// The trace record that told it.
+    pub seq: u64,
+    /// Its step.
+    pub step: u64,
+    /// When.
+    pub at: Time,
+    /// What.
+    pub fault: Realised,
+}
+
+/// An election, named.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Winner {
+    /// The trace record that told it.
+    pub seq: u64,
+    /// When.
+    pub at: Time,
+    /// Who was elected.
+    pub leader: ProcessId,
+    /// In which epoch.
+    pub epoch: LeaderEpoch,
+}
+
+/// What became of one copy.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct CopyFate {
+    /// Where.
+    pub process: ProcessId,
+    /// At which offset.
+    pub offset: Offset,
+    /// The trace record that told of it.
+    pub copied: u64,
+    /// How it ended, if it did.
+    pub end: Option<CopyEnd>,
+}
+
+/// How a copy ended.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct CopyEnd {
+    /// The trace record that told of it.
+    pub seq: u64,
+    /// What took it.
+    pub removal: Removal,
+    /// The election whose winner it had to agree with.
+    pub election: Option<Winner>,
+    /// The fault behind it.
+    pub fault: Option<Named>,
+}
+
+/// A setting, a harm, or a known hole of the protocol.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Allowance {
+    /// Acknowledged, or held to be, before the in-sync replicas had it.
+    Acks(Acks),
+    /// `unclean.leader.election.enable`: a replica from outside the ISR may lead.
+    UncleanElection,
+    /// `min.insync.replicas` let so few replicas acknowledge.
+    MinInsync(i32),
+    /// An acknowledgement never implies a flush (L-32): a loss of power took the copies of all that could lead.
+    Unflushed,
+    /// The disks of all that could lead were replaced.
+    DiskReplaced,
+    /// `enable.idempotence=false`: a leader cannot know a retry again.
+    IdempotenceOff,
+    /// `max.in.flight.requests.per.connection` above 1 without idempotence: a retry falls behind.
+    InFlight(i32),
+    /// The producer began anew with another producer id (P07).
+    NewProducerId,
+    /// The application sent the record again by itself (P06).
+    SentAgain,
+    /// P08: a leader that knows nothing of a producer accepts any first sequence number.
+    FirstBatchHole,
+    /// L-13: a log that was loaded again knows only the last batch of a producer.
+    ShortMemory,
+    /// The application told its own caller before the record was written (P14).
+    AnswersAfterSend,
+    /// `auto.offset.reset` moved a reader.
+    OffsetReset,
+}
+
+/// Sessions run out so long after the last heartbeat, and are looked at so much later (K-17).
+const GRACE: Duration = Duration::secs(12);
+/// A request may wait so long for its answer and be retried (N-3).
+const PATIENCE: Duration = Duration::secs(35);
+
+/// Why a new leader lacks committed batches; none if nothing allowed it.
+pub fn of_cut(history: &History, lineage: &Lineage, cut: &Cut) -> Option<Explanation> {
+    let election = lineage.election(cut.epoch)?;
+    let mut explanation = Explanation {
+        election: winner(history, lineage, cut.epoch),
+        ..Explanation::default()
+    };
+    if election.unclean {
+        if !election.allows.unclean {
+            return None;
+        }
+        explanation.allowed_by.push(Allowance::UncleanElection);
+        explanation.allowed_by.extend(few(election));
+        explanation.fault = behind_election(history, lineage, cut.epoch).map(name);
+        return Some(explanation);
+    }
+    // A clean election: the new leader must have lost each of the batches to a harm while it was in the ISR. A replica that
+    // lost its log outside and was let in again (KIP-903) is a broken promise.
+    let since = cut.isr_since?;
+    let mut harm = None;
+    for node in &cut.missing {
+        let graves = lineage.graves.iter();
+        let mut own = graves.filter(|g| g.node == *node && g.process == cut.leader);
+        harm = Some(own.find(|g| g.removal.is_harm() && g.seq >= since)?);
+    }
+    let harm = harm?;
+    explanation.allowed_by.push(match harm.removal {
+        Removal::DiskReplaced => Allowance::DiskReplaced,
+        _ => Allowance::Unflushed,
+    });
+    explanation.allowed_by.extend(few(election));
+    explanation.fault = behind_grave(history, lineage, harm).map(name);
+    Some(explanation)
+}
+
+/// One replica was enough to acknowledge.
+fn few(election: &Election) -> Option<Allowance> {
+    let min = election.allows.min_insync;
+    (min <= 1).then_some(Allowance::MinInsync(min))
+}
+
+/// Why an acknowledged record is not in the log; none if nothing allowed it.
+pub fn of_loss(
+    history: &History,
+    scenario: &Scenario,
+    id: RecordId,
+    life: &Life,
+) -> Option<Explanation> {
+    let acks = history.plan(scenario, id)?.config.acks.value;
+    let Some(Spot { place, node }) = acknowledged_spot(history, id, life) else {
+        // Never written anywhere: only who waits for no answer can be told that it was.
+        return (acks == Acks::Zero).then(|| unanswered(history, id, life));
+    };
+    let lineage = history.lineage(place);
+    let cut = lineage.cut_of(node);
+    let was_committed = cut.is_some_and(|c| c.missing.contains(&node));
+    let mut explanation = match cut {
+        Some(cut) if was_committed || acks == Acks::All => of_cut(history, lineage, cut)?,
+        _ if acks == Acks::All => return None,
+        _ => of_early_ack(history, lineage, node, acks),
+    };
+    explanation.copies = copies(history, lineage, node, id);
+    Some(explanation)
+}
+
+/// Why a record stands in the log twice; none if nothing allowed it.
+pub fn of_duplicate(
+    history: &History,
+    id: RecordId,
+    life: &Life,
+    first: Spot,
+    second: Spot,
+) -> Option<Explanation> {
+    let lineage = history.lineage(first.place);
+    let stamp = |s: Spot| history.lineage(s.place).node(s.node).batch.data.producer;
+    let mut allowed_by = Vec::new();
+    if life.sends > 1 {
+        allowed_by.push(Allowance::SentAgain);
+    }
+    match (stamp(first), stamp(second)) {
+        (Some(a), Some(b)) if a.id != b.id => allowed_by.push(Allowance::NewProducerId),
+        (Some(a), Some(b)) if a.epoch != b.epoch => {
+            allowed_by.extend(behind_new_epoch(history, lineage, id, first.node, a.id));
+        }
+        (None, None) if life.retry.is_some() => allowed_by.push(Allowance::IdempotenceOff),
+        _ => {}
+    }
+    if allowed_by.is_empty() {
+        return None;
+    }
+    let of = |s: Spot| copies(history, history.lineage(s.place), s.node, id);
+    Some(Explanation {
+        allowed_by,
+        fault: behind_retry(history, id, life, lineage.node(first.node).by).map(name),
+        election: None,
+        copies: [of(first), of(second)].concat(),
+    })
+}
+
+/// Why a record stands behind one that was sent later; none if nothing allowed it.
+pub fn of_disorder(
+    history: &History,
+    scenario: &Scenario,
+    id: RecordId,
+    life: &Life,
+    Spot { place, node }: Spot,
+) -> Option<Explanation> {
+    let lineage = history.lineage(place);
+    let plan = history.plan(scenario, id)?;
+    let batch = &lineage.node(node).batch;
+    let allowance = match batch.data.producer {
+        _ if life.sends > 1 => Allowance::SentAgain,
+        None if plan.config.max_in_flight > 1 => Allowance::InFlight(plan.config.max_in_flight),
+        Some(stamp) if has_hole(lineage, stamp.id) => Allowance::FirstBatchHole,
+        _ => return None,
+    };
+    let leader = lineage.node(node).by;
+    Some(Explanation {
+        allowed_by: vec![allowance],
+        fault: behind_retry(history, id, life, leader).map(name),
+        election: None,
+        copies: copies(history, lineage, node, id),
+    })
+}
+
+/// Why a record that the application called accepted, and was told nothing good of, is not in the log; none if nothing allowed it.
+pub fn of_acceptance(
+    history: &History,
+    scenario: &Scenario,
+    id: RecordId,
+    life: &Life,
+) -> Option<Explanation> {
+    let plan = history.plan(scenario, id)?;
+    if plan.answers != Answers::AfterSend {
+        return None;
+    }
+    let process = ProcessId(id.source);
+    let end = history.harms.last_end(process, u64::MAX);
+    let fault = end.and_then(|e| history.harms.by_seq(e.fault?));
+    let mut explanation = Explanation {
+        allowed_by: vec![Allowance::AnswersAfterSend],
+        fault: fault.map(name),
+        ..Explanation::default()
+    };
+    for spot in &life.spots {
+        let lineage = history.lineage(spot.place);
+        let copies = copies(history, lineage, spot.node, id);
+        explanation.copies.extend(copies);
+    }
+    Some(explanation)
+}
+
+/// A reader's position was reset over a record.
+pub fn of_reset() -> Explanation {
+    Explanation {
+        allowed_by: vec![Allowance::OffsetReset],
+        ..Explanation::default()
+    }
+}
+
+/// The fault behind an election: what struck the leader before it, or lay between it and the controllers.
+pub fn behind_election<'a>(
+    history: &'a History,
+    lineage: &Lineage,
+    epoch: LeaderEpoch,
+) -> Option<&'a Harm> {
+    let upto = lineage.elections.iter().rposition(|e| e.epoch == epoch)?;
+    // An election may only end what an earlier one began: look back until a fault is found.
+    for at in (0..=upto).rev() {
+        let election = &lineage.elections[at];
+        let Some(former) = election.former.and_then(|n| history.process_of(n)) else {
+            continue;
+        };
+        if let Some(harm) = against(history, former, election.seq, election.at) {
+            return Some(harm);
+        }
+    }
+    None
+}
+
+/// The latest fault that kept a server from working or from its controllers.
+fn against(history: &History, process: ProcessId, seq: u64, at: Time) -> Option<&Harm> {
+    let harms = &history.harms;
+    let end = harms.last_end(process, seq);
+    let ended = end
+        .filter(|e| e.at + PATIENCE >= at)
+        .and_then(|e| harms.by_seq(e.fault?));
+    let latest = harms.latest(seq, at, GRACE, |fault| {
+        let cuts_off = |c| lies_between(fault, process, c);
+        strikes(fault, process) || history.voters().any(cuts_off)
+    });
+    ended.into_iter().chain(latest).max_by_key(|h| h.seq)
+}
+
+/// The fault behind the end of a copy.
+pub fn behind_grave<'a>(
+    history: &'a History,
+    lineage: &Lineage,
+    grave: &Grave,
+) -> Option<&'a Harm> {
+    match grave.removal {
+        Removal::Truncated { epoch, .. } => behind_election(history, lineage, epoch),
+        _ => {
+            let end = history.harms.last_end(grave.process, grave.seq + 1)?;
+            history.harms.by_seq(end.fault?)
+        }
+    }
+}
+
+/// The fault behind a record's latest retry: the one that broke its connection, or else the latest that lay between its
+/// client and the leader.
+pub fn behind_retry<'a>(
+    history: &'a History,
+    id: RecordId,
+    life: &Life,
+    leader: ProcessId,
+) -> Option<&'a Harm> {
+    let client = ProcessId(id.source);
+    let Some(retry) = history.lives.retry_of(life) else {
+        let end = history.harms.last_end(client, u64::MAX)?;
+        return history.harms.by_seq(end.fault?);
+    };
+    let direct = retry.fault.and_then(|f| history.harms.by_seq(f.get()));
+    direct.or_else(|| {
+        history
+            .harms
+            .latest(retry.seq, retry.at, PATIENCE, |fault| {
+                strikes(fault, leader) || lies_between(fault, client, leader)
+            })
+    })
+}
+
+/// A batch with the record where the application was told that it is; else the last one written.
+pub fn acknowledged_spot(history: &History, id: RecordId, life: &Life) -> Option<Spot> {
+    let told = match life.told {
+        Told::Written { offset, .. } => offset,
+        _ => None,
+    };
+    let at_told = |s: &&Spot| {
+        let lineage = history.lineage(s.place);
+        told.is_some()
+            && Some(lineage.id) == life.partition
+            && lineage.offset_of(s.node, id) == told
+    };
+    let spot = life.spots.iter().rev().find(at_told);
+    spot.or(life.spots.last()).copied()
+}
+
+/// The trace record that tells of an election: the controller's word if there is one, else its commit.
+pub fn seq_of(history: &History, lineage: &Lineage, election: &Election) -> u64 {
+    let told = history.told_elections.get(&(lineage.id, election.epoch));
+    told.copied().unwrap_or(election.seq)
+}
+
+/// All copies of a batch with their ends.
+pub fn copies(history: &History, lineage: &Lineage, node: NodeRef, id: RecordId) -> Vec<CopyFate> {
+    let offset = lineage.offset_of(node, id).unwrap_or_default();
+    let end = |grave: Grave| CopyEnd {
+        seq: grave.seq,
+        removal: grave.removal,
+        election: match grave.removal {
+            Removal::Truncated { epoch, .. } => winner(history, lineage, epoch),
+            _ => None,
+        },
+        fault: behind_grave(history, lineage, &grave).map(name),
+    };
+    let fates = lineage.fates(node).into_iter();
+    fates
+        .map(|(process, copied, grave)| CopyFate {
+            process,
+            offset,
+            copied,
+            end: grave.map(end),
+        })
+        .collect()
+}
+
+/// Acknowledged before it was committed, and overruled by the next leader, or lost with its only copy.
+fn of_early_ack(history: &History, lineage: &Lineage, node: NodeRef, acks: Acks) -> Explanation {
+    let batch_epoch = lineage.node(node).batch.leader_epoch;
+    let later = lineage.elections.iter().filter(|e| e.epoch > batch_epoch);
+    // The first winner that does not hold it decided.
+    let decided = later.into_iter().find(|e| {
+        let leader = e.leader.and_then(|n| history.process_of(n));
+        leader.is_some_and(|l| lacked(lineage, node, l, e))
+    });
+    let epoch = decided.map(|e| e.epoch);
+    let mut graves = lineage.graves.iter();
+    let harm = graves.find(|g| g.node == node && g.removal.is_harm());
+    let fault = harm.and_then(|g| behind_grave(history, lineage, g));
+    Explanation {
+        allowed_by: vec![Allowance::Acks(acks)],
+        fault: fault
+            .or_else(|| behind_election(history, lineage, epoch?))
+            .map(name),
+        election: epoch.and_then(|e| winner(history, lineage, e)),
+        copies: Vec::new(),
+    }
+}
+
+/// Whether a new leader did not hold a batch when it was elected.
+fn lacked(lineage: &Lineage, node: NodeRef, leader: ProcessId, election: &Election) -> bool {
+    let held = lineage.fates(node).into_iter().any(|(p, copied, grave)| {
+        p == leader && copied < election.seq && grave.is_none_or(|g| g.seq > election.seq)
+    });
+    !held
+}
+
+/// A record of a producer that waits for no answer, and that never came.
+fn unanswered(history: &History, id: RecordId, life: &Life) -> Explanation {
+    let client = ProcessId(id.source);
+    let partition = life.partition.and_then(|p| history.place_of(p));
+    let brokers = partition.map_or(&[][..], |p| &history.lineage(p).replicas);
+    // The request may still have been on its way when the fault came: a fault soon afterwards counts too.
+    let at = match life.told {
+        Told::Written { at, .. } => at + PATIENCE,
+        _ => history.now,
+    };
+    let soon = |h: &&Harm| h.at <= at;
+    let faults = history.harms.applied.iter().rev().filter(soon);
+    let fault = faults.map(|h| (h, &h.fault)).find(|(_, fault)| {
+        let hurts = |b: ProcessId| strikes(fault, b) || lies_between(fault, client, b);
+        brokers.iter().any(|b| hurts(b.process))
+    });
+    Explanation {
+        allowed_by: vec![Allowance::Acks(Acks::Zero)],
+        fault: fault.map(|(harm, _)| name(harm)),
+        ..Explanation::default()
+    }
+}
+
+/// The winner of an election, if there was one.
+pub fn winner(history: &History, lineage: &Lineage, epoch: LeaderEpoch) -> Option<Winner> {
+    let election = lineage.election(epoch)?;
+    Some(Winner {
+        seq: seq_of(history, lineage, election),
+        at: election.at,
+        leader: history.process_of(election.leader?)?,
+        epoch,
+    })
+}
+
+/// What made a producer begin a new epoch although its batch had been written: a named hole, or nothing that we know of.
+fn behind_new_epoch(
+    history: &History,
+    lineage: &Lineage,
+    id: RecordId,
+    first: NodeRef,
+    producer: ProducerId,
+) -> Option<Allowance> {
+    if has_hole(lineage, producer) {
+        return Some(Allowance::FirstBatchHole);
+    }
+    let mut refused = history.lives.out_of_order(id);
+    let forgot = refused.any(|refusal| {
+        let fates = lineage.fates(first).into_iter();
+        let mut own = fates.filter(|(p, ..)| *p == refusal.by);
+        own.any(|(p, copied, _)| history.harms.started_between(p, copied, refusal.seq))
+    });
+    forgot.then_some(Allowance::ShortMemory)
+}
+
+/// Whether the first batch of a producer in the log is not its first.
+fn has_hole(lineage: &Lineage, producer: ProducerId) -> bool {
+    let stamps = lineage.committed.iter();
+    let mut own = stamps
+        .filter_map(|c| lineage.node(c.node).batch.data.producer)
+        .filter(|s| s.id == producer);
+    own.next().is_some_and(|first| first.base_sequence != 0)
+}
+
+fn name(harm: &Harm) -> Named {
+    Named {
+        seq: harm.seq,
+        step: harm.step,
+        at: harm.at,
+        fault: harm.fault.clone(),
+    }
+}

@@ -1,0 +1,360 @@
+//! Tests of explanations: stories that end badly, with what must be named and what must not be explained.
+
+use super::explain::Allowance;
+use super::{FindingKind, Verdict};
+use crate::check::story::{ORDERS_0, Story};
+use crate::disks::Keep;
+use crate::fault::{Fault, Intercept};
+use crate::process::Down;
+use crate::scenario::{Answers, Scenario};
+use klab_kafka::config::{Acks, Configs};
+use klab_kafka::event::*;
+use klab_kafka::ids::*;
+use klab_kafka::protocol::{Api, ErrorCode};
+
+fn with(key: &'static str, value: &'static str) -> impl FnOnce(&mut Scenario) {
+    move |scenario| {
+        let shop = scenario.producers.get_mut("shop").expect("the tracer's");
+        shop.config.set(key, value).expect("a producer's key");
+    }
+}
+
+fn allowed(verdict: &Verdict, kind: FindingKind) -> Vec<Allowance> {
+    let finding = verdict.found(kind).next().expect("it was found");
+    let explanation = finding.explanation.as_ref().expect("it is explained");
+    explanation.allowed_by.clone()
+}
+
+fn kill(story: &mut Story, who: &str) -> u64 {
+    let p = [story.process(who)].into();
+    let fault = story.fault(Fault::Kill { who: p });
+    story.ends(who, Down::Killed, fault);
+    fault
+}
+
+/// A record is acknowledged by broker-1 alone, which is killed; broker-2 is elected and broker-1 cuts it off.
+fn lost_with_acks(acks: &'static str) -> (Story, u64) {
+    let mut story = Story::begin(with("acks", acks));
+    let batch = story.batch(0..1, 0, 0, None);
+    story.send(0..1);
+    story.append("broker-1", &batch);
+    story.acknowledge("broker-1", &batch, 1);
+    story.acked(0, 0);
+    story.wait(1_000);
+    let fault = kill(&mut story, "broker-1");
+    story.wait(9_000);
+    story.elect("broker-2", Some(&[2, 3]));
+    story.lead("broker-2", 1);
+    story.truncate("broker-1", 1, 0);
+    story.done();
+    (story, fault)
+}
+
+#[test]
+fn acks_1_explains_what_no_follower_had() {
+    let (story, fault) = lost_with_acks("1");
+    let verdict = story.verdict();
+    assert_eq!(story.broken().len(), 0);
+    let finding = verdict.found(FindingKind::Lost).next().expect("it is lost");
+    let explanation = finding.explanation.as_ref().expect("acks=1 explains it");
+    assert_eq!(explanation.allowed_by, [Allowance::Acks(Acks::One)]);
+    assert_eq!(explanation.fault.as_ref().map(|f| f.seq), Some(fault));
+    assert_eq!(
+        explanation.election.map(|e| e.leader),
+        Some(story.process("broker-2"))
+    );
+    let copy = &explanation.copies[0];
+    assert_eq!(
+        (copy.process, copy.offset),
+        (story.process("broker-1"), Offset(0))
+    );
+    let end = copy.end.as_ref().expect("it was cut off");
+    assert_eq!(end.fault.as_ref().map(|f| f.seq), Some(fault));
+    assert_eq!(
+        verdict.to_string(),
+        "1 of 1 acknowledged records is lost: shop#0. Allowed by acks=1; at 1.000 s broker-1 is killed, and broker-2, elected at \
+         10.000 s, did not have it; copies: broker-1 at offset 0, cut off to match broker-2."
+    );
+}
+
+#[test]
+fn the_same_loss_with_acks_all_is_a_broken_promise() {
+    let (story, _) = lost_with_acks("all");
+    assert_eq!(story.broken(), ["acked survives"].into());
+    assert_eq!(story.verdict().unexplained().count(), 1);
+}
+
+/// What the whole ISR has is acknowledged; then `harm` happens, and `winner` leads without it.
+fn committed_then(
+    change: impl FnOnce(&mut Scenario),
+    harm: impl FnOnce(&mut Story),
+    winner: &str,
+    isr: Option<&[i32]>,
+) -> Story {
+    let mut story = Story::begin(change);
+    let batch = story.batch(0..1, 0, 0, None);
+    story.send(0..1);
+    story.append("broker-1", &batch);
+    harm(&mut story);
+    story.hw("broker-1", 1);
+    story.acknowledge("broker-1", &batch, -1);
+    story.acked(0, 0);
+    kill(&mut story, "broker-1");
+    story.wait(9_000);
+    story.elect(winner, isr);
+    story.lead(winner, 2);
+    story.truncate("broker-1", 1, 0);
+    story.done();
+    story
+}
+
+fn unclean(scenario: &mut Scenario) {
+    scenario.cluster.config.unclean_leader_election_enable = true;
+}
+
+#[test]
+fn an_unclean_election_explains_what_the_outsider_lacked() {
+    let shrink = |story: &mut Story| story.change(Some(Some(1)), Some(&[1]));
+    let story = committed_then(unclean, shrink, "broker-2", Some(&[2]));
+    let verdict = story.verdict();
+    let allowances = [Allowance::UncleanElection, Allowance::MinInsync(1)];
+    assert_eq!(allowed(&verdict, FindingKind::Lost), allowances);
+    assert_eq!(story.broken().len(), 0);
+}
+
+#[test]
+fn an_unclean_election_that_nobody_allowed_is_a_broken_promise() {
+    let shrink = |story: &mut Story| story.change(Some(Some(1)), Some(&[1]));
+    let story = committed_then(|_| {}, shrink, "broker-2", Some(&[2]));
+    assert_eq!(story.broken(), ["acked survives"].into());
+}
+
+/// broker-2 alone is in sync, has the record, and then loses its disk; `isr` is what the metadata log says at its return.
+fn disk_lost(story: &mut Story, rejoins: bool) {
+    let batch = story.batch(0..1, 0, 0, None);
+    story.copy("broker-2", &batch);
+    if rejoins {
+        story.change(Some(Some(1)), Some(&[1]));
+    }
+    let who = [story.process("broker-2")].into();
+    let fault = story.fault(Fault::DiskLoss { who });
+    story.ends("broker-2", Down::Killed, fault);
+    let batches_lost = 1;
+    let replaced = crate::trace::ProcessFact::DiskReplaced { batches_lost };
+    story.caused(
+        Some("broker-2"),
+        Some(fault),
+        crate::trace::What::Process(replaced),
+    );
+    if rejoins {
+        story.change(None, Some(&[1, 2]));
+    } else {
+        story.change(Some(Some(1)), None);
+    }
+}
+
+#[test]
+fn a_disk_lost_within_the_isr_explains_what_its_owner_lacked() {
+    let story = committed_then(|_| {}, |s| disk_lost(s, false), "broker-2", Some(&[2]));
+    let verdict = story.verdict();
+    let allowances = [Allowance::DiskReplaced, Allowance::MinInsync(1)];
+    assert_eq!(allowed(&verdict, FindingKind::Lost), allowances);
+    let finding = verdict.found(FindingKind::Lost).next().expect("it is lost");
+    let copies = &finding.explanation.as_ref().expect("explained").copies;
+    assert_eq!(copies.len(), 2, "both copies are listed");
+    assert!(
+        copies
+            .iter()
+            .all(|c| c.end.as_ref().is_some_and(|e| e.fault.is_some()))
+    );
+}
+
+#[test]
+fn a_disk_lost_outside_the_isr_and_let_in_again_is_a_broken_promise() {
+    // R12: the reborn broker is let in by a late request (KIP-903).
+    let story = committed_then(|_| {}, |s| disk_lost(s, true), "broker-2", Some(&[2]));
+    assert_eq!(story.broken(), ["acked survives"].into());
+}
+
+#[test]
+fn power_lost_by_the_last_of_the_isr_explains_what_was_not_flushed() {
+    let lose_power = |story: &mut Story| {
+        let batch = story.batch(0..1, 0, 0, None);
+        story.copy("broker-2", &batch);
+        let (who, keep) = ([story.process("broker-2")].into(), Keep::Synced);
+        let fault = story.fault(Fault::PowerLoss { who, keep });
+        story.ends("broker-2", Down::PowerLost, fault);
+        story.change(Some(Some(1)), None);
+    };
+    let story = committed_then(|_| {}, lose_power, "broker-2", Some(&[2]));
+    let verdict = story.verdict();
+    assert_eq!(
+        allowed(&verdict, FindingKind::Lost)[0],
+        Allowance::Unflushed
+    );
+}
+
+/// A record is written, its answer is lost, and it is written again.
+fn doubled(
+    change: impl FnOnce(&mut Scenario),
+    stamps: [Option<i32>; 2],
+    again: bool,
+) -> (Story, u64) {
+    let mut story = Story::begin(change);
+    story.send(0..1);
+    let (shop, broker) = (story.process("shop"), story.process("broker-1"));
+    let intercept = Intercept {
+        api: Api::Produce,
+        response: true,
+        from: [broker].into(),
+        to: [shop].into(),
+        nth: 1,
+    };
+    let fault = story.fault(Fault::Lose(intercept));
+    let first = story.batch(0..1, 0, 0, stamps[0]);
+    story.append("broker-1", &first);
+    if again {
+        story.send(0..1);
+    } else {
+        let (partition, ids) = (ORDERS_0, [story.shop(0)].into());
+        let error = ErrorCode::NetworkException;
+        story.client(
+            "shop",
+            ClientEvent::Retried {
+                partition,
+                ids,
+                error,
+            },
+        );
+    }
+    let second = story.batch(0..1, 1, 0, stamps[1]);
+    story.append("broker-1", &second);
+    for broker in ["broker-2", "broker-3"] {
+        story.copy(broker, &first);
+        story.copy(broker, &second);
+    }
+    story.hw("broker-1", 2);
+    story.acked(0, 1);
+    story.done();
+    (story, fault)
+}
+
+#[test]
+fn a_retry_without_idempotence_explains_a_duplicate() {
+    let (story, fault) = doubled(with("enable.idempotence", "false"), [None, None], false);
+    let verdict = story.verdict();
+    assert_eq!(
+        allowed(&verdict, FindingKind::Duplicated),
+        [Allowance::IdempotenceOff]
+    );
+    let finding = verdict
+        .found(FindingKind::Duplicated)
+        .next()
+        .expect("it is doubled");
+    let explanation = finding.explanation.as_ref().expect("explained");
+    assert_eq!(explanation.fault.as_ref().map(|f| f.seq), Some(fault));
+    assert_eq!(story.broken().len(), 0);
+}
+
+#[test]
+fn an_application_that_sends_again_explains_a_duplicate() {
+    let (story, _) = doubled(|_| {}, [Some(0), Some(1)], true);
+    let verdict = story.verdict();
+    assert_eq!(
+        allowed(&verdict, FindingKind::Duplicated),
+        [Allowance::SentAgain]
+    );
+}
+
+#[test]
+fn one_idempotent_session_never_explains_a_duplicate() {
+    let (story, _) = doubled(|_| {}, [Some(0), Some(1)], false);
+    assert_eq!(story.broken(), ["no duplicates"].into());
+}
+
+#[test]
+fn several_requests_in_flight_without_idempotence_explain_disorder() {
+    let mut story = Story::begin(with("enable.idempotence", "false"));
+    story.send(0..2);
+    for (number, offset) in [(1, 0), (0, 1)] {
+        let batch = story.batch(number..number + 1, offset, 0, None);
+        story.append("broker-1", &batch);
+    }
+    story.hw("broker-1", 2);
+    story.done();
+    let verdict = story.verdict();
+    assert_eq!(
+        allowed(&verdict, FindingKind::Reordered),
+        [Allowance::InFlight(5)]
+    );
+    assert_eq!(story.broken().len(), 0);
+}
+
+#[test]
+fn an_answer_before_the_callback_explains_what_was_accepted_and_never_sent() {
+    let after_send = |scenario: &mut Scenario| {
+        let shop = scenario.producers.get_mut("shop").expect("the tracer's");
+        shop.answers = Answers::AfterSend;
+    };
+    let mut story = Story::begin(after_send);
+    story.send(0..1);
+    let id = story.shop(0);
+    story.tell("shop", Event::App(AppEvent::Accepted { id }));
+    let fault = kill(&mut story, "shop");
+    story.done();
+    let verdict = story.verdict();
+    assert_eq!(
+        allowed(&verdict, FindingKind::AcceptedLost),
+        [Allowance::AnswersAfterSend]
+    );
+    let finding = verdict.findings[0].explanation.as_ref().expect("explained");
+    assert_eq!(finding.fault.as_ref().map(|f| f.seq), Some(fault));
+    assert!(verdict.fates[0].is_unknown());
+}
+
+#[test]
+fn a_copy_left_on_a_leaderless_partition_is_not_lost_yet() {
+    let (mut story, _) = (Story::begin(with("acks", "1")), ());
+    let batch = story.batch(0..1, 0, 0, None);
+    story.send(0..1);
+    story.append("broker-1", &batch);
+    story.acked(0, 0);
+    kill(&mut story, "broker-1");
+    story.change(Some(None), Some(&[1]));
+    story.done();
+    let verdict = story.verdict();
+    assert_eq!(verdict.findings, []);
+    assert_eq!(
+        verdict.to_string(),
+        "Not decided: orders-0 has no leader, and a copy is left."
+    );
+}
+
+#[test]
+fn a_verdict_before_the_end_counts_what_is_on_the_way() {
+    let mut story = Story::begin(|s| {
+        s.producers.get_mut("shop").expect("the tracer's").records = 5;
+    });
+    let batch = story.batch(0..2, 0, 0, None);
+    story.deliver("broker-1", &batch);
+    story.send(2..3);
+    assert_eq!(
+        story.verdict().to_string(),
+        "So far 2 of 5 are acknowledged; 3 are still on the way."
+    );
+}
+
+#[test]
+fn the_settings_decide_which_explanation_there_is() {
+    let settings: Vec<&str> = klab_kafka::config::ProducerConfig::KEYS
+        .iter()
+        .map(|k| k.name)
+        .collect();
+    for key in [
+        "acks",
+        "enable.idempotence",
+        "max.in.flight.requests.per.connection",
+    ] {
+        assert!(settings.contains(&key), "{key} is named in explanations");
+    }
+}

@@ -1,0 +1,238 @@
+//! What became of every record, judged against the logs as they are: one fate per record, one finding per harm.
+//!
+//! The log of a partition is its present leader's; without a leader it is the committed log, and a record of which any copy
+//! is left is not lost yet.
+
+use super::explain;
+use super::{Fate, Finding, FindingKind, Outcome};
+use crate::check::history::History;
+use crate::check::life::{Life, Spot, Told};
+use crate::check::lineage::{Lineage, NodeRef, Replica};
+use crate::scenario::Scenario;
+use crate::trace::Phase;
+use klab_kafka::ids::{Offset, RecordId, TopicIdPartition};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The judgement over all records.
+#[derive(Clone, Debug, Default)]
+pub struct Judged {
+    /// By source and number.
+    pub fates: Vec<Fate>,
+    /// What hurts, in the same order.
+    pub findings: Vec<Finding>,
+    /// Partitions without a leader, with records whose fate depends on it.
+    pub undecided: BTreeSet<TopicIdPartition>,
+}
+
+/// One partition's log: the leader's, or the committed one.
+struct Line<'a> {
+    place: u32,
+    lineage: &'a Lineage,
+    leader: Option<&'a Replica>,
+}
+
+/// Judges all records.
+pub fn judge(history: &History, scenario: &Scenario) -> Judged {
+    let lines: BTreeMap<TopicIdPartition, Line<'_>> = history
+        .data()
+        .map(|(place, lineage)| {
+            let leader = history.leader(place).and_then(|p| lineage.replica(p));
+            let line = Line {
+                place,
+                lineage,
+                leader,
+            };
+            (lineage.id, line)
+        })
+        .collect();
+    let late: BTreeMap<RecordId, Spot> = lines.values().flat_map(|l| late(history, l)).collect();
+    let mut judged = Judged::default();
+    for (id, life) in history.lives.iter().filter(|(_, l)| l.is_real()) {
+        let judge = Judge {
+            history,
+            scenario,
+            id,
+            life,
+            lines: &lines,
+            late: late.get(&id).copied(),
+        };
+        judge.pass(&mut judged);
+    }
+    judged
+}
+
+/// Who judges one record.
+struct Judge<'a> {
+    history: &'a History,
+    scenario: &'a Scenario,
+    id: RecordId,
+    life: &'a Life,
+    lines: &'a BTreeMap<TopicIdPartition, Line<'a>>,
+    late: Option<Spot>,
+}
+
+impl Judge<'_> {
+    fn pass(&self, judged: &mut Judged) {
+        let spots = self.life.spots.iter().copied();
+        let there: Vec<Spot> = spots.filter(|s| self.line(*s).holds(s.node)).collect();
+        let fate = self.fate(&there);
+        match fate.copies {
+            0 => self.missing(judged),
+            _ => self.present(&there, judged),
+        }
+        judged.fates.push(fate);
+    }
+
+    fn line(&self, spot: Spot) -> &Line<'_> {
+        let id = self.history.lineage(spot.place).id;
+        self.lines.get(&id).expect("every partition has its line")
+    }
+
+    fn offset(&self, spot: Spot) -> Option<Offset> {
+        let lineage = self.history.lineage(spot.place);
+        lineage.offset_of(spot.node, self.id)
+    }
+
+    fn fate(&self, there: &[Spot]) -> Fate {
+        let told = match self.life.told {
+            Told::Nothing => Outcome::Nothing,
+            Told::Written { at, .. } => Outcome::Written { at },
+            Told::Failed { at, failure, .. } => Outcome::Failed { at, failure },
+        };
+        Fate {
+            id: self.id,
+            partition: self.life.partition,
+            sent: self.life.queued.map(|_| self.life.queued_at),
+            told,
+            accepted: self.life.accepted.is_some(),
+            copies: there.len() as u64,
+            offset: there.first().and_then(|s| self.offset(*s)),
+        }
+    }
+
+    /// The record is not in the log.
+    fn missing(&self, judged: &mut Judged) {
+        let over = self.history.phase == Phase::Done;
+        let waits = |s: &Spot| self.line(*s).leader.is_none() && self.line(*s).has_copy(s.node);
+        if self.life.spots.iter().any(waits) {
+            judged.undecided.extend(self.life.partition);
+            return;
+        }
+        // What was never written may still be on its way.
+        let may_come = !over && self.life.spots.is_empty();
+        if may_come {
+            return;
+        }
+        if self.life.is_acked() {
+            let why = explain::of_loss(self.history, self.scenario, self.id, self.life);
+            judged.findings.push(self.finding(FindingKind::Lost, why));
+        } else if self.life.accepted.is_some() && over {
+            let why = explain::of_acceptance(self.history, self.scenario, self.id, self.life);
+            judged
+                .findings
+                .push(self.finding(FindingKind::AcceptedLost, why));
+        }
+    }
+
+    /// The record is in the log.
+    fn present(&self, there: &[Spot], judged: &mut Judged) {
+        let (history, life) = (self.history, self.life);
+        if let [first, second, ..] = *there {
+            let why = explain::of_duplicate(history, self.id, life, first, second);
+            judged
+                .findings
+                .push(self.finding(FindingKind::Duplicated, why));
+        }
+        if let Some(late) = self.late {
+            let why = explain::of_disorder(history, self.scenario, self.id, life, late);
+            judged
+                .findings
+                .push(self.finding(FindingKind::Reordered, why));
+        }
+        if let Some(offset) = self.offset(there[0]) {
+            self.read(self.line(there[0]), offset, judged);
+        }
+    }
+
+    fn read(&self, line: &Line<'_>, offset: Offset, judged: &mut Judged) {
+        let readers = || self.history.readers.of(line.lineage.id);
+        let went_over = readers().any(|r| r.went_over(offset));
+        if went_over && !readers().any(|r| r.has(offset)) {
+            let reset = readers().any(|r| r.was_reset_over(offset));
+            let why = reset.then(explain::of_reset);
+            judged
+                .findings
+                .push(self.finding(FindingKind::ReadLost, why));
+        }
+        if readers().any(|r| r.again.contains(&self.id)) {
+            judged
+                .findings
+                .push(self.finding(FindingKind::ReadAgain, None));
+        }
+        if readers().any(|r| r.behind.contains(&self.id)) {
+            judged
+                .findings
+                .push(self.finding(FindingKind::ReadDisorder, None));
+        }
+    }
+
+    fn finding(&self, kind: FindingKind, explanation: Option<explain::Explanation>) -> Finding {
+        Finding {
+            kind,
+            record: self.id,
+            partition: self.life.partition,
+            explanation,
+        }
+    }
+}
+
+impl Line<'_> {
+    fn holds(&self, node: NodeRef) -> bool {
+        match self.leader {
+            Some(leader) => self.lineage.holds(leader, node),
+            None => self.lineage.is_committed(node),
+        }
+    }
+
+    /// Whether a copy of a batch is left anywhere.
+    fn has_copy(&self, node: NodeRef) -> bool {
+        let mut replicas = self.lineage.replicas.iter();
+        replicas.any(|r| self.lineage.holds(r, node))
+    }
+
+    fn nodes(&self) -> Vec<NodeRef> {
+        match self.leader {
+            Some(leader) => leader.path.iter().map(|c| c.node).collect(),
+            None => self.lineage.committed.iter().map(|c| c.node).collect(),
+        }
+    }
+}
+
+/// The records of a log that stand behind one of the same application that was sent later.
+fn late(history: &History, line: &Line<'_>) -> Vec<(RecordId, Spot)> {
+    let mut last: BTreeMap<u32, u64> = BTreeMap::new();
+    let mut late = Vec::new();
+    for node in line.nodes() {
+        for id in line.lineage.node(node).batch.data.ids() {
+            let Some(life) = history.lives.get(*id) else {
+                continue;
+            };
+            // Later ones are duplicates, not out of order.
+            let there = life.nodes_in(line.place).filter(|n| line.holds(*n));
+            let first = there.min_by_key(|n| line.lineage.node(*n).depth);
+            if first.is_some_and(|first| first != node) {
+                continue;
+            }
+            let sent = life.last_queued.map_or(0, std::num::NonZeroU64::get);
+            let latest = last.entry(id.source).or_insert(sent);
+            match *latest > sent {
+                true => {
+                    let place = line.place;
+                    late.push((*id, Spot { place, node }));
+                }
+                false => *latest = sent,
+            }
+        }
+    }
+    late
+}
