@@ -554,7 +554,8 @@ impl Raft {
         };
         let state = state.filter(|_| self.stopping.is_none());
         let parked = self.parked.iter().map(Parked::expires).min();
-        [state, requests, parked, self.stopping]
+        let gives_up = self.stopping.filter(|at| *at > now);
+        [state, requests, parked, gives_up]
             .into_iter()
             .flatten()
             .min()

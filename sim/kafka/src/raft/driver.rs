@@ -8,7 +8,9 @@ use crate::context::{Context, Exit, Halt, Purpose};
 use crate::controller::records::MetadataRecord;
 use crate::disk::{DiskImage, FileId};
 use crate::effect::{Effects, carry_out};
-use crate::ids::{Address, ClientId, ConnId, LeaderEpoch, METADATA_PARTITION, NodeId, Offset};
+use crate::ids::{
+    Address, ClientId, ConnId, LeaderEpoch, METADATA_PARTITION, METADATA_TOPIC, NodeId, Offset,
+};
 use crate::input::Input;
 use crate::protocol::{ErrorCode, Request};
 use crate::raft::quorum::Die;
@@ -76,13 +78,13 @@ impl Driver {
     /// Whether an input is this replica's: a voter's request, the answer of one, a sync of its files, its alarm.
     pub fn takes(&self, input: &Input) -> bool {
         match input {
-            Input::Request { request, .. } => matches!(
-                request,
-                Request::Fetch(_)
-                    | Request::Vote(_)
-                    | Request::BeginQuorumEpoch(_)
-                    | Request::EndQuorumEpoch(_)
-            ),
+            Input::Request { request, .. } => match request {
+                Request::Fetch(r) => r.topics.iter().all(|t| t.topic_id == METADATA_TOPIC),
+                Request::Vote(_) | Request::BeginQuorumEpoch(_) | Request::EndQuorumEpoch(_) => {
+                    true
+                }
+                _ => false,
+            },
             Input::Opened { conn, .. }
             | Input::Closed { conn, .. }
             | Input::Response { conn, .. }
