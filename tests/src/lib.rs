@@ -227,8 +227,8 @@ impl Cluster {
     /// The records in a broker's log with their offsets, in order.
     pub fn read(&self, p: ProcessId) -> Vec<(Offset, RecordId)> {
         let log = self.log(p);
-        let batches = log.read(log.log_start(), log.leo(), i32::MAX);
-        let records = batches.iter().flat_map(|b| {
+        let readable = log.batches().filter(|b| b.end_offset() > log.log_start());
+        let records = readable.flat_map(|b| {
             (0i64..)
                 .zip(b.data.ids())
                 .map(|(i, id)| (b.base_offset.plus(i), *id))

@@ -55,7 +55,7 @@ fn any_op() -> impl Strategy<Value = Op> {
     prop_oneof![
         2 => Just(Op::Lead),
         6 => (1..5u32).prop_map(Op::Append),
-        8 => (producer(), 1..4u32, prop::bool::weighted(0.1))
+        8 => (producer(), 1..4u32, prop_oneof![9 => Just(false), 1 => Just(true)])
             .prop_map(|(producer, count, bump)| Op::Idempotent { producer, count, bump }),
         6 => (producer(), 1..4u32).prop_map(|(producer, count)| Op::Transactional { producer, count }),
         6 => (producer(), any::<bool>()).prop_map(|(producer, commit)| Op::Marker { producer, commit }),
