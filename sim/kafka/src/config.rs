@@ -348,6 +348,11 @@ config! {
         reconnect_backoff_ms: i64 = 50, "reconnect.backoff.ms", "ms", "The first pause before a reconnect.";
         reconnect_backoff_max_ms: i64 = 1_000, "reconnect.backoff.max.ms", "ms", "The longest pause before a reconnect.";
         metadata_max_age_ms: i64 = 300_000, "metadata.max.age.ms", "ms", "Metadata older than this is asked for again.";
+        connections_max_idle_ms: i64 = 540_000, "connections.max.idle.ms", "ms", "A connection unused for so long is closed.";
+        socket_connection_setup_timeout_ms: i64 = 10_000, "socket.connection.setup.timeout.ms", "ms", "How long a connection may take to open, at first.";
+        socket_connection_setup_timeout_max_ms: i64 = 30_000, "socket.connection.setup.timeout.max.ms", "ms", "How long a connection may take to open, after failures.";
+        metadata_max_idle_ms: i64 = 300_000, "metadata.max.idle.ms", "ms", "A topic not written to for so long is forgotten.";
+        metadata_recovery_rebootstrap_trigger_ms: i64 = 300_000, "metadata.recovery.rebootstrap.trigger.ms", "ms", "A client that learns nothing for so long starts over from its bootstrap servers.";
         partitioner_ignore_keys: bool = false, "partitioner.ignore.keys", "", "Treat keyed records as if they had none.";
     }
 }

@@ -1,21 +1,17 @@
 //! Applications: processes that own clients. What they send, how they answer their own callers, what they read.
-//!
-//! Thin still: the producing application does not block, resend or close.
 
 pub mod consuming;
+pub mod producing;
 pub mod reading;
 
-use crate::scenario::{Answers, ConsumerPlan, ProducerPlan};
-use bytes::Bytes;
+use crate::scenario::{ConsumerPlan, ProducerPlan};
 use consuming::Consuming;
 use klab_kafka::client::consumer::positions::TopicPartition;
-use klab_kafka::client::producer::{Producer, ProducerRecord, Sent};
-use klab_kafka::context::{Context, Exit};
-use klab_kafka::event::{AppEvent, Event};
-use klab_kafka::ids::{Address, ClientId, RecordId};
-use klab_kafka::input::{Command, Input};
-use klab_kafka::time::{Duration, Time};
-use klab_kafka::timer::Timer;
+use klab_kafka::context::Context;
+use klab_kafka::ids::Address;
+use klab_kafka::input::Input;
+use klab_kafka::time::Time;
+use producing::Producing;
 use reading::Reading;
 use serde::Serialize;
 
@@ -41,16 +37,6 @@ pub struct Source {
     pub unconfirmed: std::collections::BTreeSet<u32>,
 }
 
-/// An application that produces.
-#[derive(Clone, Debug, Serialize)]
-pub struct Producing {
-    source_id: u32,
-    plan: ProducerPlan,
-    producer: Producer,
-    source: Source,
-    open: u32,
-}
-
 impl App {
     /// A producing application; `source_id` names its records.
     pub fn producing(
@@ -59,14 +45,7 @@ impl App {
         source: Source,
         bootstrap: &[Address],
     ) -> App {
-        let producer = Producer::new(ClientId(0), plan.config.clone(), bootstrap);
-        App::Producing(Box::new(Producing {
-            source_id,
-            plan,
-            producer,
-            source,
-            open: 0,
-        }))
+        App::Producing(Box::new(Producing::new(source_id, plan, source, bootstrap)))
     }
 
     /// An application that reads assigned partitions.
@@ -91,7 +70,7 @@ impl App {
     /// What the source remembers, to be handed to the next start.
     pub fn source(&self) -> Source {
         match self {
-            App::Producing(a) => a.source.clone(),
+            App::Producing(a) => a.source().clone(),
             App::Consuming(_) | App::Reading(_) => Source::default(),
         }
     }
@@ -100,7 +79,7 @@ impl App {
     /// that it is never in the way of a run's end.
     pub fn is_finished(&self) -> bool {
         match self {
-            App::Producing(a) => a.source.next == a.plan.records && a.open == 0,
+            App::Producing(a) => a.is_finished(),
             App::Consuming(_) => true,
             App::Reading(a) => a.is_finished(),
         }
@@ -113,77 +92,6 @@ impl App {
         match self {
             App::Reading(a) => a.missing(),
             App::Producing(_) | App::Consuming(_) => &[],
-        }
-    }
-}
-
-impl Producing {
-    fn handle(&mut self, input: Input, cx: &mut Context<'_>) {
-        match input {
-            Input::Command(Command::Start) => {
-                self.source.began = Some(cx.now() + self.plan.after);
-                cx.tell(Event::App(AppEvent::Started));
-                self.send_due(cx);
-            }
-            Input::Timer(Timer::App(_)) => self.send_due(cx),
-            Input::Stop => cx.exit(Exit::Stopped),
-            other => self.producer.handle(other, cx),
-        }
-        self.callbacks(cx);
-    }
-
-    fn send_due(&mut self, cx: &mut Context<'_>) {
-        let Some(began) = self.source.began else {
-            return;
-        };
-        while self.source.next < self.plan.records {
-            let at = began + Duration(self.plan.rate.nth_ns(self.source.next.into()));
-            if at > cx.now() {
-                return cx.set_timer(Timer::App(0), at);
-            }
-            self.send(cx);
-        }
-    }
-
-    fn send(&mut self, cx: &mut Context<'_>) {
-        let id = RecordId {
-            source: self.source_id,
-            number: self.source.next,
-        };
-        self.source.next += 1;
-        self.source.unconfirmed.insert(id.number);
-        cx.tell(Event::App(AppEvent::Invoked { id }));
-        let record = ProducerRecord {
-            id,
-            topic: self.plan.topic.clone(),
-            partition: None,
-            key: None,
-            value: Some(Bytes::from(vec![0; self.plan.size as usize])),
-        };
-        match self.producer.send(record, cx) {
-            Sent::Queued(_) => self.open += 1,
-            Sent::Full | Sent::Refused(_) => cx.tell(Event::App(AppEvent::Rejected { id })),
-        }
-        if self.plan.answers == Answers::AfterSend {
-            cx.tell(Event::App(AppEvent::Accepted { id }));
-        }
-    }
-
-    fn callbacks(&mut self, cx: &mut Context<'_>) {
-        while let Some((_, id, completion)) = self.producer.completed() {
-            self.open -= 1;
-            match completion {
-                Ok(_) => {
-                    self.source.unconfirmed.remove(&id.number);
-                    if self.plan.answers == Answers::InCallback {
-                        cx.tell(Event::App(AppEvent::Accepted { id }));
-                    }
-                }
-                Err(_) => cx.tell(Event::App(AppEvent::Rejected { id })),
-            }
-            if self.source.next == self.plan.records && self.open == 0 {
-                cx.tell(Event::App(AppEvent::Finished));
-            }
         }
     }
 }

@@ -139,6 +139,11 @@ impl<T> NetworkClient<T> {
         self.connections.is_disconnected(node)
     }
 
+    /// Whether its connection is open and takes no request until an earlier one has left or is answered.
+    pub fn is_saturated(&self, node: NodeId) -> bool {
+        self.connections.is_open(node) && !self.connections.may_send(node)
+    }
+
     /// Until when the node must not be connected to.
     pub fn backing_off_until(&self, node: NodeId, now: Time) -> Option<Time> {
         self.connections.backing_off_until(node, now)

@@ -1,19 +1,38 @@
-//! ROLE Producer: Kafka's KafkaProducer with its accumulator and sender.
+//! ROLE Producer: Kafka's KafkaProducer: `send`, callbacks, `flush`, `close`. Its sender thread is [`sender`], which works
+//! whenever the producer is handed an input.
 //!
-//! Thin still: one record a batch, partition 0, acks=all, no retries, no idempotence.
+//! It keeps Kafka's order in `send` (P-2): metadata, then the partition, then the size, then memory. Where Kafka's `send`
+//! blocks its caller's thread, this one says [`Sent::Full`]: being blocked is the application's state, and
+//! `max.block.ms` is counted here. A record taken is told to its callback once, well or badly (P-10).
+//!
+//! Left out: transactions, headers, timestamps and partitioners of the application's own, interceptors, metrics,
+//! compression, splitting of batches that are too large (P-12), adaptive partitioning (P-5), two threads that send at
+//! once. A `send` wakes the sender as in Kafka when a batch is new or full; the sender's turn comes after the
+//! application's step, so that what is sent in one step shares batches even with `linger.ms=0`.
 
-use super::connections::{Connections, Happened, NetworkSettings};
-use super::metadata::{ClientMetadata, MetadataSettings};
+pub mod accumulator;
+pub mod batch;
+pub mod config;
+pub mod idempotence;
+pub mod partitioner;
+mod sender;
+#[cfg(test)]
+mod tests;
+
+use self::accumulator::{Accumulator, OutOfMemory};
+use self::batch::{BatchId, TopicIndex, TopicPartition, size_upper_bound};
+use self::config::Settings;
+use self::idempotence::{Idempotence, Identity};
+use super::network::NetworkClient;
 use crate::config::ProducerConfig;
-use crate::context::Context;
+use crate::context::{Context, Purpose};
 use crate::event::{ClientEvent, Event, SendFailure};
-use crate::ids::{Address, ClientId, ConnId, NodeId, Offset, RecordId, TopicIdPartition};
+use crate::ids::{Address, ClientId, ConnId, Offset, RecordId, TopicIdPartition};
 use crate::input::Input;
-use crate::log::batch::{BatchData, PlainRecord};
-use crate::protocol::metadata::MetadataRequest;
-use crate::protocol::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
-use crate::protocol::{Request, Response};
-use crate::time::Duration;
+use crate::log::batch::PlainRecord;
+use crate::protocol::ErrorCode;
+use crate::time::{Duration, Time, Timestamp};
+use crate::timer::Timer;
 use bytes::Bytes;
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -43,7 +62,8 @@ pub struct SendId(pub u64);
 pub enum Sent {
     /// Taken; `completed` will tell.
     Queued(SendId),
-    /// It would block, for memory or metadata: call again when `may_send` says so; the producer counts `max.block.ms`.
+    /// It would block, for memory or metadata: send the same record again when `may_send` says so, and nothing else
+    /// before. The producer counts `max.block.ms`.
     Full,
     /// Failed at once.
     Refused(SendFailure),
@@ -65,52 +85,138 @@ pub struct RecordMetadata {
 #[derive(Clone, Debug, Serialize)]
 pub struct Producer {
     client: ClientId,
-    config: ProducerConfig,
-    connections: Connections<Tag>,
-    metadata: ClientMetadata,
-    next: u64,
-    queue: VecDeque<(SendId, ProducerRecord)>,
+    settings: Settings,
+    network: NetworkClient<Call>,
+    accumulator: Accumulator,
+    /// Only of an idempotent producer.
+    idempotence: Option<Idempotence>,
+    /// The application's thread stands in `send`.
+    blocked: Option<Blocked>,
+    life: Life,
+    next_send: u64,
     completed: VecDeque<(SendId, RecordId, Completion)>,
+    /// When the alarm is set for.
+    alarm: Option<Time>,
 }
 
+/// What a request was about.
 #[derive(Clone, Debug, Serialize)]
-enum Tag {
-    Metadata,
-    Produce(SendId, RecordId),
+enum Call {
+    Produce(Vec<(TopicIdPartition, BatchId)>),
+    InitProducerId,
+}
+
+/// Running -> Closing (`close`) -> Closed (all is sent and answered, or the time is up).
+#[derive(Clone, Copy, Debug, Serialize)]
+enum Life {
+    Running,
+    Closing { deadline: Option<Time> },
+    Closed,
+}
+
+/// A call of `send` that has not returned.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Blocked {
+    record: RecordId,
+    since: Time,
+    on: Blockage,
+    /// `max.block.ms` is over.
+    over: bool,
+}
+
+/// What a `send` waits for.
+#[derive(Clone, Copy, Debug, Serialize)]
+enum Blockage {
+    /// A newer update of the metadata than this.
+    Metadata { version: u32 },
+    /// So many bytes. The record's timestamp was taken before the wait.
+    Memory { bytes: u64, timestamp: Timestamp },
+}
+
+/// Why a `send` did not take its record.
+enum Obstacle {
+    Block(Blockage),
+    Refuse(SendFailure),
 }
 
 impl Producer {
     /// A producer that knows where to begin.
+    ///
+    /// # Panics
+    /// If the settings do not go together: they are checked with [`Settings::of`] where they are read.
     pub fn new(client: ClientId, config: ProducerConfig, bootstrap: &[Address]) -> Producer {
-        let settings = NetworkSettings {
-            request_timeout: Duration::millis(config.request_timeout_ms as u64),
-            reconnect_backoff: Duration::millis(config.reconnect_backoff_ms as u64),
-            reconnect_backoff_max: Duration::millis(config.reconnect_backoff_max_ms as u64),
-            max_in_flight: config.max_in_flight as u32,
-            ..NetworkSettings::default()
-        };
-        let mut connections = Connections::new(client, settings);
-        for (i, address) in (1..).zip(bootstrap) {
-            connections.learn(NodeId(-i), *address);
-        }
+        let settings = Settings::of(&config).expect("settings are checked where they are read");
+        let network = NetworkClient::new(
+            client,
+            settings.network,
+            settings.metadata,
+            settings.rebootstrap_trigger,
+            bootstrap,
+        );
         Producer {
             client,
-            config,
-            connections,
-            metadata: ClientMetadata::new(MetadataSettings::default(), bootstrap),
-            next: 0,
-            queue: VecDeque::new(),
+            network,
+            accumulator: Accumulator::new(&settings),
+            idempotence: settings.idempotent.then(Idempotence::default),
+            blocked: None,
+            life: Life::Running,
+            next_send: 0,
             completed: VecDeque::new(),
+            alarm: None,
+            settings,
         }
     }
 
-    /// Takes a record into the accumulator.
-    pub fn send(&mut self, record: ProducerRecord, cx: &mut Context<'_>) -> Sent {
-        let id = SendId(self.next);
-        self.next += 1;
-        self.queue.push_back((id, record));
+    /// The sender's first turn: it looks for brokers and asks for a producer id before anything is sent, as Kafka's does
+    /// from its construction on. A producer that is not started does this with its first `send`.
+    pub fn start(&mut self, cx: &mut Context<'_>) {
         self.run(cx);
-        Sent::Queued(id)
+    }
+
+    /// Takes a record into the accumulator (P-2).
+    pub fn send(&mut self, record: ProducerRecord, cx: &mut Context<'_>) -> Sent {
+        let id = record.id;
+        let blocked = self.blocked.take();
+        if let Some(blocked) = blocked {
+            assert_eq!(blocked.record, id, "a blocked caller sends nothing else");
+        }
+        match self.try_send(record, blocked, cx) {
+            Ok(send) => Sent::Queued(send),
+            Err(Obstacle::Block(on)) => {
+                let since = blocked.map_or(cx.now(), |b| b.since);
+                self.blocked = Some(Blocked {
+                    record: id,
+                    since,
+                    on,
+                    over: false,
+                });
+                self.wake(cx.now(), cx);
+                Sent::Full
+            }
+            Err(Obstacle::Refuse(error)) => {
+                let partition = None;
+                let failed = ClientEvent::Failed {
+                    id,
+                    partition,
+                    error,
+                };
+                self.tell(failed, cx);
+                Sent::Refused(error)
+            }
+        }
+    }
+
+    /// Whether a blocked `send` should be tried again: what it waited for has come, or `max.block.ms` is over.
+    pub fn may_send(&self) -> bool {
+        let Some(blocked) = self.blocked else {
+            return true;
+        };
+        blocked.over
+            || !matches!(self.life, Life::Running)
+            || match blocked.on {
+                Blockage::Metadata { version } => self.network.metadata.update_version() > version,
+                Blockage::Memory { bytes, .. } => self.accumulator.has_memory(bytes),
+            }
     }
 
     /// The next callback, in order.
@@ -118,154 +224,218 @@ impl Producer {
         self.completed.pop_front()
     }
 
-    /// Whether a connection is this producer's.
-    pub fn owns(&self, conn: ConnId) -> bool {
-        self.connections.owns(conn)
+    /// Sends what waits without lingering, until all of it is over: see [`is_flushing`](Self::is_flushing).
+    pub fn flush(&mut self, cx: &mut Context<'_>) {
+        self.accumulator.begin_flush();
+        self.wake(cx.now(), cx);
     }
 
-    /// One step of the sender.
-    pub fn handle(&mut self, input: Input, cx: &mut Context<'_>) {
-        for happened in self.connections.handle(input, cx) {
-            self.happened(happened, cx);
+    /// Whether a record sent before the last `flush` is not over. Where Kafka's `flush` blocks, the application waits.
+    pub fn is_flushing(&self) -> bool {
+        self.accumulator.is_flushing()
+    }
+
+    /// Takes no more records; sends what waits and closes once all is over, or after `timeout`, when whatever is left
+    /// fails. Without a timeout it waits as long as it takes.
+    pub fn close(&mut self, timeout: Option<Duration>, cx: &mut Context<'_>) {
+        let deadline = timeout.map(|t| cx.now() + t);
+        if matches!(self.life, Life::Running) {
+            self.life = Life::Closing { deadline };
+            self.accumulator.close();
         }
         self.run(cx);
     }
 
-    fn happened(&mut self, happened: Happened<Tag>, cx: &mut Context<'_>) {
-        match happened {
-            Happened::Answered(_, Tag::Metadata, Response::Metadata(r)) => {
-                for broker in &r.brokers {
-                    self.connections.learn(broker.node_id, broker.address);
-                }
-                let (_, asked) = self.metadata.question(cx.now());
-                self.metadata.update(asked, &r, cx.now(), 0);
-            }
-            Happened::Answered(_, Tag::Produce(send, id), Response::Produce(r)) => {
-                let topic = &r.responses[0];
-                let answer = &topic.partitions[0];
-                let partition = TopicIdPartition {
-                    topic: topic.topic_id,
-                    partition: answer.index,
-                };
-                if answer.error_code.is_none() {
-                    let offset = Some(answer.base_offset);
-                    cx.tell(Event::Client(
-                        self.client,
-                        ClientEvent::Acked {
-                            id,
-                            partition,
-                            offset,
-                        },
-                    ));
-                    self.completed
-                        .push_back((send, id, Ok(RecordMetadata { partition, offset })));
-                } else {
-                    self.fail(
-                        send,
-                        id,
-                        Some(partition),
-                        SendFailure::Error(answer.error_code),
-                        cx,
-                    );
-                }
-            }
-            Happened::Failed(_, Tag::Produce(send, id), error) => {
-                self.fail(send, id, None, SendFailure::Error(error), cx);
-            }
-            _ => {}
+    /// Whether it is closed: nothing more comes from it but what `completed` still holds.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.life, Life::Closed)
+    }
+
+    /// Whether a connection is this producer's.
+    pub fn owns(&self, conn: ConnId) -> bool {
+        self.network.owns(conn)
+    }
+
+    /// One step of the sender: its alarm, or something about one of its connections.
+    pub fn handle(&mut self, input: Input, cx: &mut Context<'_>) {
+        if input == Input::Timer(self.timer()) {
+            self.alarm = None;
+        } else {
+            let happened = self.network.handle(input, cx);
+            self.take_in(happened, cx);
         }
+        self.run(cx);
     }
 
-    fn fail(
+    /// KafkaProducer.doSend.
+    fn try_send(
         &mut self,
-        send: SendId,
-        id: RecordId,
-        partition: Option<TopicIdPartition>,
-        error: SendFailure,
-        cx: &mut Context<'_>,
-    ) {
-        cx.tell(Event::Client(
-            self.client,
-            ClientEvent::Failed {
-                id,
-                partition,
-                error,
-            },
-        ));
-        self.completed.push_back((send, id, Err(error)));
-    }
-
-    fn run(&mut self, cx: &mut Context<'_>) {
-        while let Some((_, record)) = self.queue.front() {
-            let Some(topic) = self.metadata.add(&record.topic, cx.now()) else {
-                if self.connections.ready(NodeId(-1), cx) {
-                    let request = MetadataRequest {
-                        topics: Some(vec![record.topic.clone()]),
-                        allow_auto_topic_creation: true,
-                    };
-                    self.connections.send(
-                        NodeId(-1),
-                        Request::Metadata(request),
-                        Tag::Metadata,
-                        cx,
-                    );
-                }
-                return;
-            };
-            let Some(leader) = topic.partitions[0].leader else {
-                return;
-            };
-            let topic_id = topic.id;
-            if !self.connections.ready(leader, cx) {
-                return;
-            }
-            let (send, record) = self.queue.pop_front().expect("just seen");
-            self.produce(leader, topic_id, send, record, cx);
-        }
-    }
-
-    fn produce(
-        &mut self,
-        leader: NodeId,
-        topic_id: crate::ids::TopicId,
-        send: SendId,
         record: ProducerRecord,
+        blocked: Option<Blocked>,
         cx: &mut Context<'_>,
-    ) {
+    ) -> Result<SendId, Obstacle> {
+        if !matches!(self.life, Life::Running) {
+            return Err(Obstacle::Refuse(SendFailure::Closed));
+        }
+        if let Some(Identity::Failed(error)) = self.idempotence.as_ref().map(Idempotence::identity)
+        {
+            return Err(Obstacle::Refuse(SendFailure::Error(error)));
+        }
+        let (topic, partitions) = self.await_metadata(&record, blocked, cx)?;
+        let (at, sticks) = self.place(&record, topic, partitions, cx);
+        let timestamp = match blocked.map(|b| b.on) {
+            Some(Blockage::Memory { timestamp, .. }) => timestamp,
+            _ => cx.wall(),
+        };
         let plain = PlainRecord {
             id: record.id,
-            timestamp: cx.wall(),
+            timestamp,
             key: record.key,
             value: record.value,
             headers: Vec::new(),
         };
-        let partition = TopicIdPartition {
-            topic: topic_id,
-            partition: 0,
+        let size = size_upper_bound(&plain);
+        if size > self.settings.max_request_size || size > self.settings.buffer_memory {
+            return Err(Obstacle::Refuse(SendFailure::RecordTooLarge));
+        }
+        let send = SendId(self.next_send);
+        let appended = match self.accumulator.append(at, send, plain, cx.now()) {
+            Ok(appended) => appended,
+            Err(OutOfMemory { bytes }) => {
+                let on = Blockage::Memory { bytes, timestamp };
+                return Err(self.block_or_give_up(on, SendFailure::BufferExhausted, blocked, cx));
+            }
         };
-        cx.tell(Event::Client(
-            self.client,
-            ClientEvent::Queued {
-                id: record.id,
-                partition,
-            },
-        ));
-        let request = ProduceRequest {
-            acks: self.config.acks.value.code(),
-            timeout_ms: self.config.request_timeout_ms,
-            topics: vec![TopicProduceData {
-                topic_id,
-                partitions: vec![PartitionProduceData {
-                    index: 0,
-                    records: Arc::new(BatchData::of_records(&[plain], None)),
-                }],
-            }],
+        self.next_send += 1;
+        if sticks && self.accumulator.count_sticky(at, appended) {
+            self.choose_sticky(topic, cx);
+        }
+        let queued = ClientEvent::Queued {
+            id: record.id,
+            partition: self.accumulator.with_id(at),
         };
-        self.connections.send(
-            leader,
-            Request::Produce(request),
-            Tag::Produce(send, record.id),
-            cx,
-        );
+        self.tell(queued, cx);
+        if appended.full || appended.new_batch {
+            self.wake_for(at, appended.full, &record.topic, cx);
+        }
+        Ok(send)
+    }
+
+    /// KafkaProducer.waitOnMetadata: the topic's place in the list and how many partitions it has.
+    fn await_metadata(
+        &mut self,
+        record: &ProducerRecord,
+        blocked: Option<Blocked>,
+        cx: &mut Context<'_>,
+    ) -> Result<(TopicIndex, u32), Obstacle> {
+        let metadata = &mut self.network.metadata;
+        if metadata.error(&record.topic) == ErrorCode::InvalidTopicException {
+            let error = SendFailure::Error(ErrorCode::InvalidTopicException);
+            return Err(Obstacle::Refuse(error));
+        }
+        if let Some(known) = metadata.add(&record.topic, cx.now()) {
+            let count = u32::try_from(known.partitions.len()).expect("numbered by i32");
+            let id = known.id;
+            if record
+                .partition
+                .is_none_or(|p| i64::from(p) < i64::from(count))
+                && count > 0
+            {
+                return Ok((self.accumulator.topic(&record.topic, id), count));
+            }
+        }
+        metadata.request_update_for(&record.topic);
+        let version = metadata.update_version();
+        let on = Blockage::Metadata { version };
+        Err(self.block_or_give_up(on, SendFailure::MetadataTimeout, blocked, cx))
+    }
+
+    /// Waits on, unless `max.block.ms` is over. The wait for metadata and the one for memory share it (P-2).
+    fn block_or_give_up(
+        &self,
+        on: Blockage,
+        failure: SendFailure,
+        blocked: Option<Blocked>,
+        cx: &Context<'_>,
+    ) -> Obstacle {
+        let since = blocked.map_or(cx.now(), |b| b.since);
+        if since + self.settings.max_block <= cx.now() {
+            return Obstacle::Refuse(failure);
+        }
+        Obstacle::Block(on)
+    }
+
+    /// P-3: the application's partition, else the key's, else the sticky one. Says whether it is the sticky one.
+    fn place(
+        &mut self,
+        record: &ProducerRecord,
+        topic: TopicIndex,
+        partitions: u32,
+        cx: &mut Context<'_>,
+    ) -> (TopicPartition, bool) {
+        let at = |partition| TopicPartition { topic, partition };
+        if let Some(partition) = record.partition {
+            return (at(partition), false);
+        }
+        match &record.key {
+            Some(key) if !self.settings.ignore_keys => {
+                (at(partitioner::partition_for_key(key, partitions)), false)
+            }
+            _ => {
+                if self.accumulator.sticky_partition(topic).is_none() {
+                    self.choose_sticky(topic, cx);
+                }
+                let sticky = self.accumulator.sticky_partition(topic);
+                (at(sticky.expect("just chosen")), true)
+            }
+        }
+    }
+
+    fn choose_sticky(&mut self, topic: TopicIndex, cx: &mut Context<'_>) {
+        let drawn = cx.draw(Purpose::StickyPartition(self.client));
+        let metadata = &self.network.metadata;
+        self.accumulator.choose_sticky(topic, metadata, drawn);
+    }
+
+    /// The sender's next turn comes at once if there is something to do for it; else when the new batch has lingered.
+    fn wake_for(&mut self, at: TopicPartition, full: bool, name: &str, cx: &mut Context<'_>) {
+        let linger = match self.network.metadata.leader(name, at.partition) {
+            // Its node's next answer will be the sender's next turn.
+            Some(leader) if self.network.is_saturated(leader) => return,
+            Some(_) if !full => self.settings.linger,
+            _ => Duration::ZERO,
+        };
+        self.wake(cx.now() + linger, cx);
+    }
+
+    fn wake(&mut self, at: Time, cx: &mut Context<'_>) {
+        if self.alarm.is_none_or(|alarm| at < alarm) {
+            self.alarm = Some(at);
+            cx.set_timer(self.timer(), at);
+        }
+    }
+
+    fn blocked_on(&self) -> Option<Blockage> {
+        self.blocked.map(|b| b.on)
+    }
+
+    fn blocked_deadline(&self) -> Option<Time> {
+        let waiting = self.blocked.filter(|b| !b.over);
+        waiting.map(|b| b.since + self.settings.max_block)
+    }
+
+    fn check_blocked(&mut self, now: Time) {
+        let over = self.blocked_deadline().is_some_and(|at| at <= now);
+        if let Some(blocked) = &mut self.blocked {
+            blocked.over |= over;
+        }
+    }
+
+    fn timer(&self) -> Timer {
+        Timer::Client(self.client)
+    }
+
+    fn tell(&self, event: ClientEvent, cx: &mut Context<'_>) {
+        cx.tell(Event::Client(self.client, event));
     }
 }
