@@ -274,10 +274,17 @@ fn when(when: &When) -> Vec<(&'static str, Option<Node>)> {
             trigger,
             nth,
             after,
+            only_while,
         } => vec![
             ("when", Some(Node::text(trigger.to_string()))),
             ("nth", Some(Node::number(nth))),
             ("after", Some(Node::text(write_duration(after.0)))),
+            (
+                "while",
+                only_while
+                    .as_ref()
+                    .map(|condition| Node::text(condition.to_string())),
+            ),
         ],
         When::Drawn { count, window } => {
             let counts = match count.min == count.max {

@@ -73,6 +73,8 @@ pub enum Kind {
     Link,
     /// `"leader of orders-0 appended offset 40"`.
     Trigger,
+    /// `"isr of orders-0 is 1"`.
+    Condition,
     /// `"8s"` or `"ever"`.
     Lasts,
     /// `"drawn"`, `"synced"`, or a number.
@@ -138,6 +140,7 @@ impl Kind {
             Kind::Trigger => {
                 "a fact to wait for, such as \"leader of orders-0 appended offset 40\""
             }
+            Kind::Condition => "a condition, such as \"isr of orders-0 is 1\"",
             Kind::Lasts => "a duration, such as \"8s\", or \"ever\"",
             Kind::Keep => "\"drawn\", \"synced\" or a number of batches",
             Kind::Expectation => "an expectation, such as \"log.lost == 0\"",
@@ -292,6 +295,7 @@ pub const KEYS: &[Key] = &[
     key("/steps/*/nth", whole(1, 1_000_000), Is("1"), "The how manieth time that the trigger is met."),
     key("/steps/*/after", Duration, Is("\"0s\""), "So long after the trigger is met; at once means between two outputs of the process."),
     key("/steps/*/point", Word(&["before-response", "after-response"]), Is("\"before-response\""), "At once after the trigger, before the process's answers leave, or just after they left."),
+    key("/steps/*/while", Condition, Absent, "The trigger counts only while this holds."),
     key("/steps/*/optional", Bool, Is("false"), "The run is good even if nothing triggers the step or nobody fits its selectors."),
     key("/steps/*/count", Counts, Is("1"), "How many random harms."),
     key("/steps/*/window", Durations, Absent, "When random harms begin."),

@@ -17,7 +17,7 @@ use crate::scenario::selector::{Known, Selector};
 use crate::scenario::step::FAMILIES;
 use crate::scenario::tree::{Key, Node, Value};
 use crate::scenario::trigger::Trigger;
-use crate::scenario::{Action, Budget, Family, Lasts, ScenarioTime, Step, When};
+use crate::scenario::{Action, Budget, Condition, Family, Lasts, ScenarioTime, Step, When};
 
 /// The ways to say when.
 const WHENS: [&str; 3] = ["at", "when", "random"];
@@ -37,10 +37,11 @@ pub const VERBS: [&str; 12] = [
     "admin",
 ];
 /// Which modifiers fit which keys.
-const MODIFIERS: [(&str, &[&str]); 10] = [
+const MODIFIERS: [(&str, &[&str]); 11] = [
     ("point", &["when"]),
     ("nth", &["when"]),
     ("after", &["when"]),
+    ("while", &["when"]),
     ("count", &["random"]),
     ("window", &["random"]),
     ("budget", &["random"]),
@@ -158,11 +159,15 @@ fn time(fields: &Fields<'_>, when: &str, known: &Known) -> Option<When> {
     let trigger = fields.value("when", |node, kind| {
         Trigger::parse(text(node, kind)?, known)
     });
+    let only_while = fields.value("while", |node, kind| {
+        Condition::parse(text(node, kind)?, known)
+    });
     let (nth, after) = (fields.small("nth"), fields.duration("after"));
     Some(When::Met {
         trigger: trigger?,
         nth: nth?,
         after: Duration(after?.max(point(fields))),
+        only_while,
     })
 }
 

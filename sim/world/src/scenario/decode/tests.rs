@@ -38,7 +38,7 @@ const WHOLE: &str = r#"{
     { "at": "2s", "crash": "brokers", "how": "power-loss", "keep": 3 },
     { "at": "2s", "crash": "rack a", "how": "disk-loss", "optional": true },
     { "id": 2, "when": "leader of orders-0 appended offset 40", "cut": ["leader of orders-0", "controllers"], "for": "12s" },
-    { "when": "shop acknowledged record 7", "nth": 2, "after": "50ms", "isolate": "any isr member of orders-0 but the leader" },
+    { "when": "shop acknowledged record 7", "nth": 2, "after": "50ms", "while": "isr of orders-0 is 1", "isolate": "any isr member of orders-0 but the leader" },
     { "at": "1ms", "cut": ["clients", "broker-1"], "how": "one-way" },
     { "at": "1ms", "black-hole": ["broker-1", "shop"] },
     { "at": "1ms", "reset": ["shop", "brokers"] },
