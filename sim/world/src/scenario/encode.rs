@@ -236,7 +236,7 @@ fn step(step: &Step, id: Option<u64>) -> Node {
         Action::Random { family, budget } => {
             let known = FAMILIES.iter().find(|(known, _)| known == family);
             let (_, name) = known.expect("the table is whole");
-            entries.insert(1, ("random", Some(Node::text(*name))));
+            entries.push(("random", Some(Node::text(*name))));
             let budget = match budget {
                 Budget::Recoverable => "recoverable",
                 Budget::None => "none",
