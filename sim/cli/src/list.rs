@@ -9,12 +9,12 @@ pub fn list() -> Result<Outcome, Wrong> {
     let bold = anstyle::Style::new().bold();
     for entry in library::ALL {
         let scenario = Scenario::parse(entry.name, entry.text)?;
-        anstream::println!("{bold}{:<18}{bold:#} {}", entry.name, scenario.title);
+        anstream::println!("{bold}{:<34}{bold:#} {}", entry.name, scenario.title);
         if let Some(teaches) = &scenario.teaches {
-            anstream::println!("{:<18} teaches {teaches}", "");
+            anstream::println!("{:<34} teaches {teaches}", "");
         }
         for (n, twin) in scenario.twins.iter().enumerate() {
-            anstream::println!("{:<18} --twin {}: {}", "", n + 1, twin.title);
+            anstream::println!("{:<34} --twin {}: {}", "", n + 1, twin.title);
         }
     }
     Ok(Outcome::Good)

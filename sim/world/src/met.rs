@@ -1,12 +1,31 @@
 //! Whether a record is the fact that a trigger waits for.
 
 use crate::process::ProcessId;
+use crate::scenario::Condition;
 use crate::scenario::trigger::{Fact, PartitionVerb, ProcessVerb, RecordVerb, Trigger};
+use crate::select::registration;
+use crate::steps::Waiting;
 use crate::trace::{ProcessFact, Record, What};
 use crate::view::View;
 use crate::world::World;
 use klab_kafka::event::*;
 use klab_kafka::ids::TopicIdPartition;
+
+/// Whether `record` is what a step waits for, at a moment when it counts.
+pub fn counts(world: &World, waiting: &Waiting, record: &Record) -> bool {
+    let only_while = waiting.only_while.as_ref();
+    is_met(world, &waiting.trigger, record)
+        && only_while.is_none_or(|condition| holds(world, condition))
+}
+
+fn holds(world: &World, condition: &Condition) -> bool {
+    match condition {
+        Condition::Isr(tp, size) => {
+            let registration = registration(View::new(world), tp);
+            registration.is_some_and(|r| r.isr.len() as u64 == u64::from(*size))
+        }
+    }
+}
 
 /// Whether `record` is what `trigger` waits for. Selectors are resolved at this moment.
 pub fn is_met(world: &World, trigger: &Trigger, record: &Record) -> bool {

@@ -217,7 +217,7 @@ pub struct Step {
 pub enum When {
     /// At a time.
     At(ScenarioTime),
-    /// When a fact is told: the `nth` time, `after` it, while another fact holds.
+    /// When a fact is told: the `nth` time, `after` it, while a condition holds.
     Met {
         /// The fact.
         trigger: Trigger,
@@ -225,6 +225,8 @@ pub enum When {
         nth: u32,
         /// How long after it.
         after: Duration,
+        /// It counts only while this holds.
+        only_while: Option<Condition>,
     },
     /// At drawn times.
     Drawn {
@@ -233,6 +235,13 @@ pub enum When {
         /// Between when and when, in nanoseconds after ready.
         window: Range<u64>,
     },
+}
+
+/// What must hold for a fact to count.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub enum Condition {
+    /// `isr of orders-0 is 1`: so many members, as the controller has it.
+    Isr(TopicPartition, u32),
 }
 
 /// What is done.

@@ -147,7 +147,11 @@ impl World {
     }
 }
 
-fn registration<'a>(view: View<'a>, tp: &TopicPartition) -> Option<&'a PartitionRegistration> {
+/// A partition as the controllers have it.
+pub(crate) fn registration<'a>(
+    view: View<'a>,
+    tp: &TopicPartition,
+) -> Option<&'a PartitionRegistration> {
     let id = view.partition(&tp.topic, tp.partition)?;
     view.image()?.partition(id)
 }

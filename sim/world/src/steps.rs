@@ -8,7 +8,7 @@ use crate::fault::{Fault, Realised};
 use crate::process::ProcessId;
 use crate::scenario::selector::Struck;
 use crate::scenario::trigger::Trigger;
-use crate::scenario::{Action, Lasts, Scenario, Step, When};
+use crate::scenario::{Action, Condition, Lasts, Scenario, Step, When};
 use crate::trace::Phase;
 use klab_kafka::time::{Duration, Time};
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,8 @@ pub struct Waiting {
     pub left: u32,
     /// How long after it.
     pub after: Duration,
+    /// It counts only while this holds.
+    pub only_while: Option<Condition>,
     /// What then.
     pub action: Action,
     /// For how long.
@@ -121,11 +123,13 @@ impl Steps {
                 trigger,
                 nth,
                 after,
+                only_while,
             } => self.waiting.push(Waiting {
                 step: step.id,
                 trigger: trigger.clone(),
                 left: *nth,
                 after: *after,
+                only_while: only_while.clone(),
                 action: step.action.clone(),
                 lasts: step.lasts,
                 optional: step.optional,

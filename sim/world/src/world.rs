@@ -716,8 +716,7 @@ impl World {
         }
         let mut index = 0;
         while index < self.steps.waiting().len() {
-            let trigger = self.steps.waiting()[index].trigger.clone();
-            if !crate::met::is_met(self, &trigger, record) {
+            if !crate::met::counts(self, &self.steps.waiting()[index], record) {
                 index += 1;
                 continue;
             }

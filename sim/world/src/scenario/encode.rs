@@ -236,7 +236,7 @@ fn step(step: &Step, id: Option<u64>) -> Node {
         Action::Random { family, budget } => {
             let known = FAMILIES.iter().find(|(known, _)| known == family);
             let (_, name) = known.expect("the table is whole");
-            entries.insert(1, ("random", Some(Node::text(*name))));
+            entries.push(("random", Some(Node::text(*name))));
             let budget = match budget {
                 Budget::Recoverable => "recoverable",
                 Budget::None => "none",
@@ -274,10 +274,17 @@ fn when(when: &When) -> Vec<(&'static str, Option<Node>)> {
             trigger,
             nth,
             after,
+            only_while,
         } => vec![
             ("when", Some(Node::text(trigger.to_string()))),
             ("nth", Some(Node::number(nth))),
             ("after", Some(Node::text(write_duration(after.0)))),
+            (
+                "while",
+                only_while
+                    .as_ref()
+                    .map(|condition| Node::text(condition.to_string())),
+            ),
         ],
         When::Drawn { count, window } => {
             let counts = match count.min == count.max {

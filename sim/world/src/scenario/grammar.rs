@@ -73,6 +73,8 @@ pub enum Kind {
     Link,
     /// `"leader of orders-0 appended offset 40"`.
     Trigger,
+    /// `"isr of orders-0 is 1"`.
+    Condition,
     /// `"8s"` or `"ever"`.
     Lasts,
     /// `"drawn"`, `"synced"`, or a number.
@@ -138,6 +140,7 @@ impl Kind {
             Kind::Trigger => {
                 "a fact to wait for, such as \"leader of orders-0 appended offset 40\""
             }
+            Kind::Condition => "a condition, such as \"isr of orders-0 is 1\"",
             Kind::Lasts => "a duration, such as \"8s\", or \"ever\"",
             Kind::Keep => "\"drawn\", \"synced\" or a number of batches",
             Kind::Expectation => "an expectation, such as \"log.lost == 0\"",
@@ -198,7 +201,7 @@ const MANY: u64 = u64::MAX;
 const GROUPS: &str = "groups come with a later release; `consumers` with `assign` work now";
 const APPS: &str = "applications with their own logic come with a later release; `producers` and `consumers` work now";
 const ASSETS: &str = "assets come with a later release; `producers` make their own records";
-const SWARM: &str = "swarms come with a later release; `random` works now";
+const SWARM: &str = "swarms come with a later release; `random` in a `window` works now";
 
 /// The table.
 #[rustfmt::skip]
@@ -260,6 +263,7 @@ pub const KEYS: &[Key] = &[
     key("/steps/*/id", whole(1, MANY), Absent, "Its own number, by which it draws; without one a hash of its content."),
     key("/steps/*/at", Duration, Absent, "When: at this time."),
     key("/steps/*/when", Trigger, Absent, "When: as soon as this happens."),
+    key("/steps/*/window", Durations, Absent, "When: at times drawn from this range."),
     key("/steps/*/random", Word(&["partition", "network", "crash", "power", "pause", "message", "any"]), Absent, "Harms of this family, drawn by seed."),
     key("/steps/*/swarm", NotBuilt(SWARM), Absent, "A whole schedule drawn by seed."),
     key("/steps/*/crash", Selector, Absent, "These processes die."),
@@ -292,9 +296,9 @@ pub const KEYS: &[Key] = &[
     key("/steps/*/nth", whole(1, 1_000_000), Is("1"), "The how manieth time that the trigger is met."),
     key("/steps/*/after", Duration, Is("\"0s\""), "So long after the trigger is met; at once means between two outputs of the process."),
     key("/steps/*/point", Word(&["before-response", "after-response"]), Is("\"before-response\""), "At once after the trigger, before the process's answers leave, or just after they left."),
+    key("/steps/*/while", Condition, Absent, "The trigger counts only while this holds."),
     key("/steps/*/optional", Bool, Is("false"), "The run is good even if nothing triggers the step or nobody fits its selectors."),
-    key("/steps/*/count", Counts, Is("1"), "How many random harms."),
-    key("/steps/*/window", Durations, Absent, "When random harms begin."),
+    key("/steps/*/count", Counts, Is("1"), "How many times in the window."),
     key("/steps/*/budget", Word(&["recoverable", "none"]), Is("\"recoverable\""), "What random harms may destroy: never all copies of an acknowledged record, or anything."),
     // How it ends.
     key("/end", Object, Is("{}"), "How the run ends: heal, get quiet, let a fresh reader read all."),

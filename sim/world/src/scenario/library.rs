@@ -21,12 +21,78 @@ macro_rules! library {
 
 library! {
     "quickstart",
+    "producer/p01-lost-acknowledgement",
+    "producer/p03-acks-one-loses",
+    "producer/p14-fire-and-forget",
+    "replication/r22-all-of-one",
+    "replication/r24-paused-leader",
 }
 
-/// The text of a scenario of the library.
+/// The text of a scenario of the library, by its name, without its folder, or by its number alone (`P01`).
 pub fn find(name: &str) -> Option<String> {
-    let name = name.strip_suffix(".jsonc").unwrap_or(name);
+    let name = name.strip_suffix(".jsonc").unwrap_or(name).to_lowercase();
     ALL.iter()
-        .find(|entry| entry.name == name)
+        .find(|entry| entry.is_called(&name))
         .map(|entry| entry.text.to_owned())
+}
+
+impl Entry {
+    /// `producer/p01-lost-acknowledgement`, `p01-lost-acknowledgement`, `p01`.
+    fn is_called(&self, name: &str) -> bool {
+        let (_, file) = self.name.rsplit_once('/').unwrap_or(("", self.name));
+        let number = file.split_once('-').map(|(number, _)| number);
+        self.name == name || file == name || number == Some(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{Expectation, Scenario};
+
+    #[test]
+    fn every_scenario_of_the_library_is_good_and_has_a_twin() {
+        for entry in ALL {
+            let scenario =
+                Scenario::parse(entry.name, entry.text).unwrap_or_else(|errors| panic!("{errors}"));
+            assert!(!scenario.twins.is_empty(), "{} has no twin", entry.name);
+            let again = Scenario::parse(entry.name, &scenario.export())
+                .unwrap_or_else(|errors| panic!("{errors}"));
+            assert_eq!(again, scenario);
+        }
+    }
+
+    #[test]
+    fn every_scenario_and_twin_proves_that_it_shows_something() {
+        let sometimes = |expectation: &Expectation| {
+            matches!(
+                expectation,
+                Expectation::Sometimes(_) | Expectation::SometimesMet(_)
+            )
+        };
+        for entry in ALL {
+            let scenario = Scenario::parse(entry.name, entry.text).expect("good");
+            assert!(scenario.expect.iter().any(sometimes), "{}", entry.name);
+            for twin in &scenario.twins {
+                assert!(
+                    twin.scenario.expect.iter().any(sometimes),
+                    "{}: {}",
+                    entry.name,
+                    twin.title
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_scenario_is_found_by_its_number_alone() {
+        for name in [
+            "P01",
+            "p01-lost-acknowledgement",
+            "producer/p01-lost-acknowledgement.jsonc",
+        ] {
+            assert!(find(name).is_some(), "{name}");
+        }
+        assert!(find("p0").is_none());
+    }
 }

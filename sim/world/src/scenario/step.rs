@@ -1,6 +1,8 @@
 //! What a step is called: by its own id, or by its content, never by its place in the list.
 
-use super::{Family, Step};
+use super::error::{Mistake, quoted};
+use super::selector::Known;
+use super::{Condition, Family, Step};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -26,6 +28,34 @@ pub fn ids_by_content(steps: &[Step]) -> Vec<u64> {
         xxhash_rust::xxh3::xxh3_64_with_seed(line.as_bytes(), *twins)
     };
     steps.iter().map(id).collect()
+}
+
+impl Condition {
+    /// Reads a condition and checks the names in it.
+    pub fn parse(text: &str, known: &Known) -> Result<Condition, Mistake> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        match words[..] {
+            ["isr", "of", tp, "is", size] => match size.parse() {
+                Ok(size) => Ok(Condition::Isr(known.partition(tp)?, size)),
+                Err(_) => Err(Mistake::new(
+                    quoted(size),
+                    "the number of members of the ISR",
+                )),
+            },
+            _ => Err(Mistake::new(
+                format!("the condition {}", quoted(text)),
+                "such as \"isr of orders-0 is 1\"",
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Condition::Isr(tp, size) => write!(f, "isr of {tp} is {size}"),
+        }
+    }
 }
 
 /// A step as one line of a file, without its id.

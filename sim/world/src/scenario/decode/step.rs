@@ -17,12 +17,12 @@ use crate::scenario::selector::{Known, Selector};
 use crate::scenario::step::FAMILIES;
 use crate::scenario::tree::{Key, Node, Value};
 use crate::scenario::trigger::Trigger;
-use crate::scenario::{Action, Budget, Family, Lasts, ScenarioTime, Step, When};
+use crate::scenario::{Action, Budget, Condition, Family, Lasts, ScenarioTime, Step, When};
 
 /// The ways to say when.
-const WHENS: [&str; 3] = ["at", "when", "random"];
+const WHENS: [&str; 3] = ["at", "when", "window"];
 /// The verbs.
-pub const VERBS: [&str; 12] = [
+pub const VERBS: [&str; 13] = [
     "crash",
     "pause",
     "stop",
@@ -35,14 +35,15 @@ pub const VERBS: [&str; 12] = [
     "hold",
     "lose",
     "admin",
+    "random",
 ];
 /// Which modifiers fit which keys.
 const MODIFIERS: [(&str, &[&str]); 10] = [
     ("point", &["when"]),
     ("nth", &["when"]),
     ("after", &["when"]),
-    ("count", &["random"]),
-    ("window", &["random"]),
+    ("while", &["when"]),
+    ("count", &["window"]),
     ("budget", &["random"]),
     ("how", &["crash", "cut", "isolate"]),
     ("keep", &["crash"]),
@@ -67,25 +68,14 @@ const MODIFIERS: [(&str, &[&str]); 10] = [
 pub fn step(mistakes: &Mistakes<'_>, node: &Node, known: &Known) -> Option<(Step, Option<u64>)> {
     let fields = Fields::new(mistakes, node, "/steps/*");
     let when = one_key(&fields, "when it acts", &WHENS)?;
-    let (when, action) = if when == "random" {
-        for verb in VERBS.iter().filter(|verb| fields.found(verb).is_some()) {
-            let mistake = Mistake::new(
-                format!("\"{verb}\" beside \"random\""),
-                "one of the two: random steps draw what they do",
-            );
-            mistakes.add(fields.key_span(verb), mistake);
-        }
-        modifiers(&fields, &["random"]);
-        (drawn(&fields), Some(random(&fields)))
-    } else {
-        let verb = one_key(&fields, "what it does", &VERBS)?;
-        modifiers(&fields, &[when, verb]);
-        let action = match verb {
-            "admin" => alter_config(&fields, known),
-            _ => fault(&fields, verb, known).map(Action::Fault),
-        };
-        (time(&fields, when, known), action)
+    let verb = one_key(&fields, "what it does", &VERBS)?;
+    modifiers(&fields, &[when, verb]);
+    let action = match verb {
+        "admin" => alter_config(&fields, known),
+        "random" => Some(random(&fields)),
+        _ => fault(&fields, verb, known).map(Action::Fault),
     };
+    let when = time(&fields, when, known);
     let (lasts, id, optional) = (lasts(&fields), fields.whole("id"), fields.bool("optional"));
     Some((
         Step {
@@ -155,14 +145,25 @@ fn time(fields: &Fields<'_>, when: &str, known: &Known) -> Option<When> {
         let ns = i64::try_from(fields.duration("at")?).expect("a run is a hundred days long");
         return Some(When::At(ScenarioTime(ns)));
     }
+    if when == "window" {
+        let (count, window) = (fields.counts("count"), fields.durations("window"));
+        return Some(When::Drawn {
+            count: count?,
+            window: window?,
+        });
+    }
     let trigger = fields.value("when", |node, kind| {
         Trigger::parse(text(node, kind)?, known)
+    });
+    let only_while = fields.value("while", |node, kind| {
+        Condition::parse(text(node, kind)?, known)
     });
     let (nth, after) = (fields.small("nth"), fields.duration("after"));
     Some(When::Met {
         trigger: trigger?,
         nth: nth?,
         after: Duration(after?.max(point(fields))),
+        only_while,
     })
 }
 
@@ -377,27 +378,6 @@ fn random(fields: &Fields<'_>) -> Action {
     let found = FAMILIES.iter().find(|(_, name)| *name == word);
     let family = found.map_or(Family::Any, |(family, _)| *family);
     Action::Random { family, budget }
-}
-
-fn drawn(fields: &Fields<'_>) -> Option<When> {
-    let (count, window) = (fields.counts("count"), fields.durations("window"));
-    if fields.found("window").is_none() {
-        let open = Span {
-            end: fields.node.span.start + 1,
-            ..fields.node.span
-        };
-        fields.mistakes.add(
-            open,
-            Mistake::new(
-                "a random step without a \"window\"",
-                "when it may act, such as \"5s..30s\"",
-            ),
-        );
-    }
-    Some(When::Drawn {
-        count: count?,
-        window: window?,
-    })
 }
 
 /// The APIs by which a message can be held or lost.

@@ -3,7 +3,9 @@
 use super::*;
 use crate::scenario::grammar::{self, KEYS, Missing};
 use crate::scenario::{ScenarioError, Step};
+use crate::swarm::{self, Half};
 use klab_kafka::config::Acks;
+use klab_kafka::rules::Rules;
 use klab_kafka::time::Duration;
 use proptest::prelude::*;
 
@@ -38,7 +40,7 @@ const WHOLE: &str = r#"{
     { "at": "2s", "crash": "brokers", "how": "power-loss", "keep": 3 },
     { "at": "2s", "crash": "rack a", "how": "disk-loss", "optional": true },
     { "id": 2, "when": "leader of orders-0 appended offset 40", "cut": ["leader of orders-0", "controllers"], "for": "12s" },
-    { "when": "shop acknowledged record 7", "nth": 2, "after": "50ms", "isolate": "any isr member of orders-0 but the leader" },
+    { "when": "shop acknowledged record 7", "nth": 2, "after": "50ms", "while": "isr of orders-0 is 1", "isolate": "any isr member of orders-0 but the leader" },
     { "at": "1ms", "cut": ["clients", "broker-1"], "how": "one-way" },
     { "at": "1ms", "black-hole": ["broker-1", "shop"] },
     { "at": "1ms", "reset": ["shop", "brokers"] },
@@ -50,7 +52,9 @@ const WHOLE: &str = r#"{
     { "at": "9s", "start": "the crashed broker" },
     { "at": "9s", "admin": { "alter-config": { "topic": "orders", "min.insync.replicas": 1 } } },
     { "random": "network", "count": "1..3", "window": "5s..30s", "for": "1s" },
-    { "random": "any", "window": "5s", "budget": "none" }
+    { "random": "any", "window": "5s", "budget": "none" },
+    { "at": "5s", "random": "power" },
+    { "window": "1s..20s", "count": 2, "pause": "broker-1", "for": "1s" }
   ],
   "end": { "at": "40s", "heal": "none", "within": "90s" },
   "expect": ["log.lost == 0", "p99(produce) <= 200ms of shop", "sometimes: leader elected", "broken: log matching"],
@@ -103,7 +107,7 @@ fn refused(entries: &str, at: &str, words: &str) {
 #[test]
 fn a_file_with_every_part_of_the_grammar_is_read_and_written_back() {
     let scenario = parse(WHOLE).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(scenario.steps.len(), 18);
+    assert_eq!(scenario.steps.len(), 20);
     let exported = scenario.export();
     let again = parse(&exported).unwrap_or_else(|errors| panic!("{errors}\n{exported}"));
     assert_eq!(again, scenario);
@@ -217,7 +221,7 @@ fn what_is_not_built_says_what_works_now() {
         ),
         (
             r#""steps": [{ "swarm": {} }]"#,
-            "swarms come with a later release; `random` works now",
+            "swarms come with a later release; `random` in a `window` works now",
         ),
         (
             r#""expect": ["effect.duplicated == 0 in group billing"]"#,
@@ -495,7 +499,7 @@ fn a_step_says_once_when_and_once_what() {
         (
             r#"{ "crash": "broker-1" }"#,
             "{",
-            "a step that does not say when it acts; expected \"at\", \"when\" or \"random\"",
+            "a step that does not say when it acts; expected \"at\", \"when\" or \"window\"",
         ),
         (
             r#"{ "at": "1s", "when": "broker-1 crashed", "crash": "broker-1" }"#,
@@ -540,7 +544,7 @@ fn a_step_says_once_when_and_once_what() {
         (
             r#"{ "random": "network" }"#,
             "{",
-            "a random step without a \"window\"; expected when it may act, such as \"5s..30s\"",
+            "a step that does not say when it acts; expected \"at\", \"when\" or \"window\"",
         ),
         (
             r#"{ "at": "1s", "hold": { "request": "Fech", "from": "brokers", "to": "brokers" } }"#,
@@ -682,9 +686,22 @@ fn a_fork_is_the_scenario_with_one_step_more() {
     let scenario = parse(WHOLE).expect("good");
     let step = scenario.steps[0].clone();
     let fork = scenario.with_step(Step { id: 0, ..step });
-    assert_eq!(fork.steps[..18], scenario.steps[..]);
-    assert_ne!(fork.steps[18].id, scenario.steps[0].id);
+    assert_eq!(fork.steps[..20], scenario.steps[..]);
+    assert_ne!(fork.steps[20].id, scenario.steps[0].id);
     assert_eq!(Scenario::parse("fork", &fork.export()).expect("good"), fork);
+}
+
+#[test]
+fn what_a_seed_draws_survives_its_export() {
+    for seed in 0..200 {
+        for half in [Half::Safe, Half::Free] {
+            let scenario = swarm::scenario(seed, half, &Rules::default());
+            let file = scenario.export();
+            let again =
+                parse(&file).unwrap_or_else(|errors| panic!("seed {seed}: {errors}\n{file}"));
+            assert_eq!(again, scenario, "seed {seed}\n{file}");
+        }
+    }
 }
 
 proptest! {
