@@ -51,6 +51,12 @@ impl Lexicon {
                 let torn = if *torn { ", a torn batch cut off" } else { "" };
                 format!("finds {name} on its disk up to {leo}, high watermark {hw}{torn}")
             }
+            LogEvent::StartedOver { from, at } => {
+                format!("drops all of {name} (it ended at {from}) and starts over at {at}")
+            }
+            LogEvent::LogStartMoved { log_start } => {
+                format!("has {name} from offset {log_start} on")
+            }
             LogEvent::Rolled { base_offset } => {
                 format!("begins a new segment of {name} at {base_offset}")
             }
@@ -233,6 +239,7 @@ impl Lexicon {
 
     fn client(&self, event: &ClientEvent) -> String {
         match event {
+            ClientEvent::PollFailed { error } => format!("is told by poll: {error:?}"),
             ClientEvent::Queued { id, partition } => {
                 format!(
                     "sends {} to {}",
