@@ -421,7 +421,7 @@ impl Scenario {
             answers: Answers::InCallback,
             on_restart: OnRestart::Continue,
             on_stop: OnStop::Close,
-            config: without_idempotence(),
+            config: ProducerConfig::default(),
         };
         Scenario {
             title: "One record".into(),
@@ -466,9 +466,3 @@ impl Scenario {
     }
 }
 
-/// The tracer's broker is too thin to give producer ids.
-fn without_idempotence() -> ProducerConfig {
-    let mut config = ProducerConfig::default();
-    config.enable_idempotence.value = false;
-    config
-}
