@@ -100,6 +100,19 @@ impl Settings {
     }
 }
 
+impl ConfigConflict {
+    /// The setting that stands in the way.
+    pub fn key(self) -> &'static str {
+        match self {
+            ConfigConflict::TooSmall(key, _) => key,
+            ConfigConflict::IdempotenceNeedsAcksAll => "acks",
+            ConfigConflict::IdempotenceNeedsRetries => "retries",
+            ConfigConflict::IdempotenceNeedsFiveInFlight => "max.in.flight.requests.per.connection",
+            ConfigConflict::DeliveryTimeoutTooShort => "delivery.timeout.ms",
+        }
+    }
+}
+
 /// P-1: where nobody asked for idempotence in so many words, settings against it turn it off without a sound; where
 /// somebody did, they are an error. Too many requests in flight are an error in either case.
 fn idempotent(config: &ProducerConfig) -> Result<bool, ConfigConflict> {

@@ -1,6 +1,7 @@
 //! What no single value shows: that values fit together, and that all of them fit the limits.
 
-use klab_kafka::config::{Acks, ProducerConfig};
+use klab_kafka::client::producer::config::{ConfigConflict, Settings};
+use klab_kafka::config::ProducerConfig;
 use klab_kafka::ids::NodeId;
 
 use super::fields::Mistakes;
@@ -190,52 +191,46 @@ fn producers(mistakes: &Mistakes<'_>, tree: &Node, scenario: &Scenario) {
     }
 }
 
-/// What KafkaProducer's constructor throws a ConfigException at (P-1).
+/// What KafkaProducer's constructor throws a ConfigException at (P-1): the setting, and what is wrong with it.
 fn kafka_refuses(producer: &ProducerPlan) -> Option<(&'static str, Mistake)> {
     let config: &ProducerConfig = &producer.config;
-    let acks = config.acks.value;
-    if config.enable_idempotence.explicit && config.enable_idempotence.value {
-        if acks != Acks::All {
-            let mistake = Mistake::new(
-                "acks other than \"all\" with idempotence",
-                "acks \"all\": Kafka refuses the rest",
-            );
-            return Some((
-                "acks",
-                mistake.hint("without \"enable.idempotence\" Kafka switches it off by itself"),
-            ));
-        }
-        if config.retries.value == 0 {
-            return Some((
-                "retries",
-                Mistake::new(
-                    "no retries with idempotence",
-                    "at least one retry: Kafka refuses none",
+    let conflict = Settings::of(config).err()?;
+    let mistake = match conflict {
+        ConfigConflict::TooSmall(_, least) => Mistake::new(
+            "too small a value",
+            format!("at least {least}: Kafka refuses less"),
+        ),
+        ConfigConflict::IdempotenceNeedsAcksAll => Mistake::new(
+            "acks other than \"all\" with idempotence",
+            "acks \"all\": Kafka refuses the rest",
+        )
+        .hint("without \"enable.idempotence\" Kafka switches it off by itself"),
+        ConfigConflict::IdempotenceNeedsRetries => Mistake::new(
+            "no retries with idempotence",
+            "at least one retry: Kafka refuses none",
+        ),
+        ConfigConflict::IdempotenceNeedsFiveInFlight => Mistake::new(
+            format!(
+                "{} requests in flight with idempotence",
+                config.max_in_flight
+            ),
+            "at most 5: Kafka refuses more",
+        )
+        .hint(
+            "\"enable.idempotence\": false allows more; acks or retries that switch it off do not",
+        ),
+        ConfigConflict::DeliveryTimeoutTooShort => {
+            let linger = config.linger_ms.min(i32::MAX.into());
+            let least = linger + i64::from(config.request_timeout_ms);
+            Mistake::new(
+                format!("{} ms for a delivery", config.delivery_timeout_ms.value),
+                format!(
+                    "at least linger.ms + request.timeout.ms, which are {least} ms: Kafka refuses less"
                 ),
-            ));
+            )
         }
-    }
-    let idempotent =
-        config.enable_idempotence.value && acks == Acks::All && config.retries.value > 0;
-    if idempotent && config.max_in_flight > 5 {
-        let found = format!(
-            "{} requests in flight with idempotence",
-            config.max_in_flight
-        );
-        return Some((
-            "max.in.flight.requests.per.connection",
-            Mistake::new(found, "at most 5: Kafka refuses more"),
-        ));
-    }
-    let least = config.linger_ms + i64::from(config.request_timeout_ms);
-    if config.delivery_timeout_ms.explicit && i64::from(config.delivery_timeout_ms.value) < least {
-        let found = format!("{} ms for a delivery", config.delivery_timeout_ms.value);
-        let expected = format!(
-            "at least linger.ms + request.timeout.ms, which are {least} ms: Kafka refuses less"
-        );
-        return Some(("delivery.timeout.ms", Mistake::new(found, expected)));
-    }
-    None
+    };
+    Some((conflict.key(), mistake))
 }
 
 fn consumers(mistakes: &Mistakes<'_>, tree: &Node, scenario: &Scenario) {

@@ -474,9 +474,24 @@ fn what_kafkas_producer_refuses_is_refused() {
             "6 requests in flight with idempotence",
         ),
         (
+            r#"{ "max.in.flight.requests.per.connection": 7, "acks": "1" }"#,
+            "7",
+            "7 requests in flight with idempotence",
+        ),
+        (
+            r#"{ "max.in.flight.requests.per.connection": 0 }"#,
+            "0",
+            "too small a value",
+        ),
+        (
             r#"{ "delivery.timeout.ms": 100 }"#,
             "100",
             "100 ms for a delivery",
+        ),
+        (
+            r#"{ "delivery.timeout.ms": 99, "linger.ms": 9223372036854775807 }"#,
+            "99",
+            "99 ms for a delivery",
         ),
     ] {
         let errors = errors(&shop(config));
