@@ -301,10 +301,14 @@ impl History {
             LogEvent::Appended { batch, as_leader } => self.append(id, batch, *as_leader, taking),
             LogEvent::Truncated { to, why, .. } => {
                 let partition = self.place(id);
-                let replica = self.lineage(partition).replica(taking.p);
-                let epoch = replica.and_then(|r| r.role.epoch()).unwrap_or_default();
-                let removal = Removal::Truncated { why: *why, epoch };
+                let removal = self.cut_off(partition, taking.p, *why);
                 self.shrink(partition, *to, removal, taking);
+            }
+            LogEvent::StartedOver { .. } => {
+                let partition = self.place(id);
+                let why = Truncation::OutOfRange;
+                let removal = self.cut_off(partition, taking.p, why);
+                self.shrink(partition, Offset(0), removal, taking);
             }
             LogEvent::HighWatermark { hw } => self.high_watermark(id, *hw, taking),
             LogEvent::Recovered { leo, hw, .. } => {
@@ -319,6 +323,13 @@ impl History {
             }
             _ => {}
         }
+    }
+
+    /// A follower's own cut, in the leader epoch that it knows.
+    fn cut_off(&self, partition: u32, p: ProcessId, why: Truncation) -> Removal {
+        let replica = self.lineage(partition).replica(p);
+        let epoch = replica.and_then(|r| r.role.epoch()).unwrap_or_default();
+        Removal::Truncated { why, epoch }
     }
 
     fn append(

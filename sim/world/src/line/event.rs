@@ -1,6 +1,7 @@
 //! Events in words, each as a predicate: its process stands before it.
 
 use super::{Lexicon, count, offsets};
+use klab_kafka::client::consumer::fetcher::ConsumerError;
 use klab_kafka::controller::records::MetadataRecord;
 use klab_kafka::event::*;
 use klab_kafka::ids::{NodeId, Offset, TopicIdPartition};
@@ -46,16 +47,16 @@ impl Lexicon {
                 };
                 format!("cuts {name} from {from} back to {to}: {why}")
             }
+            LogEvent::StartedOver { from, at } => {
+                format!("gives up all of {name} up to {from} and starts over at {at}")
+            }
+            LogEvent::LogStartMoved { log_start } => {
+                format!("gives up what {name} holds below {log_start}")
+            }
             LogEvent::HighWatermark { hw } => format!("has the high watermark of {name} at {hw}"),
             LogEvent::Recovered { leo, hw, torn } => {
                 let torn = if *torn { ", a torn batch cut off" } else { "" };
                 format!("finds {name} on its disk up to {leo}, high watermark {hw}{torn}")
-            }
-            LogEvent::StartedOver { from, at } => {
-                format!("drops all of {name} (it ended at {from}) and starts over at {at}")
-            }
-            LogEvent::LogStartMoved { log_start } => {
-                format!("has {name} from offset {log_start} on")
             }
             LogEvent::Rolled { base_offset } => {
                 format!("begins a new segment of {name} at {base_offset}")
@@ -239,7 +240,6 @@ impl Lexicon {
 
     fn client(&self, event: &ClientEvent) -> String {
         match event {
-            ClientEvent::PollFailed { error } => format!("is told by poll: {error:?}"),
             ClientEvent::Queued { id, partition } => {
                 format!(
                     "sends {} to {}",
@@ -338,6 +338,7 @@ impl Lexicon {
                 let name = self.partition(*partition);
                 format!("is told that {name} has no offset {position}")
             }
+            ClientEvent::PollFailed { error } => format!("has its poll fail: {}", thrown(error)),
             ClientEvent::LeaderLearned {
                 partition,
                 leader,
@@ -427,6 +428,19 @@ fn admin(event: &AdminEvent) -> String {
             format!("is refused other configs of {topic}: {}", error.name())
         }
         AdminEvent::CallTimedOut => "waits for its answer no longer".into(),
+    }
+}
+
+/// Kafka's name of what `poll` throws.
+fn thrown(error: &ConsumerError) -> String {
+    match error {
+        ConsumerError::NoOffsetForPartition(_) => "NoOffsetForPartitionException".into(),
+        ConsumerError::OffsetOutOfRange(..) => "OffsetOutOfRangeException".into(),
+        ConsumerError::LogTruncation { .. } => "LogTruncationException".into(),
+        ConsumerError::CorruptRecord(_, offset) => {
+            format!("the record at offset {offset} is corrupt")
+        }
+        ConsumerError::Unexpected(_, error) => error.name().into(),
     }
 }
 
