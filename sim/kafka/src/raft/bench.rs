@@ -24,6 +24,8 @@ pub(super) struct Bench {
     /// Their vote requests go nowhere.
     pub(super) barred: BTreeSet<NodeId>,
     pub(super) history: History,
+    /// To what a test asked itself.
+    answers: Vec<Response>,
 }
 
 #[derive(Default)]
@@ -115,6 +117,7 @@ impl Bench {
             blocked: BTreeSet::new(),
             barred: BTreeSet::new(),
             history: History::default(),
+            answers: Vec::new(),
         };
         for node in bench.voters.clone() {
             bench.start(node);
@@ -363,6 +366,9 @@ impl Bench {
         let at = self.after(500, 3_000);
         let found = self.links.iter_mut().find(|(_, l)| l.conn == Some(conn));
         let Some((&(from, to), link)) = found else {
+            if conn == ConnId(u64::MAX) {
+                self.answers.push(response);
+            }
             return;
         };
         assert_eq!(to, id, "a reply goes back over its own connection");
@@ -529,6 +535,20 @@ impl Bench {
             .ok()?;
         self.tell(id, RaftInput::Alarm);
         Some(offset)
+    }
+
+    /// What a replica says to a request that it answers at once, or after its sync.
+    pub(super) fn ask(&mut self, id: NodeId, request: Request) -> Response {
+        let conn = ConnId(u64::MAX);
+        self.answers.clear();
+        let input = RaftInput::Request {
+            conn,
+            id: CorrelationId(0),
+            request,
+        };
+        self.tell(id, input);
+        self.run_till("an answer", |b| !b.answers.is_empty());
+        self.answers.remove(0)
     }
 
     pub(super) fn elect(&mut self, id: i32) {

@@ -515,3 +515,120 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raft::RaftConfig;
+
+    const ME: NodeId = NodeId(1);
+    const OTHER: NodeId = NodeId(2);
+
+    fn found(file: Option<QuorumStateFile>, log_epoch: i32) -> Quorum {
+        let member = Member {
+            node: ME,
+            voters: (1..=3).map(NodeId).collect(),
+            config: RaftConfig::default(),
+        };
+        let file = file.map(|f| (FileId::QuorumState, FileImage::Small(SmallFile::Quorum(f))));
+        let end = OffsetAndEpoch {
+            epoch: LeaderEpoch(log_epoch),
+            offset: Offset(7),
+        };
+        let disk: DiskImage = file.into_iter().collect();
+        Quorum::open(
+            member,
+            &disk,
+            end,
+            Die::new(0),
+            Time(0),
+            &mut Effects::new(),
+        )
+    }
+
+    fn stored(leader: Option<NodeId>, voted: Option<NodeId>) -> Option<QuorumStateFile> {
+        Some(QuorumStateFile {
+            epoch: LeaderEpoch(5),
+            leader,
+            voted,
+        })
+    }
+
+    #[test]
+    fn a_replica_starts_in_the_state_that_its_file_stands_for() {
+        let state = |file, log_epoch| {
+            let quorum = found(file, log_epoch);
+            (quorum.state().name(), quorum.epoch().0)
+        };
+        assert_eq!(state(None, 0), (RaftState::Unattached, 0));
+        assert_eq!(state(stored(None, None), 5), (RaftState::Unattached, 5));
+        assert_eq!(state(stored(Some(ME), None), 5), (RaftState::Resigned, 5));
+        assert_eq!(state(stored(None, Some(ME)), 4), (RaftState::Candidate, 5));
+        assert_eq!(
+            state(stored(Some(OTHER), None), 5),
+            (RaftState::Follower, 5)
+        );
+        // The log knows of a later epoch: the file is out of date.
+        assert_eq!(
+            state(stored(Some(OTHER), None), 6),
+            (RaftState::Unattached, 6)
+        );
+    }
+
+    #[test]
+    fn a_vote_given_before_a_restart_stays_given() {
+        let quorum = found(stored(None, Some(OTHER)), 4);
+        assert!(quorum.may_grant(OTHER, true, false));
+        assert!(!quorum.may_grant(NodeId(3), true, false));
+    }
+
+    #[test]
+    fn a_vote_goes_only_to_a_log_that_is_up_to_date() {
+        let quorum = found(stored(None, None), 5);
+        assert!(quorum.may_grant(OTHER, true, false));
+        assert!(!quorum.may_grant(OTHER, false, false));
+        assert!(!quorum.may_grant(OTHER, false, true));
+    }
+
+    #[test]
+    fn a_follower_grants_pre_votes_until_it_has_fetched_from_its_leader() {
+        let mut quorum = found(stored(Some(OTHER), None), 5);
+        assert!(quorum.may_grant(NodeId(3), true, true));
+        assert!(!quorum.may_grant(NodeId(3), true, false));
+        if let State::Follower { fetched, .. } = quorum.state_mut() {
+            *fetched = true;
+        }
+        assert!(!quorum.may_grant(NodeId(3), true, true));
+    }
+
+    #[test]
+    fn a_resigned_leader_grants_pre_votes_and_no_votes() {
+        let quorum = found(stored(Some(ME), None), 5);
+        assert!(quorum.may_grant(OTHER, true, true));
+        assert!(!quorum.may_grant(OTHER, true, false));
+    }
+
+    #[test]
+    fn a_prospective_keeps_its_vote_and_the_leader_it_lost() {
+        let mut quorum = found(stored(Some(OTHER), Some(OTHER)), 5);
+        quorum.become_prospective(Time(0), &mut Effects::new());
+        assert_eq!(quorum.leader(), Some(OTHER));
+        assert!(!quorum.may_grant(NodeId(3), true, false));
+        assert!(quorum.may_grant(NodeId(3), true, true));
+    }
+
+    #[test]
+    fn a_higher_epoch_does_not_put_a_waiting_candidacy_off() {
+        let mut quorum = found(stored(None, None), 5);
+        let due = |q: &Quorum| match q.state() {
+            State::Unattached { election_at, .. } => *election_at,
+            other => panic!("{other:?}"),
+        };
+        let before = due(&quorum);
+        let later = Time(0) + crate::time::Duration::millis(900);
+        quorum.become_unattached(LeaderEpoch(6), later, &mut Effects::new());
+        assert_eq!(due(&quorum), before);
+        quorum.vote_for(OTHER, later, &mut Effects::new());
+        assert!(due(&quorum) > before);
+    }
+}

@@ -384,3 +384,54 @@ fn a_fetch_parked_on_a_closed_connection_is_forgotten() {
     bench.tell(leader, RaftInput::Closed(parked[0]));
     assert_eq!(bench.raft(leader.0).parked.len(), 1);
 }
+
+fn vote(
+    bench: &mut Bench,
+    at: i32,
+    epoch: LeaderEpoch,
+    pre_vote: bool,
+) -> crate::protocol::quorum::VoteResponse {
+    let end = bench.raft(at).log().end();
+    let request = Request::Vote(crate::protocol::quorum::VoteRequest {
+        replica_epoch: epoch,
+        replica_id: NodeId(2),
+        last_epoch: end.epoch.min(epoch),
+        last_epoch_end_offset: end.offset,
+        pre_vote,
+    });
+    match bench.ask(NodeId(at), request) {
+        Response::Vote(r) => r,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_epoch_gone_by_is_fenced_and_a_higher_one_is_taken_over_even_from_a_pre_vote() {
+    let mut bench = Bench::new(3, Rules::default(), 11);
+    bench.elect(1);
+    bench.run(Duration::secs(1));
+    let epoch = bench.raft(3).epoch();
+    let old = vote(&mut bench, 3, LeaderEpoch(epoch.0 - 1), true);
+    assert_eq!(old.error_code, ErrorCode::FencedLeaderEpoch);
+    assert_eq!(old.leader_id, Some(NodeId(1)));
+    let same = vote(&mut bench, 3, epoch, true);
+    assert_eq!(
+        (same.error_code, same.vote_granted),
+        (ErrorCode::None, false)
+    );
+    let higher = vote(&mut bench, 3, LeaderEpoch(epoch.0 + 4), true);
+    assert_eq!(higher.leader_epoch.0, epoch.0 + 4);
+    assert!(higher.vote_granted, "it follows nobody in that epoch");
+}
+
+#[test]
+fn a_voter_that_knows_no_pre_vote_says_so() {
+    let rules = Rules {
+        prevote: false,
+        ..Rules::default()
+    };
+    let mut bench = Bench::new(3, rules, 12);
+    let epoch = bench.raft(3).epoch();
+    let answer = vote(&mut bench, 3, epoch, true);
+    assert_eq!(answer.error_code, ErrorCode::UnsupportedVersion);
+}
