@@ -198,18 +198,26 @@ impl Disk {
                 let (batches, torn) = self.segment(file);
                 batches.retain(|b| b.end_offset() <= offset);
                 *torn = false;
-                let kept = self.len(file);
-                let synced = self.synced.entry(file).or_default();
-                *synced = (*synced).min(kept);
+                self.forget_beyond(file);
             }
             Write::Replace(small) => {
                 self.files.insert(file, FileImage::Small(small));
             }
             Write::Delete => {
-                self.synced.remove(&file);
                 let old = self.files.remove(&file);
                 assert!(old.is_some(), "{file:?} was not there");
+                self.forget_beyond(file);
             }
+        }
+    }
+
+    /// What was cut is not synced, whatever is written in its place.
+    fn forget_beyond(&mut self, file: FileId) {
+        let kept = self.len(file);
+        let synced = self.synced.entry(file).or_default();
+        *synced = (*synced).min(kept);
+        for (_, upto) in self.under_way.iter_mut().filter(|(f, _)| *f == file) {
+            *upto = (*upto).min(kept);
         }
     }
 

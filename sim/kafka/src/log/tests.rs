@@ -124,6 +124,36 @@ fn a_roll_closes_syncs_and_snapshots_and_the_recovery_point_follows() {
 }
 
 #[test]
+fn a_roll_over_a_gap_snapshots_where_the_new_segment_begins() {
+    let mut machine = filled(segments_of(ONE), 1);
+    let copy = RecordBatch {
+        base_offset: Offset(7),
+        leader_epoch: EPOCH,
+        data: plain(1),
+    };
+    let taken = machine.act(|log, out| log.append_as_follower(&copy, EPOCH, NOW, out));
+    assert_eq!(taken, Ok(true));
+    assert_eq!(bases(&machine), [0, 7]);
+    let snapshot = FileId::ProducerSnapshot(ID, Offset(7));
+    assert!(machine.disk.files.contains_key(&snapshot));
+}
+
+#[test]
+fn a_sync_under_way_proves_nothing_of_what_is_written_in_place_of_the_cut() {
+    let mut machine = filled(LogConfig::default(), 5);
+    machine.act(|log, out| log.flush(out));
+    truncate(&mut machine, 2);
+    for _ in 0..3 {
+        machine.append(&plain(1));
+    }
+    machine.finish_syncs();
+    assert_eq!(machine.log.recovery_point(), Offset(2));
+    machine.act(|log, out| log.flush(out));
+    machine.finish_syncs();
+    assert!(machine.log.is_flushed());
+}
+
+#[test]
 fn a_batch_larger_than_a_segment_is_refused() {
     let mut machine = Machine::new(segments_of(ONE - 1));
     let refused =

@@ -86,7 +86,6 @@ impl Log {
         for base in self.segments.truncate_to(target, now) {
             let file = FileId::Segment(self.id, base);
             out.push(Effect::Write(file, Write::Delete));
-            self.producers.delete_snapshot(self.id, base, out);
         }
         let file = FileId::Segment(self.id, self.segments.active().base_offset);
         out.push(Effect::Write(file, Write::TruncateTo(target)));
