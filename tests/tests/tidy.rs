@@ -39,6 +39,7 @@ const ROLES: &[&str] = &[
     "sim/kafka/src/raft/driver.rs",
     // Where roles run.
     "sim/world/src/app.rs",
+    "sim/world/src/app/bench.rs",
     "sim/world/src/app/consuming.rs",
     "sim/world/src/app/producing.rs",
     "sim/world/src/app/reading.rs",

@@ -2,7 +2,7 @@
 //!
 //! An event never changes behaviour. What was *told* to an application and what is *certain* are different facts.
 
-use crate::client::consumer::fetcher::ConsumerError;
+use crate::client::consumer::records::ConsumerError;
 use crate::ids::{
     BrokerEpoch, ClientId, LeaderEpoch, NodeId, Offset, PartitionEpoch, ProducerEpoch, ProducerId,
     RecordId, TopicId, TopicIdPartition,

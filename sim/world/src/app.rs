@@ -3,6 +3,12 @@
 pub mod consuming;
 pub mod producing;
 pub mod reading;
+pub mod workload;
+
+#[cfg(test)]
+mod bench;
+#[cfg(test)]
+mod tests;
 
 use crate::scenario::{ConsumerPlan, ProducerPlan};
 use consuming::Consuming;
@@ -84,9 +90,7 @@ impl App {
             App::Reading(a) => a.is_finished(),
         }
     }
-}
 
-impl App {
     /// What the reader has not read to the end.
     pub fn unread(&self) -> &[TopicPartition] {
         match self {

@@ -11,10 +11,12 @@
 //! reading behind open and aborted transactions (with transactions). The leader epoch that ListOffsets names is not
 //! compared with the client's own: the broker has done so already.
 
+pub mod completed_fetch;
 pub mod fetcher;
 pub mod lookup;
 pub mod offsets;
 pub mod positions;
+pub mod records;
 
 use super::backoff::Backoff;
 use super::connections::{Happened, NetworkSettings};
@@ -32,10 +34,11 @@ use crate::protocol::offsets::{ListOffsetsResponse, OffsetForLeaderEpochResponse
 use crate::protocol::{Request, Response};
 use crate::time::{Duration, Time};
 use crate::timer::Timer;
-use fetcher::{Asked, Collected, ConsumerError, Fetcher, PartitionRecords};
+use fetcher::{Asked, Collected, Fetcher};
 use lookup::{EndOffsets, Lookup};
 use offsets::{EpochAsked, EpochEnd, Listed, OffsetAsked, Purpose};
 use positions::{FetchPosition, Positions, ResetTo, TopicPartition, Validation};
+use records::{ConsumerError, PartitionRecords};
 use serde::Serialize;
 
 /// What a poll returned: records of some partitions (none if nothing came in time), or what it threw.

@@ -1,12 +1,14 @@
-//! An application that takes records from its source and sends them: fire and forget, or waiting for the callback.
+//! An application that produces: it takes records from a source outside of it, sends them, and tells its own caller what
+//! became of them.
 //!
-//! Its source lies outside of it and outlives its crash: how many records were taken, and which of them Kafka has not
-//! confirmed. Its own caller is told either as soon as `send` returns, whatever becomes of the record (P14), or by the
-//! callback. Its one thread blocks in `send` as a real one does: while it stands there it takes nothing.
+//! What it *told* is what its `answers` say: after `send`, it told "accepted" before anybody had the record (P14); in the
+//! callback, it told the truth as far as it knows it. What its source remembers outlives its crash; what its producer had
+//! queued does not.
+//!
+//! Its one thread sends and waits. While it stands in `send` (no memory, no metadata), records that fall due wait outside.
 
-use super::Source;
+use super::{Source, workload};
 use crate::scenario::{Answers, OnRestart, OnStop, ProducerPlan};
-use bytes::Bytes;
 use klab_kafka::client::producer::{Producer, ProducerRecord, Sent};
 use klab_kafka::context::{Context, Exit};
 use klab_kafka::event::{AppEvent, Event};
@@ -17,6 +19,9 @@ use klab_kafka::timer::Timer;
 use serde::Serialize;
 use std::collections::VecDeque;
 
+/// Its one alarm: the next record falls due.
+const DUE: Timer = Timer::App(0);
+
 /// An application that produces.
 #[derive(Clone, Debug, Serialize)]
 pub struct Producing {
@@ -25,23 +30,25 @@ pub struct Producing {
     producer: Producer,
     source: Source,
     thread: Thread,
-    /// Records to be sent again, taken before a restart and not confirmed.
-    again: VecDeque<u32>,
-    /// Sends whose callback has not run.
+    /// To be sent again, before anything new.
+    resend: VecDeque<u32>,
+    /// Sends whose callback has not come.
     open: u32,
+    /// It takes nothing new from its source.
+    finishing: bool,
     told_finished: bool,
 }
 
-/// Idle -> Working (started) <-> BlockedInSend; any -> Closing (asked to stop).
+/// Idle -> Sending (started) <-> BlockedInSend (the producer is full) -> Closing (asked to stop).
 #[derive(Clone, Debug, Serialize)]
 enum Thread {
-    /// Not started.
+    /// Not started yet.
     Idle,
-    /// Takes records when they are due.
-    Working,
+    /// Sends what is due and waits for what is not.
+    Sending,
     /// Stands in `send` with this record.
     BlockedInSend(ProducerRecord),
-    /// Closes its producer, and exits then.
+    /// Stands in `close`.
     Closing,
 }
 
@@ -60,118 +67,111 @@ impl Producing {
             producer,
             source,
             thread: Thread::Idle,
-            again: VecDeque::new(),
+            resend: VecDeque::new(),
             open: 0,
+            finishing: false,
             told_finished: false,
         }
     }
 
-    /// What its source remembers.
+    /// What the source remembers.
     pub fn source(&self) -> &Source {
         &self.source
     }
 
-    /// Whether all records were sent and every send is resolved.
+    /// Whether every record was sent and every send is resolved.
     pub fn is_finished(&self) -> bool {
-        let blocked = matches!(self.thread, Thread::BlockedInSend(_));
-        let taken = self.source.next == self.plan.records && self.again.is_empty();
-        taken && !blocked && self.open == 0
+        let is_free = matches!(self.thread, Thread::Sending);
+        is_free && self.open == 0 && self.resend.is_empty() && self.has_nothing_new()
     }
 
     /// One step.
     pub fn handle(&mut self, input: Input, cx: &mut Context<'_>) {
         match input {
             Input::Command(Command::Start) if matches!(self.thread, Thread::Idle) => self.start(cx),
-            Input::Command(Command::Finish) => self.plan.records = self.source.next,
-            Input::Command(_) | Input::Timer(Timer::App(_)) => {}
+            Input::Command(Command::Finish) => self.finishing = true,
+            Input::Command(_) | Input::Timer(DUE) => {}
             Input::Stop => self.stop(cx),
             other => self.producer.handle(other, cx),
         }
-        self.callbacks(cx);
-        self.return_from_send(cx);
-        self.work(cx);
+        self.take_callbacks(cx);
+        self.go_on(cx);
+        self.take_callbacks(cx);
+        if matches!(self.thread, Thread::Closing) && self.producer.is_closed() {
+            cx.exit(Exit::Stopped);
+        }
         if self.is_finished() && !self.told_finished {
             self.told_finished = true;
             cx.tell(Event::App(AppEvent::Finished));
         }
-        if matches!(self.thread, Thread::Closing) && self.producer.is_closed() {
-            cx.exit(Exit::Stopped);
-        }
     }
 
-    /// The first start begins the workload; a later one goes on with it.
     fn start(&mut self, cx: &mut Context<'_>) {
-        self.thread = Thread::Working;
-        let began = cx.now() + self.plan.after;
-        self.source.began.get_or_insert(began);
-        if self.plan.on_restart == OnRestart::ResendUnconfirmed {
-            self.again = self.source.unconfirmed.iter().copied().collect();
+        let after = self.plan.after;
+        let restarted = self.source.began.is_some();
+        self.source.began.get_or_insert(cx.now() + after);
+        if restarted && self.plan.on_restart == OnRestart::ResendUnconfirmed {
+            self.resend = self.source.unconfirmed.iter().copied().collect();
         }
-        cx.tell(Event::App(AppEvent::Started));
+        self.thread = Thread::Sending;
         self.producer.start(cx);
+        cx.tell(Event::App(AppEvent::Started));
     }
 
     fn stop(&mut self, cx: &mut Context<'_>) {
-        match self.plan.on_stop {
-            OnStop::Exit => cx.exit(Exit::Stopped),
-            OnStop::Close => {
-                self.thread = Thread::Closing;
-                self.producer.close(None, cx);
-            }
+        if self.plan.on_stop == OnStop::Exit {
+            return cx.exit(Exit::Stopped);
+        }
+        self.producer.close(None, cx);
+        // A `send` that stood in the way ends with an error: the producer takes nothing more.
+        if let Thread::BlockedInSend(record) = std::mem::replace(&mut self.thread, Thread::Closing)
+        {
+            self.refused(record.id, cx);
+        }
+        cx.cancel_timer(DUE);
+    }
+
+    /// The thread, as far as it gets.
+    fn go_on(&mut self, cx: &mut Context<'_>) {
+        loop {
+            let record = match &self.thread {
+                Thread::Idle | Thread::Closing => return,
+                Thread::BlockedInSend(_) if !self.producer.may_send() => return,
+                Thread::BlockedInSend(record) => record.clone(),
+                Thread::Sending => match self.next_record(cx) {
+                    Some(record) => record,
+                    None => return,
+                },
+            };
+            self.send(record, cx);
         }
     }
 
-    /// Sends what is due, until its thread blocks.
-    fn work(&mut self, cx: &mut Context<'_>) {
-        while matches!(self.thread, Thread::Working) {
-            if let Some(number) = self.again.pop_front() {
-                let id = self.id(number);
-                cx.tell(Event::App(AppEvent::Resent { id }));
-                self.call_send(self.record(number), cx);
-                continue;
-            }
-            let next = self.source.next;
-            if next >= self.plan.records {
-                return;
-            }
-            let due = self.due(next);
-            if due > cx.now() {
-                return cx.set_timer(Timer::App(0), due);
-            }
-            self.source.next += 1;
-            self.source.unconfirmed.insert(next);
-            let id = self.id(next);
-            cx.tell(Event::App(AppEvent::Invoked { id }));
-            self.call_send(self.record(next), cx);
+    /// The next record to be sent now: one to be sent again, or one that is due.
+    fn next_record(&mut self, cx: &mut Context<'_>) -> Option<ProducerRecord> {
+        if let Some(number) = self.resend.pop_front() {
+            let id = self.id(number);
+            cx.tell(Event::App(AppEvent::Resent { id }));
+            return Some(workload::record(id, &self.plan));
         }
-    }
-
-    fn due(&self, number: u32) -> Time {
-        let began = self.source.began.expect("it works after it was started");
-        began + Duration(self.plan.rate.nth_ns(number.into()))
-    }
-
-    fn id(&self, number: u32) -> RecordId {
-        RecordId {
-            source: self.source_id,
-            number,
+        if self.has_nothing_new() {
+            return None;
         }
-    }
-
-    /// Keys come in turns, so that each has its records in the order of their numbers.
-    fn record(&self, number: u32) -> ProducerRecord {
-        let key = self.plan.keys.map(|keys| format!("key-{}", number % keys));
-        ProducerRecord {
-            id: self.id(number),
-            topic: self.plan.topic.clone(),
-            partition: None,
-            key: key.map(Bytes::from),
-            value: Some(Bytes::from(vec![0; self.plan.size as usize])),
+        let at = self.due();
+        if at > cx.now() {
+            cx.set_timer(DUE, at);
+            return None;
         }
+        let id = self.id(self.source.next);
+        self.source.next += 1;
+        self.source.unconfirmed.insert(id.number);
+        cx.tell(Event::App(AppEvent::Invoked { id }));
+        Some(workload::record(id, &self.plan))
     }
 
-    fn call_send(&mut self, record: ProducerRecord, cx: &mut Context<'_>) {
+    fn send(&mut self, record: ProducerRecord, cx: &mut Context<'_>) {
         let id = record.id;
+        self.thread = Thread::Sending;
         match self.producer.send(record.clone(), cx) {
             Sent::Full => {
                 self.thread = Thread::BlockedInSend(record);
@@ -179,42 +179,55 @@ impl Producing {
             }
             Sent::Queued(_) => self.open += 1,
             // Kafka hands these errors to the future and the callback: who does not look there does not see them.
-            Sent::Refused(_) => self.answer(id, Answers::InCallback, false, cx),
+            Sent::Refused(_) => self.called_back(id, false, cx),
         }
-        self.answer(id, Answers::AfterSend, true, cx);
-    }
-
-    /// The `send` that its thread stands in returns, if it can.
-    fn return_from_send(&mut self, cx: &mut Context<'_>) {
-        if !self.producer.may_send() {
-            return;
-        }
-        if let Thread::BlockedInSend(record) = &self.thread {
-            let record = record.clone();
-            self.thread = Thread::Working;
-            self.call_send(record, cx);
+        if self.plan.answers == Answers::AfterSend {
+            self.accepted(id, cx);
         }
     }
 
-    fn callbacks(&mut self, cx: &mut Context<'_>) {
+    fn take_callbacks(&mut self, cx: &mut Context<'_>) {
         while let Some((_, id, completion)) = self.producer.completed() {
             self.open -= 1;
-            if completion.is_ok() {
-                self.source.unconfirmed.remove(&id.number);
-            }
-            self.answer(id, Answers::InCallback, completion.is_ok(), cx);
+            self.called_back(id, completion.is_ok(), cx);
         }
     }
 
-    /// Tells its own caller, if this is when it does.
-    fn answer(&mut self, id: RecordId, when: Answers, well: bool, cx: &mut Context<'_>) {
-        if self.plan.answers != when {
-            return;
+    /// An application that answers after `send` never looks at the callback.
+    fn called_back(&mut self, id: RecordId, well: bool, cx: &mut Context<'_>) {
+        if self.plan.answers == Answers::InCallback {
+            match well {
+                true => self.accepted(id, cx),
+                false => self.refused(id, cx),
+            }
         }
-        let told = match well {
-            true => AppEvent::Accepted { id },
-            false => AppEvent::Rejected { id },
-        };
-        cx.tell(Event::App(told));
+    }
+
+    /// It tells its caller, who need not remember the record any more.
+    fn accepted(&mut self, id: RecordId, cx: &mut Context<'_>) {
+        self.source.unconfirmed.remove(&id.number);
+        cx.tell(Event::App(AppEvent::Accepted { id }));
+    }
+
+    /// It tells its caller, who remembers that the record has not been confirmed.
+    fn refused(&mut self, id: RecordId, cx: &mut Context<'_>) {
+        cx.tell(Event::App(AppEvent::Rejected { id }));
+    }
+
+    fn has_nothing_new(&self) -> bool {
+        self.finishing || self.source.next == self.plan.records
+    }
+
+    /// When the next new record falls due. What fell due while the application was down or blocked is due now.
+    fn due(&self) -> Time {
+        let began = self.source.began.expect("a workload begins with its start");
+        began + Duration(self.plan.rate.nth_ns(self.source.next.into()))
+    }
+
+    fn id(&self, number: u32) -> RecordId {
+        RecordId {
+            source: self.source_id,
+            number,
+        }
     }
 }

@@ -3,8 +3,8 @@
 //! It runs when the rest of the run is over. It waits a moment first, so that what was appended last is below the high
 //! watermark, and a record that is not seen then is not in the log for readers.
 
-use klab_kafka::client::consumer::fetcher::ConsumerError;
 use klab_kafka::client::consumer::positions::TopicPartition;
+use klab_kafka::client::consumer::records::ConsumerError;
 use klab_kafka::client::consumer::{Consumer, Polled};
 use klab_kafka::config::{ConsumerConfig, OffsetReset};
 use klab_kafka::context::{Context, Exit};

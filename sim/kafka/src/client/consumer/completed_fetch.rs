@@ -1,0 +1,217 @@
+//! An answer for one partition, drained by polls: Kafka's CompletedFetch.
+//!
+//! It keeps that records are returned once, in offset order, and only while the position is where the answer goes on; an
+//! error is dealt with when it is its turn, not when it arrives.
+//!
+//! Left out: the skipping of aborted transactions (with transactions).
+
+use super::positions::{Positions, ResetTo, TopicPartition};
+use super::records::{ConsumerError, PartitionRecords, Slice};
+use crate::ids::{LeaderEpoch, Offset, TopicId, TopicIdPartition};
+use crate::log::batch::{Payload, RecordBatch};
+use crate::protocol::ErrorCode;
+use crate::protocol::fetch::FetchPartitionResponse;
+use serde::Serialize;
+
+/// An answer for one partition, and how far it has been returned.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct CompletedFetch {
+    /// Which.
+    pub partition: TopicPartition,
+    topic_id: TopicId,
+    answer: FetchPartitionResponse,
+    /// It was found to be wanted.
+    pub initialized: bool,
+    next_offset: Offset,
+    last_epoch: Option<LeaderEpoch>,
+    /// The batch in hand, counted from 0.
+    batch: u32,
+    /// Records of it were returned.
+    pub read: bool,
+    /// Nothing is left in it, or nobody wants what is.
+    pub consumed: bool,
+}
+
+/// What became of an answer when it was its turn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Initialized {
+    /// Its records may be taken.
+    Ready,
+    /// Nobody wants it: the position is elsewhere, or there is none; or an error that calls for nothing.
+    Dropped,
+    /// An error by which the metadata is out of date; asked again at once, while it is on its way (C-11).
+    MetadataWanted,
+    /// The log has no such offset; the position goes where the policy says (C-9).
+    OutOfRange(TopicIdPartition, Offset),
+}
+
+impl CompletedFetch {
+    /// An answer to a fetch from this offset, just arrived.
+    pub fn new(
+        partition: TopicPartition,
+        topic_id: TopicId,
+        fetch_offset: Offset,
+        answer: FetchPartitionResponse,
+    ) -> CompletedFetch {
+        CompletedFetch {
+            partition,
+            topic_id,
+            answer,
+            initialized: false,
+            next_offset: fetch_offset,
+            last_epoch: None,
+            batch: 0,
+            read: false,
+            consumed: false,
+        }
+    }
+
+    /// Its turn has come.
+    ///
+    /// # Errors
+    /// What the application must hear of.
+    pub fn initialize(
+        &mut self,
+        positions: &mut Positions,
+        policy: Option<ResetTo>,
+    ) -> Result<Initialized, ConsumerError> {
+        let assigned = positions.get_mut(&self.partition);
+        let Some(assigned) = assigned.filter(|a| a.valid_position().is_some()) else {
+            return Ok(Initialized::Dropped);
+        };
+        let position = assigned.valid_position().expect("just seen");
+        let error = self.answer.error_code;
+        if error.is_none() {
+            if position.offset != self.next_offset {
+                return Ok(Initialized::Dropped);
+            }
+            assigned.high_watermark = self.answer.high_watermark;
+            assigned.last_stable_offset = self.answer.last_stable_offset;
+            self.initialized = true;
+            return Ok(Initialized::Ready);
+        }
+        let outcome = match error {
+            // An answer to another position says nothing about this one.
+            ErrorCode::OffsetOutOfRange if position.offset != self.next_offset => {
+                Ok(Initialized::Dropped)
+            }
+            ErrorCode::OffsetOutOfRange => match policy {
+                Some(to) => {
+                    assigned.reset(to);
+                    Ok(Initialized::OutOfRange(self.id(), position.offset))
+                }
+                None => {
+                    let partition = self.partition.clone();
+                    Err(ConsumerError::OffsetOutOfRange(partition, position.offset))
+                }
+            },
+            ErrorCode::NotLeaderOrFollower
+            | ErrorCode::ReplicaNotAvailable
+            | ErrorCode::KafkaStorageError
+            | ErrorCode::FencedLeaderEpoch
+            | ErrorCode::OffsetNotAvailable
+            | ErrorCode::UnknownTopicOrPartition
+            | ErrorCode::UnknownTopicId
+            | ErrorCode::InconsistentTopicId => Ok(Initialized::MetadataWanted),
+            // The broker's metadata is older than the client's: only the broker can mend that.
+            ErrorCode::UnknownLeaderEpoch | ErrorCode::UnknownServerError => {
+                Ok(Initialized::Dropped)
+            }
+            ErrorCode::CorruptMessage => {
+                let partition = self.partition.clone();
+                Err(ConsumerError::CorruptRecord(partition, self.next_offset))
+            }
+            other => Err(ConsumerError::Unexpected(self.partition.clone(), other)),
+        };
+        positions.move_to_end(&self.partition);
+        outcome
+    }
+
+    /// Up to `max` records from the position on; the position moves behind them, and over what no application sees.
+    ///
+    /// # Errors
+    /// A batch whose checksum does not fit, if nothing lies before it.
+    pub fn take(
+        &mut self,
+        positions: &mut Positions,
+        max: u32,
+        check_crcs: bool,
+    ) -> Result<Option<PartitionRecords>, ConsumerError> {
+        let assigned = positions.get_mut(&self.partition);
+        let from = match assigned.and_then(|a| a.fetchable()) {
+            Some(position) if position.offset == self.next_offset => position.offset,
+            _ => {
+                self.consumed = true;
+                return Ok(None);
+            }
+        };
+        let mut slices = Vec::new();
+        let mut left = max;
+        while left > 0 {
+            let Some(batch) = self.answer.records.get(self.batch as usize) else {
+                self.consumed = true;
+                break;
+            };
+            if check_crcs && !batch.data.is_intact() {
+                if self.next_offset > from {
+                    break;
+                }
+                return Err(ConsumerError::CorruptRecord(
+                    self.partition.clone(),
+                    self.next_offset,
+                ));
+            }
+            self.last_epoch = Some(batch.leader_epoch);
+            let count = application_records(batch);
+            let first = u32::try_from(self.next_offset.0 - batch.base_offset.0)
+                .unwrap_or(0)
+                .min(count);
+            let taken = left.min(count - first);
+            if taken > 0 {
+                slices.push(Slice {
+                    batch: batch.clone(),
+                    from: first,
+                    to: first + taken,
+                });
+                self.next_offset = batch.base_offset.plus(i64::from(first + taken));
+                self.read = true;
+                left -= taken;
+            }
+            if first + taken == count {
+                self.next_offset = self.next_offset.max(batch.end_offset());
+                self.batch += 1;
+            }
+        }
+        if self.next_offset == from {
+            return Ok(None);
+        }
+        let assigned = positions
+            .get_mut(&self.partition)
+            .expect("it was assigned just now");
+        assigned.advance(self.next_offset, self.last_epoch);
+        Ok(Some(PartitionRecords {
+            partition: self.partition.clone(),
+            topic_id: self.topic_id,
+            from,
+            to: self.next_offset,
+            slices,
+        }))
+    }
+
+    fn id(&self) -> TopicIdPartition {
+        TopicIdPartition {
+            topic: self.topic_id,
+            partition: self.partition.partition,
+        }
+    }
+}
+
+/// Control records are not for applications: the position moves over them.
+fn application_records(batch: &RecordBatch) -> u32 {
+    match &batch.data.payload {
+        Payload::Records { ids, .. } => {
+            u32::try_from(ids.len()).expect("a batch holds fewer than 2^31 records")
+        }
+        Payload::Control(_) | Payload::Metadata(_) => 0,
+    }
+}
