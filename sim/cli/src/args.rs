@@ -32,6 +32,8 @@ pub enum Command {
     Check(Check),
     /// Shows the state of one process at one time.
     State(State),
+    /// Lists the rules of Kafka that are built, where, and the test that holds each.
+    Rules,
     /// Measures how fast this machine simulates.
     Bench,
 }

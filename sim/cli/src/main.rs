@@ -11,6 +11,7 @@ mod files;
 mod list;
 mod outcome;
 mod report;
+mod rules;
 mod run;
 mod state;
 mod sweep;
@@ -47,6 +48,7 @@ fn command(klab: &Klab) -> Result<Outcome, Wrong> {
         Some(Command::List) => list::list(),
         Some(Command::Check(args)) => check::check(args),
         Some(Command::State(args)) => state::state(args),
+        Some(Command::Rules) => Ok(rules::rules()),
         Some(Command::Bench) => bench::bench(),
     }
 }

@@ -1,6 +1,7 @@
 //! `klab sweep`: one scenario with many seeds, on all cores. Runs share nothing; a bug in one does not stop the others.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use klab_world::outcome::Outcome as Ending;
 use klab_world::scenario::Scenario;
 use klab_world::world::Watch;
+use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use crate::args::Sweep;
@@ -39,15 +41,26 @@ pub fn sweep(args: &Sweep) -> Result<Outcome, Wrong> {
         pool.map_err(|error| Wrong::usage(format!("no threads: {error}"), "try a smaller --jobs"))?;
     let bar = bar(args.seeds.end - args.seeds.start);
     let began = Instant::now();
-    let seeds: Vec<(u64, Ended)> = pool.install(|| {
-        let seeds = args.seeds.clone().into_par_iter();
-        seeds
-            .map(|seed| (seed, one(&scenario, seed)))
-            .inspect(|_| bar.inc(1))
-            .collect()
-    });
+    let seeds = all(&pool, args.seeds.clone(), &bar, |seed| one(&scenario, seed));
     bar.finish_and_clear();
     Ok(summary(args, &scenario, &seeds, began))
+}
+
+/// Runs every seed, on all threads; in the order of the seeds. A panic is caught and the others go on.
+fn all(
+    pool: &ThreadPool,
+    seeds: Range<u64>,
+    bar: &ProgressBar,
+    run: impl Fn(u64) -> Ended + Sync,
+) -> Vec<(u64, Ended)> {
+    let run = |seed| (seed, engine::catch(|| run(seed)).unwrap_or_else(Ended::Bug));
+    pool.install(|| {
+        seeds
+            .into_par_iter()
+            .map(run)
+            .inspect(|_| bar.inc(1))
+            .collect()
+    })
 }
 
 /// A bar for a person; nothing for a file.
@@ -70,14 +83,14 @@ fn one(scenario: &Arc<Scenario>, seed: u64) -> Ended {
         tape: None,
     };
     match engine::run(&plan) {
-        Ok(ended) => match engine::catch(|| ended.world.outcome().expect("the run was watched")) {
-            Ok(ending) => Ended::Run {
+        Ok(ended) => {
+            let ending = ended.world.outcome().expect("the run was watched");
+            Ended::Run {
                 good: ending.is_good(),
                 why: why(&ending),
                 events: ended.world.events(),
-            },
-            Err(what) => Ended::Bug(what),
-        },
+            }
+        }
         Err(Broke::Bug(what)) => Ended::Bug(what),
         Err(Broke::Limit(wrong)) => Ended::Limit(wrong.to_string()),
     }
@@ -171,4 +184,56 @@ fn summary(args: &Sweep, scenario: &Scenario, seeds: &[(u64, Ended)], began: Ins
         ));
     }
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args;
+
+    #[test]
+    fn a_bug_in_one_seed_does_not_stop_the_others() {
+        engine::keep_panics();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(2)
+            .build()
+            .expect("two threads");
+        let run = |seed| match seed {
+            3 => panic!("seed three is haunted"),
+            _ => Ended::Run {
+                good: true,
+                why: Vec::new(),
+                events: 1,
+            },
+        };
+        let seeds = all(&pool, 0..8, &ProgressBar::hidden(), run);
+        assert_eq!(
+            seeds.iter().map(|(seed, _)| *seed).collect::<Vec<_>>(),
+            (0..8).collect::<Vec<_>>()
+        );
+        assert!(
+            matches!(&seeds[3].1, Ended::Bug(what) if what.starts_with("seed three is haunted at "))
+        );
+        assert_eq!(
+            seeds
+                .iter()
+                .filter(|(_, ended)| matches!(ended, Ended::Run { good: true, .. }))
+                .count(),
+            7
+        );
+        let scenario = args::Scenario {
+            file: "x".into(),
+            sets: Vec::new(),
+            twin: None,
+        };
+        let args = Sweep {
+            scenario,
+            seeds: 0..8,
+            jobs: None,
+        };
+        assert_eq!(
+            summary(&args, &Scenario::tracer(), &seeds, Instant::now()),
+            Outcome::Bug
+        );
+    }
 }

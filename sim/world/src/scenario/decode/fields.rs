@@ -252,8 +252,14 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Notes a required key that is not there, unless a misspelt one was noted already that must be it.
     fn missing(&self, name: &str, key: &Key) {
-        if matches!(self.node.value, Value::Map(_)) {
+        let Value::Map(entries) = &self.node.value else {
+            return;
+        };
+        let is_known = |key: &str| grammar::below(&self.path).any(|(known, _)| known == key);
+        let is_slip = |key: &str| !is_known(key) && nearest(key, &[name]).is_some();
+        if !entries.iter().any(|(key, _)| is_slip(&key.name)) {
             let open = Span {
                 end: self.node.span.start + 1,
                 ..self.node.span
