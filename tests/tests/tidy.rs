@@ -28,7 +28,6 @@ const ROLES: &[&str] = &[
     "sim/kafka/src/broker/network.rs",
     "sim/kafka/src/broker/serving.rs",
     "sim/kafka/src/controller.rs",
-    "sim/kafka/src/raft/driver.rs",
     "sim/kafka/src/client/admin.rs",
     "sim/kafka/src/client/connections.rs",
     "sim/kafka/src/client/consumer.rs",
