@@ -294,7 +294,8 @@ impl<T> Connections<T> {
     pub fn least_loaded(&self, nodes: &[NodeId], cx: &mut Context<'_>) -> Option<NodeId> {
         let now = cx.now();
         let count = nodes.len() as u64;
-        let start = cx.draw_below(Purpose::LeastLoadedNode(self.client), count) as usize;
+        let start = cx.draw_below(Purpose::LeastLoadedNode(self.client), count);
+        let start = usize::try_from(start).expect("drawn below the length");
         let walk = nodes[start..].iter().chain(&nodes[..start]);
         let ranked = walk.filter_map(|id| Some((self.rank(*id, now)?, *id)));
         ranked.min_by_key(|(rank, _)| *rank).map(|(_, id)| id)

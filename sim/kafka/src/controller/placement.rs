@@ -171,7 +171,7 @@ impl Numbers {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^= z >> 31;
-        ((u128::from(z) * below as u128) >> 64) as usize
+        usize::try_from((u128::from(z) * below as u128) >> 64).expect("below a length")
     }
 
     fn shuffle<T>(&mut self, list: &mut [T]) {

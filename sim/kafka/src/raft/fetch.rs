@@ -240,7 +240,8 @@ impl Raft {
         if !others.iter().any(ready) {
             return;
         }
-        let start = self.voter_die.below(others.len() as u64) as usize;
+        let start = self.voter_die.below(others.len() as u64);
+        let start = usize::try_from(start).expect("drawn below the length");
         let next = others
             .iter()
             .cycle()

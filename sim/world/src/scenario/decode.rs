@@ -37,7 +37,7 @@ pub fn read(
     let text = match text_of(bytes) {
         Ok(text) => text,
         Err((span, mistake)) => {
-            let start = &bytes[..bytes.len().min(limits::FILE_BYTES.max as usize)];
+            let start = &bytes[..bytes.len().min(limits::FILE_BYTES.len_max())];
             sources.add(name, &String::from_utf8_lossy(start));
             return Err(ScenarioErrors(vec![sources.error(span, mistake)]));
         }
@@ -155,7 +155,7 @@ fn with_sets(
 ) -> Result<Node, (Span, Mistake)> {
     for (path, value) in sets {
         let source = sources.add(&format!("--set {path}"), value);
-        let end = u32::try_from(value.len().min(limits::FILE_BYTES.max as usize)).expect("bounded");
+        let end = u32::try_from(value.len().min(limits::FILE_BYTES.len_max())).expect("bounded");
         let span = Span {
             source,
             start: 0,

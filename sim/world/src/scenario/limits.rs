@@ -115,6 +115,11 @@ impl Limit {
         .hint(self.sentence)
     }
 
+    /// The most that is allowed, as the length of something.
+    pub fn len_max(&self) -> usize {
+        usize::try_from(self.max).unwrap_or(usize::MAX)
+    }
+
     /// Refuses what is too many.
     pub fn hold(&self, found: u64) -> Result<(), Mistake> {
         if found > self.max {

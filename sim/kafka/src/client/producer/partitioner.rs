@@ -72,7 +72,7 @@ impl Sticky {
         let below = |n: u64| ((u128::from(drawn) * u128::from(n)) >> 64) as u64;
         let partition = match available.len() as u64 {
             0 => below(partitions.into()) as i32,
-            n => available[below(n) as usize],
+            n => available[usize::try_from(below(n)).expect("below the length")],
         };
         let produced = 0;
         self.current = Some(Stuck {

@@ -58,7 +58,7 @@ impl<'a> Mistakes<'a> {
             return Vec::new();
         };
         self.check(node.span, limits::ENTRIES.hold(entries.len() as u64));
-        let entries = entries.iter().take(limits::ENTRIES.max as usize);
+        let entries = entries.iter().take(limits::ENTRIES.len_max());
         entries
             .map(|(key, node)| Entry {
                 name: key.name.as_str().into(),
@@ -377,7 +377,7 @@ pub fn list<'a>(mistakes: &Mistakes<'_>, node: &'a Node) -> Vec<&'a Node> {
     match &node.value {
         Value::List(items) => {
             mistakes.check(node.span, limits::ENTRIES.hold(items.len() as u64));
-            items.iter().take(limits::ENTRIES.max as usize).collect()
+            items.iter().take(limits::ENTRIES.len_max()).collect()
         }
         _ => {
             mistakes.add(node.span, Mistake::new(node.found(), Kind::List.expected()));
