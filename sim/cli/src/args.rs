@@ -26,6 +26,8 @@ pub enum Command {
     Run(Run),
     /// Runs a scenario with many seeds.
     Sweep(Sweep),
+    /// Runs drawn clusters, settings, workloads and faults, one run a seed, and counts what was found.
+    Swarm(Swarm),
     /// Lists the scenarios that come with klab.
     List,
     /// Reads a scenario without running it.
@@ -111,6 +113,34 @@ pub struct Sweep {
     pub jobs: Option<u16>,
 }
 
+/// `klab swarm`
+#[derive(Args, Debug)]
+pub struct Swarm {
+    /// The seeds from A up to, but not including, B.
+    #[arg(long, value_name = "A..B", value_parser = seeds)]
+    pub seeds: std::ops::Range<u64>,
+    /// Settings that leave nothing to explain, any settings, or both in turn.
+    #[arg(long, value_enum, default_value_t = Halves::Both)]
+    pub half: Halves,
+    /// Turns a protocol switch of every server, such as hw-quorum=committed-isr.
+    #[arg(long = "rule", value_name = "NAME=VALUE", value_parser = switch)]
+    pub rules: Vec<(String, String)>,
+    /// How many threads; without it as many as the machine has.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+}
+
+/// Which half of the swarm.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Halves {
+    /// Settings that leave nothing to explain.
+    Safe,
+    /// Any settings.
+    Free,
+    /// Even seeds safe, odd seeds free.
+    Both,
+}
+
 /// `klab check`
 #[derive(Args, Debug)]
 pub struct Check {
@@ -146,6 +176,13 @@ fn assignment(text: &str) -> Result<(String, String), String> {
         }
         _ => Err("expected POINTER=VALUE, such as /producers/shop/config/acks=all".to_owned()),
     }
+}
+
+fn switch(text: &str) -> Result<(String, String), String> {
+    let parts = text
+        .split_once('=')
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    parts.ok_or_else(|| "expected NAME=VALUE, such as hw-quorum=committed-isr".to_owned())
 }
 
 fn duration(text: &str) -> Result<u64, String> {

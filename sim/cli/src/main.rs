@@ -14,6 +14,7 @@ mod report;
 mod rules;
 mod run;
 mod state;
+mod swarm;
 mod sweep;
 mod tape;
 
@@ -45,6 +46,7 @@ fn command(klab: &Klab) -> Result<Outcome, Wrong> {
         None => run::quickstart(),
         Some(Command::Run(args)) => run::run(args),
         Some(Command::Sweep(args)) => sweep::sweep(args),
+        Some(Command::Swarm(args)) => swarm::swarm(args),
         Some(Command::List) => list::list(),
         Some(Command::Check(args)) => check::check(args),
         Some(Command::State(args)) => state::state(args),

@@ -9,7 +9,6 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use klab_world::outcome::Outcome as Ending;
 use klab_world::scenario::Scenario;
 use klab_world::world::Watch;
-use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use crate::args::Sweep;
@@ -35,32 +34,36 @@ enum Ended {
 /// Runs them all.
 pub fn sweep(args: &Sweep) -> Result<Outcome, Wrong> {
     let scenario = Arc::new(files::chosen(&args.scenario)?);
-    let threads = args.jobs.map_or(0, usize::from);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    let pool =
-        pool.map_err(|error| Wrong::usage(format!("no threads: {error}"), "try a smaller --jobs"))?;
-    let bar = bar(args.seeds.end - args.seeds.start);
     let began = Instant::now();
-    let seeds = all(&pool, args.seeds.clone(), &bar, |seed| one(&scenario, seed));
-    bar.finish_and_clear();
+    let seeds = each(args.seeds.clone(), args.jobs, |seed| one(&scenario, seed))?
+        .into_iter()
+        .map(|(seed, ended)| (seed, ended.unwrap_or_else(Ended::Bug)))
+        .collect::<Vec<_>>();
     Ok(summary(args, &scenario, &seeds, began))
 }
 
-/// Runs every seed, on all threads; in the order of the seeds. A panic is caught and the others go on.
-fn all(
-    pool: &ThreadPool,
+/// Does something for every seed, on all threads or so many, with a bar; a panic is caught and the others go on.
+pub fn each<T: Send>(
     seeds: Range<u64>,
-    bar: &ProgressBar,
-    run: impl Fn(u64) -> Ended + Sync,
-) -> Vec<(u64, Ended)> {
-    let run = |seed| (seed, engine::catch(|| run(seed)).unwrap_or_else(Ended::Bug));
-    pool.install(|| {
+    jobs: Option<u16>,
+    run: impl Fn(u64) -> T + Sync,
+) -> Result<Vec<(u64, Result<T, String>)>, Wrong> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(jobs.map_or(0, usize::from))
+        .build();
+    let pool =
+        pool.map_err(|error| Wrong::usage(format!("no threads: {error}"), "try a smaller --jobs"))?;
+    let bar = bar(seeds.end - seeds.start);
+    let one = |seed| (seed, engine::catch(|| run(seed)));
+    let done = pool.install(|| {
         seeds
             .into_par_iter()
-            .map(run)
+            .map(one)
             .inspect(|_| bar.inc(1))
             .collect()
-    })
+    });
+    bar.finish_and_clear();
+    Ok(done)
 }
 
 /// A bar for a person; nothing for a file.

@@ -5,6 +5,7 @@
 //! Kafka) has a bug. In the *free* half anything goes, and every loss needs its explanation.
 
 pub mod dice;
+pub mod explore;
 pub mod faults;
 
 use crate::scenario::*;
