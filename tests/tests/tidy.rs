@@ -23,6 +23,7 @@ const ROLES: &[&str] = &[
     "sim/kafka/src/lib.rs",
     // Roles; a role may be several files in its folder.
     "sim/kafka/src/broker.rs",
+    "sim/kafka/src/broker/bench.rs",
     "sim/kafka/src/broker/channel.rs",
     "sim/kafka/src/broker/following.rs",
     "sim/kafka/src/broker/network.rs",

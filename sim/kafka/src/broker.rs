@@ -10,6 +10,8 @@
 //! era 4.0), fetching from followers near by, several log directories, combined mode.
 
 mod alarms;
+#[cfg(test)]
+mod bench;
 pub mod channel;
 pub mod fetch;
 pub mod fetcher;
@@ -27,6 +29,8 @@ pub mod purgatory;
 pub mod replica;
 pub mod replicas;
 mod serving;
+#[cfg(test)]
+mod tests;
 
 use crate::config::ServerConfig;
 use crate::context::{Context, Exit, Halt, Purpose};

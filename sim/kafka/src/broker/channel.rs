@@ -115,6 +115,7 @@ impl<T> Channel<T> {
     /// Sends the first request in the queue, if it can be sent. `leader` leads the metadata quorum, as far as this broker knows.
     pub fn drive(&mut self, leader: Option<NodeId>, cx: &mut Context<'_>) -> Vec<Outcome<T>> {
         let now = cx.now();
+        self.look_again = None;
         let mut outcomes = Vec::new();
         while self.queue.front().is_some_and(|i| self.is_too_old(i, now)) {
             let item = self.queue.pop_front().expect("just seen");
@@ -128,7 +129,6 @@ impl<T> Channel<T> {
             self.look_again = Some(now + LOOK_AGAIN);
             return outcomes;
         };
-        self.look_again = None;
         if self.connections.ready(controller, cx) {
             let item = self.queue.pop_front().expect("just seen");
             self.connections
@@ -376,6 +376,7 @@ mod tests {
         wire.ask(1, None);
         wire.machine.pass(Duration::secs(2));
         assert_eq!(wire.expire(None).0, [Outcome::TimedOut(1)]);
+        assert_eq!(wire.channel.next_deadline(wire.machine.now), None);
     }
 
     #[test]

@@ -8,13 +8,14 @@ use super::replicas::Replicas;
 use super::serving::{epoch_ends, list_offsets};
 use crate::config::ServerConfig;
 use crate::controller::fixture::{TOPIC, Told};
-use crate::controller::records::MetadataRecord;
+use crate::controller::records::{MetadataRecord, PartitionRegistration};
 use crate::disk::DiskImage;
 use crate::effect::{Effect, Effects};
 use crate::event::{Event, ReplicaEvent};
 use crate::ids::*;
 use crate::log::batch::{BatchData, PlainRecord};
 use crate::log::{Appended, Log};
+use crate::protocol::cluster::LeaderRecoveryState;
 use crate::protocol::fetch::*;
 use crate::protocol::{ErrorCode, Request, Response};
 use crate::rules::Rules;
@@ -313,4 +314,37 @@ pub(crate) fn batch(records: u32) -> Arc<BatchData> {
     };
     let records: Vec<PlainRecord> = (0..records).map(record).collect();
     Arc::new(BatchData::of_records(&records, None))
+}
+
+/// The records that make `orders`, with one partition on brokers 1, 2 and 3.
+pub(crate) fn orders_records(leader: i32, isr: &[i32]) -> Vec<MetadataRecord> {
+    let registration = PartitionRegistration {
+        replicas: [1, 2, 3].map(NodeId).to_vec(),
+        isr: isr.iter().copied().map(NodeId).collect(),
+        leader: Some(NodeId(leader)),
+        recovery: LeaderRecoveryState::Recovered,
+        leader_epoch: LeaderEpoch(0),
+        partition_epoch: PartitionEpoch(0),
+    };
+    let topic = MetadataRecord::Topic {
+        name: "orders".into(),
+        id: TOPIC,
+    };
+    let partition = MetadataRecord::Partition {
+        topic: TOPIC,
+        partition: 0,
+        registration,
+    };
+    vec![topic, partition]
+}
+
+/// The record that gives it another leader.
+pub(crate) fn orders_change(leader: Option<i32>, isr: &[i32]) -> MetadataRecord {
+    MetadataRecord::PartitionChange {
+        topic: TOPIC,
+        partition: 0,
+        leader: Some(leader.map(NodeId)),
+        isr: Some(isr.iter().copied().map(NodeId).collect()),
+        recovery: None,
+    }
 }
