@@ -26,4 +26,5 @@ pub mod timeline;
 pub mod trace;
 pub mod verdict;
 pub mod view;
+pub mod why;
 pub mod world;

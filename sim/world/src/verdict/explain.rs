@@ -489,7 +489,8 @@ fn has_hole(lineage: &Lineage, producer: ProducerId) -> bool {
     own.next().is_some_and(|first| first.base_sequence != 0)
 }
 
-fn name(harm: &Harm) -> Named {
+/// A fault as explanations name it.
+pub fn name(harm: &Harm) -> Named {
     Named {
         seq: harm.seq,
         step: harm.step,

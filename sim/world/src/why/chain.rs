@@ -1,0 +1,69 @@
+//! Chains of causes: from a trace record back to the input it came of, to the message that brought the input, and so on,
+//! until an alarm, a command or a fault.
+
+use super::{Edge, EdgeKind, WhyLine};
+use crate::trace::{Record, What};
+
+/// The trace, by number.
+pub struct Chains<'a> {
+    /// All records in order.
+    pub records: &'a [Record],
+}
+
+impl<'a> Chains<'a> {
+    /// A record by its number.
+    pub fn get(&self, seq: u64) -> Option<&'a Record> {
+        let at = self.records.partition_point(|r| r.seq < seq);
+        self.records.get(at).filter(|r| r.seq == seq)
+    }
+
+    /// What a record came of, the nearest first.
+    pub fn causes(&self, record: &Record) -> impl Iterator<Item = &'a Record> {
+        let first = record.cause.and_then(|c| self.get(c));
+        std::iter::successors(first, |r| r.cause.and_then(|c| self.get(c)))
+    }
+
+    /// The nearest line that a record came of: the line's event itself, or the input of which that event came too. If an
+    /// answer lies between the two, it is a reply.
+    pub fn joined(&self, record: &Record, lines: &[WhyLine]) -> Option<Edge> {
+        let mut answered = false;
+        for cause in self.causes(record) {
+            answered |= matches!(cause.what, What::Sent { response: true, .. });
+            let is_it = |line: &&WhyLine| {
+                line.seq == cause.seq
+                    || self
+                        .get(line.seq)
+                        .is_some_and(|r| r.cause == Some(cause.seq))
+            };
+            if let Some(line) = lines.iter().rev().find(is_it) {
+                let kind = if answered {
+                    EdgeKind::Reply
+                } else {
+                    EdgeKind::Cause
+                };
+                return Some(Edge { to: line.seq, kind });
+            }
+        }
+        None
+    }
+
+    /// The latest record before another that fits.
+    pub fn last_before(
+        &self,
+        seq: u64,
+        mut fits: impl FnMut(&Record) -> bool,
+    ) -> Option<&'a Record> {
+        let end = self.records.partition_point(|r| r.seq < seq);
+        self.records[..end].iter().rev().find(|r| fits(r))
+    }
+
+    /// The first record after another that fits.
+    pub fn first_after(
+        &self,
+        seq: u64,
+        mut fits: impl FnMut(&Record) -> bool,
+    ) -> Option<&'a Record> {
+        let begin = self.records.partition_point(|r| r.seq <= seq);
+        self.records[begin..].iter().find(|r| fits(r))
+    }
+}
