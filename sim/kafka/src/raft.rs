@@ -126,6 +126,8 @@ pub enum Fault {
     HighWatermarkWentBack,
     /// Another replica finds a request malformed.
     InvalidRequest,
+    /// The leader's records do not begin where this log ends, or their epochs go back.
+    UnexpectedRecords,
     /// A disk failed.
     Disk(DiskError),
 }
