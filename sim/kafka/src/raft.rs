@@ -126,6 +126,8 @@ pub enum Fault {
     HighWatermarkWentBack,
     /// Another replica finds a request malformed.
     InvalidRequest,
+    /// The leader's records do not begin where this log ends, or their epochs go back.
+    UnexpectedRecords,
     /// A disk failed.
     Disk(DiskError),
 }
@@ -608,16 +610,17 @@ impl Raft {
 }
 
 impl RaftConfig {
-    /// The settings of a node.
+    /// The settings of a node. No timeout is below 1 ms, so that time passes between a failure and the next try.
     pub fn of(server: &ServerConfig) -> RaftConfig {
-        let ms = |n: i32| Duration::millis(u64::try_from(n).expect("a config is not negative"));
+        let linger = |n: i32| Duration::millis(u64::from(n.max(0).unsigned_abs()));
+        let timeout = |n: i32| linger(n.max(1));
         RaftConfig {
-            election_timeout: ms(server.quorum_election_timeout_ms),
-            fetch_timeout: ms(server.quorum_fetch_timeout_ms),
-            election_backoff_max: ms(server.quorum_election_backoff_max_ms),
-            append_linger: ms(server.quorum_append_linger_ms),
-            request_timeout: ms(server.quorum_request_timeout_ms),
-            retry_backoff: ms(server.quorum_retry_backoff_ms),
+            election_timeout: timeout(server.quorum_election_timeout_ms),
+            fetch_timeout: timeout(server.quorum_fetch_timeout_ms),
+            election_backoff_max: timeout(server.quorum_election_backoff_max_ms),
+            append_linger: linger(server.quorum_append_linger_ms),
+            request_timeout: timeout(server.quorum_request_timeout_ms),
+            retry_backoff: timeout(server.quorum_retry_backoff_ms),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Brokers come, live and go: registration, heartbeats, fencing (Kafka's ClusterControlManager and the broker half of
 //! ReplicationControlManager). A broker that is fenced or shutting down leads nothing and is in no ISR of more than
-//! itself.
+//! itself; it keeps its data, and its next good heartbeat brings it back (K-18).
 //!
 //! Left out: features and their versions, log directories, unregistering.
 

@@ -1,7 +1,7 @@
 //! Who leads a partition next, and with which ISR: Kafka's PartitionChangeBuilder. A clean election takes a member of the ISR,
 //! which has every committed record; an unclean one may lose some, and says so in the recovery state.
 //!
-//! Left out: eligible leader replicas and the last known leader (R-28… ), reassignment (K-27), log
+//! Left out: eligible leader replicas and the last known leader, reassignment (K-27), log
 //! directories.
 
 use crate::controller::records::{MetadataRecord, PartitionRegistration};

@@ -53,9 +53,7 @@ pub fn of_record(
                 topic: *topic,
                 partition: *partition,
             };
-            let now = image
-                .partition(id)
-                .expect("a partition is created before it changes");
+            let now = image.partition(id)?;
             let isr = now.isr.clone().into_boxed_slice();
             match leader {
                 Some(leader) => ControllerEvent::LeaderElected {

@@ -1,7 +1,7 @@
 //! New topics and their configs: CreateTopics (K-21), IncrementalAlterConfigs. Kafka's ReplicationControlManager and
 //! ConfigurationControlManager.
 //!
-//! Left out: deleting topics, adding partitions, policies, `validate.only`, configs of brokers and the APPEND and SUBTRACT of
+//! Left out: deleting topics (K-24), adding partitions (K-23), automatic and internal topics (K-25, K-26), policies, `validate.only`, configs of brokers and the APPEND and SUBTRACT of
 //! list configs.
 
 use crate::config::{Configs, ServerConfig, TopicConfig};

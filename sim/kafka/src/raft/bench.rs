@@ -34,6 +34,8 @@ pub(super) struct Node {
     pub(super) disk: Disk,
     life: u32,
     armed: Option<Time>,
+    /// Its disk was replaced.
+    is_new: bool,
 }
 
 #[derive(Clone, Default)]
@@ -152,7 +154,7 @@ impl Bench {
         node.life += 1;
         node.armed = None;
         let mut files = DiskImage::new();
-        if node.life > 1 {
+        if node.life > 1 && !node.is_new {
             let batches = node.disk.written.clone();
             files.insert(
                 SEGMENT,
@@ -162,6 +164,7 @@ impl Bench {
                 },
             );
         }
+        node.is_new = false;
         if let Some(file) = &node.disk.quorum {
             files.insert(FileId::QuorumState, FileImage::Small(file.clone()));
         }
@@ -194,6 +197,13 @@ impl Bench {
         let disk = &mut self.nodes.get_mut(&id).expect("a voter").disk;
         disk.written = disk.synced.clone();
         disk.quorum = disk.quorum_synced.clone();
+    }
+
+    pub(super) fn wipe(&mut self, id: NodeId) {
+        self.kill(id);
+        let node = self.nodes.get_mut(&id).expect("a voter");
+        node.disk = Disk::default();
+        node.is_new = true;
     }
 
     pub(super) fn block(&mut self, from: i32, to: i32) {

@@ -316,6 +316,10 @@ impl Raft {
     ) -> Result<(), Fault> {
         let grew = !records.is_empty();
         for batch in records {
+            let follows = batch.base_offset == self.log.leo();
+            if !follows || batch.leader_epoch < self.log.last_epoch() {
+                return Err(Fault::UnexpectedRecords);
+            }
             self.log.append_as_follower(batch, out);
         }
         if grew && self.quorum.is_voter() {

@@ -172,8 +172,8 @@ impl MetadataLog {
         }
     }
 
-    /// Cuts off what departs from a leader that says where the largest common epoch ends; returns the new end.
-    pub fn truncate_to_end_of(&mut self, leaders: OffsetAndEpoch, out: &mut Effects) -> Offset {
+    /// Cuts off what departs from a leader that says where the largest common epoch ends.
+    pub fn truncate_to_end_of(&mut self, leaders: OffsetAndEpoch, out: &mut Effects) {
         let own = self.end_of_epoch(leaders.epoch);
         let to = if leaders.epoch == LeaderEpoch(0) {
             leaders.offset.min(self.leo)
@@ -183,7 +183,6 @@ impl MetadataLog {
             own.offset
         };
         self.truncate(to, out);
-        to
     }
 
     fn truncate(&mut self, to: Offset, out: &mut Effects) {
@@ -204,17 +203,14 @@ impl MetadataLog {
             .batches()
             .next_back()
             .map_or(Offset(0), RecordBatch::end_offset);
-        assert_eq!(
-            end, to,
-            "logs part between batches: an epoch ends with a batch"
-        );
-        self.leo = to;
-        // Never so by the rules; a voter that lost its disk, or `own-epoch-commit` off, can bring it about.
-        self.hw = self.hw.min(to);
-        out.push(Effect::Write(SEGMENT, Write::TruncateTo(to)));
+        self.leo = end;
+        // By the rules an epoch ends with a batch, and what is committed is never cut off. A voter that lost its disk, or
+        // `own-epoch-commit` off, can bring about otherwise.
+        self.hw = self.hw.min(end);
+        out.push(Effect::Write(SEGMENT, Write::TruncateTo(end)));
         out.push(tell(LogEvent::Truncated {
             from,
-            to,
+            to: end,
             why: Truncation::DivergingEpoch,
         }));
     }
@@ -330,8 +326,8 @@ mod tests {
     #[test]
     fn a_follower_without_the_leaders_epoch_cuts_its_larger_epochs() {
         let mut follower = log(&[1, 1, 2, 2]);
-        let to = follower.truncate_to_end_of(at(1, 2), &mut Effects::new());
-        assert_eq!((to, follower.last_epoch()), (Offset(2), LeaderEpoch(1)));
+        follower.truncate_to_end_of(at(1, 2), &mut Effects::new());
+        assert_eq!(follower.end(), at(1, 2));
     }
 
     #[test]

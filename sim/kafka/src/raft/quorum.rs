@@ -440,6 +440,7 @@ impl Quorum {
     pub fn may_grant(&self, candidate: NodeId, up_to_date: bool, pre_vote: bool) -> bool {
         match &self.state {
             State::Leader(_) => false,
+            // K-29: so the successors of a resigned leader wait for their turn, and its own yes may be the only one.
             State::Follower { fetched, .. } => pre_vote && !fetched && up_to_date,
             State::Candidate { .. } | State::Resigned { .. } => pre_vote && up_to_date,
             State::Unattached { .. } | State::Prospective { .. } if pre_vote => up_to_date,

@@ -281,6 +281,7 @@ fn without_the_own_epoch_rule_a_committed_record_is_overwritten() {
 enum Harm {
     Kill(i32),
     PowerLoss(i32),
+    Wipe(i32),
     Isolate(i32),
     Block(i32, i32),
     Heal,
@@ -305,6 +306,7 @@ fn suffer(bench: &mut Bench, harm: &Harm) {
     match *harm {
         Harm::Kill(id) => bench.kill(NodeId(id)),
         Harm::PowerLoss(id) => bench.power_loss(NodeId(id)),
+        Harm::Wipe(id) => bench.wipe(NodeId(id)),
         Harm::Isolate(id) => bench.isolate(NodeId(id)),
         Harm::Block(a, b) if a != b => bench.block(a, b),
         Harm::Block(..) => {}
@@ -329,6 +331,27 @@ fn suffer(bench: &mut Bench, harm: &Harm) {
                     .expect("it leads");
                 raft.resign(raft.epoch());
                 bench.tell(leader, RaftInput::Alarm);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 30, ..ProptestConfig::default() })]
+
+    /// Kafka promises nothing to a quorum whose static voters lose their disks: a vote forgotten can be given twice. But a
+    /// replica that finds a promise broken halts, and does not panic.
+    #[test]
+    fn a_quorum_that_loses_disks_halts_or_goes_on(
+        seed in any::<u64>(),
+        harms in prop::collection::vec((1u64..3_000, prop_oneof![harm(3), (1..=3).prop_map(Harm::Wipe)]), 1..24),
+    ) {
+        let mut bench = Bench::new(3, Rules { own_epoch_commit: seed % 2 == 0, ..Rules::default() }, seed);
+        for (wait, harm) in &harms {
+            bench.run(Duration::millis(*wait));
+            suffer(&mut bench, harm);
+            for id in bench.voters.clone() {
+                bench.start(id);
             }
         }
     }
