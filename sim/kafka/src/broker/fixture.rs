@@ -255,7 +255,7 @@ impl Server {
     pub fn contents(&self) -> Vec<(Offset, LeaderEpoch, u32)> {
         let batches = self.log().batches();
         batches
-            .map(|b| (b.base_offset, b.leader_epoch, b.data.crc))
+            .map(|b| (b.base_offset, b.leader_epoch, b.data.crc()))
             .collect()
     }
 

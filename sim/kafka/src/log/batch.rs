@@ -40,7 +40,10 @@ pub struct BatchData {
     /// Whole size on disk and wire in bytes, header included.
     pub size: u32,
     /// CRC-32C over everything from the attributes on.
-    pub crc: u32,
+    crc: u32,
+    /// The checksum fits the contents. It does in every batch but a damaged one: bytes do not rot in memory, and a look
+    /// at this is as good as summing them up again on every replica and in every reader.
+    intact: bool,
     /// Whose clock the timestamps are from.
     pub timestamp_type: TimestampType,
     /// Part of a transaction.
@@ -275,9 +278,32 @@ impl BatchData {
         }
     }
 
+    /// The checksum that it carries.
+    pub fn crc(&self) -> u32 {
+        self.crc
+    }
+
     /// Whether the checksum fits the contents (L-3, L-36).
     pub fn is_intact(&self) -> bool {
-        self.size >= BATCH_OVERHEAD && self.crc == self.computed_crc()
+        self.intact
+    }
+
+    /// The same with one bit of its records flipped, which its checksum gives away.
+    pub fn damaged(&self, bit: u64) -> BatchData {
+        let mut damaged = self.clone();
+        damaged.intact = false;
+        match &mut damaged.payload {
+            Payload::Records { body, .. } if !body.is_empty() => {
+                let mut bytes = body.to_vec();
+                let at = (bit / 8) % bytes.len() as u64;
+                let byte = bytes.iter_mut().zip(0u64..).find(|(_, i)| *i == at);
+                *byte.expect("it is below the length").0 ^= 1 << (bit % 8);
+                *body = Bytes::from(bytes);
+            }
+            // What has no encoding here has lost a bit of its checksum.
+            _ => damaged.crc ^= 1 << (bit % 32),
+        }
+        damaged
     }
 
     /// The CRC-32C of fields and body as they stand now; 0 for batches of the metadata log, which have no encoding here.
@@ -338,6 +364,7 @@ impl BatchData {
         BatchData {
             size: 0,
             crc: 0,
+            intact: true,
             timestamp_type: TimestampType::CreateTime,
             transactional: false,
             last_offset_delta: count - 1,
@@ -350,7 +377,7 @@ impl BatchData {
     }
 
     /// Size and checksum made to fit the rest.
-    fn sealed(mut self) -> BatchData {
+    pub(super) fn sealed(mut self) -> BatchData {
         let body = match &self.payload {
             Payload::Records { body, .. } => body.len(),
             Payload::Control(ControlRecord::EndTransaction { .. }) => record::MARKER_SIZE,

@@ -8,6 +8,7 @@ use crate::ids::{Offset, RecordId};
 use crate::time::Timestamp;
 use bytes::Bytes;
 use serde::Serialize;
+use smallvec::SmallVec;
 
 /// A header's key and value.
 pub type Header = (Bytes, Option<Bytes>);
@@ -62,14 +63,13 @@ pub fn size_upper_bound(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[Hea
 
 /// The body of a batch: all records, in order, with offset deltas 0, 1, 2, ….
 pub(super) fn encode_all(records: &[PlainRecord], base: Timestamp) -> Bytes {
-    let deltas = || records.iter().zip(0i64..);
-    let size = deltas()
-        .map(|(r, d)| content_size(r, base, d))
-        .map(|n| varint_size(n as i64) + n)
-        .sum();
-    let mut body = Vec::with_capacity(size);
-    for (record, delta) in deltas() {
-        put_varint(&mut body, content_size(record, base, delta) as i64);
+    let deltas = records.iter().zip(0i64..);
+    let sizes = deltas.map(|(record, delta)| content_size(record, base, delta));
+    let sizes: SmallVec<[usize; 16]> = sizes.collect();
+    let with_lengths = sizes.iter().map(|n| varint_size(*n as i64) + n);
+    let mut body = Vec::with_capacity(with_lengths.sum());
+    for ((record, delta), size) in records.iter().zip(0i64..).zip(sizes) {
+        put_varint(&mut body, size as i64);
         body.push(0);
         put_varint(&mut body, record.timestamp.0 - base.0);
         put_varint(&mut body, delta);

@@ -213,10 +213,7 @@ fn a_follower_takes_no_overlap_no_damage_and_no_later_epoch() {
         copy(batch(2, 0, plain(3))),
         Err(NotCopied::Overlap(overlap))
     );
-    let damaged = BatchData {
-        crc: 1,
-        ..(*plain(1)).clone()
-    };
+    let damaged = plain(1).damaged(7);
     assert_eq!(
         copy(batch(3, 0, Arc::new(damaged))),
         Err(NotCopied::Corrupt)
@@ -404,7 +401,7 @@ fn recovery_cuts_at_the_first_bad_checksum_from_the_recovery_point_on_only() {
         let Some(FileImage::Segment { batches, .. }) = file else {
             panic!("a segment");
         };
-        Arc::make_mut(&mut batches[1].data).crc += 1;
+        batches[1].data = Arc::new(batches[1].data.damaged(0));
     };
     let mut below = machine.clone();
     spoil(&mut below, 0);

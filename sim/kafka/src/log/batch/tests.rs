@@ -58,7 +58,7 @@ fn placed(base_offset: i64, leader_epoch: i32, data: BatchData) -> RecordBatch {
 #[test]
 fn a_plain_batch_has_the_bytes_and_the_checksum_that_kafka_gives_it() {
     let data = BatchData::of_records(&[record(0, Some("key"), Some("value"))], None);
-    assert_eq!(data.crc, 0xeccb_c7a9);
+    assert_eq!(data.crc(), 0xeccb_c7a9);
     assert_eq!(hex(&placed(0, -1, data)), PLAIN);
 }
 
@@ -105,11 +105,17 @@ fn a_leaders_stamp_changes_type_latest_time_and_checksum_as_in_kafka() {
 }
 
 #[test]
-fn a_changed_byte_does_not_fit_the_checksum() {
-    let mut data = BatchData::of_records(&[record(0, Some("key"), None)], None);
+fn a_flipped_bit_does_not_fit_the_checksum() {
+    let data = BatchData::of_records(&[record(0, Some("key"), None)], None);
     assert!(data.is_intact());
-    data.base_timestamp.0 += 1;
-    assert!(!data.is_intact());
+    for bit in 0..200 {
+        let damaged = data.damaged(bit);
+        assert!(!damaged.is_intact());
+        assert_ne!(damaged.crc(), damaged.computed_crc());
+    }
+    let marker = BatchData::of_marker(ProducerId(1), ProducerEpoch(0), true, 0, NOW).damaged(3);
+    assert!(!marker.is_intact());
+    assert_ne!(marker.crc(), marker.computed_crc());
 }
 
 fn any_bytes() -> impl Strategy<Value = Bytes> {
@@ -155,6 +161,7 @@ proptest! {
         prop_assert_eq!(read, Ok(expected));
         prop_assert_eq!(batch.encode().map(|b| b.len()), Some(batch.data.size as usize));
         prop_assert!(batch.data.is_intact());
+        prop_assert_eq!(batch.data.crc(), batch.data.computed_crc());
     }
 
     #[test]

@@ -13,8 +13,7 @@ fn refused(data: &BatchData, config: &LogConfig) -> Refusal {
 fn changed(change: impl FnOnce(&mut BatchData)) -> BatchData {
     let mut data = BatchData::of_records(&records(2), None);
     change(&mut data);
-    data.crc = data.computed_crc();
-    data
+    data.sealed()
 }
 
 fn timed(afters: &[i64]) -> BatchData {
@@ -38,8 +37,7 @@ fn a_sound_batch_is_taken() {
 
 #[test]
 fn a_batch_above_max_message_bytes_is_too_large_whatever_else_is_wrong() {
-    let mut data = changed(|d| d.count = 7);
-    data.crc += 1;
+    let data = changed(|d| d.count = 7).damaged(0);
     let max_message_bytes = i32::try_from(data.size).expect("small") - 1;
     let config = LogConfig {
         max_message_bytes,

@@ -278,7 +278,7 @@ fn an_error_behind_records_is_thrown_by_the_next_poll() {
 fn a_batch_whose_checksum_does_not_fit_stops_the_reader_until_it_seeks_past_it() {
     let (mut fetcher, mut positions) = (Fetcher::default(), positions(1));
     let mut bad = batch(1, 1);
-    Arc::make_mut(&mut bad.data).crc ^= 1;
+    bad.data = Arc::new(bad.data.damaged(0));
     fetched(
         &mut fetcher,
         &positions,
