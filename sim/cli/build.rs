@@ -88,6 +88,7 @@ fn look(name: &str, text: &str, places: &mut BTreeMap<String, Place>) {
             .iter()
             .position(|doc| line.trim().starts_with(doc))
             .map_or(0, |rank| 2 - rank);
+        let rank = rank + if name.starts_with("sim/kafka") { 0 } else { 3 };
         for id in ids(line) {
             let place = places.entry(id).or_default();
             if in_tests {

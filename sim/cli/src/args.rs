@@ -88,8 +88,14 @@ pub struct Run {
     /// Stops at this time, such as 12.5s.
     #[arg(long, value_name = "T", value_parser = duration)]
     pub until: Option<u64>,
-    /// Prints the result as JSON.
+    /// Prints one line per fact.
     #[arg(long)]
+    pub lines: bool,
+    /// Prints the short telling: the verdict, then the lines that the scenario's `tell` keeps.
+    #[arg(long, conflicts_with = "lines")]
+    pub tell: bool,
+    /// Prints the result as JSON.
+    #[arg(long, conflicts_with_all = ["lines", "tell"])]
     pub json: bool,
     /// Replays a tape instead of drawing and triggering steps.
     #[arg(long, value_name = "TAPE")]

@@ -7,12 +7,13 @@ use klab_world::scenario::{Scenario, expect, limits, selector, trigger};
 use crate::args::Check;
 use crate::files;
 use crate::outcome::{Outcome, Wrong};
+use crate::report;
 
 /// Reads the file, or prints the grammar.
 pub fn check(args: &Check) -> Result<Outcome, Wrong> {
     if let Some(file) = &args.file {
         let scenario = files::scenario(file, &[])?;
-        anstream::println!("{file} is good: {}", summary(&scenario));
+        report::print(&format!("{file} is good: {}", summary(&scenario)));
     }
     if args.grammar {
         print_grammar();
@@ -101,9 +102,9 @@ fn print_grammar() {
 
 fn heading(text: &str) {
     let bold = anstyle::Style::new().bold();
-    anstream::println!("\n{bold}{text}{bold:#}");
+    report::print(&format!("\n{bold}{text}{bold:#}"));
 }
 
 fn row(name: &str, sentence: &str) {
-    anstream::println!("  {name:<34} {sentence}");
+    report::print(&format!("  {name:<34} {sentence}"));
 }

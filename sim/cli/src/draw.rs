@@ -4,6 +4,7 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use klab_world::scenario::ScenarioError;
 
 use crate::outcome::Wrong;
+use crate::report;
 
 /// A line longer than this is not drawn; its place is still named.
 const LINE_MAX: usize = 400;
@@ -13,7 +14,7 @@ pub fn wrong(wrong: &Wrong) {
     match wrong {
         Wrong::Scenario(errors) => {
             for error in &errors.0 {
-                anstream::eprintln!("{}\n", mistake(error));
+                report::complain(&format!("{}\n", mistake(error)));
             }
             let count = errors.0.len();
             let name = errors
@@ -21,16 +22,13 @@ pub fn wrong(wrong: &Wrong) {
                 .first()
                 .map_or("the scenario", |error| &error.source.name);
             let mistakes = if count == 1 { "a mistake" } else { "mistakes" };
-            anstream::eprintln!(
-                "{}",
-                title(&format!("{name} has {mistakes} and was not run"))
-            );
+            report::complain(&title(&format!("{name} has {mistakes} and was not run")));
         }
         Wrong::Usage { what, help } => {
             let report = [Level::ERROR
                 .primary_title(what.as_str())
                 .element(Level::HELP.message(help.as_str()))];
-            anstream::eprintln!("{}", renderer().render(&report));
+            report::complain(&renderer().render(&report));
         }
     }
 }

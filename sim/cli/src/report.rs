@@ -2,51 +2,61 @@
 
 use std::io::Write;
 
+use klab_world::line::Lexicon;
 use klab_world::outcome::Outcome as Ending;
+use klab_world::telling::telling;
 use klab_world::trace::Phase;
-use serde_json::json;
+use klab_world::view::View;
+use klab_world::world::World;
+use serde::Serialize;
 
 use crate::engine::Ended;
 use crate::outcome::Outcome;
 use crate::tape::hash;
+
+/// Prints to stdout; a closed pipe is no reason to panic.
+macro_rules! say {
+    ($($words:tt)*) => { print(&format!($($words)*)) };
+}
 
 const GOOD: anstyle::Style = anstyle::AnsiColor::Green.on_default();
 const BAD: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
 const BOLD: anstyle::Style = anstyle::Style::new().bold();
 const FAINT: anstyle::Style = anstyle::Style::new().dimmed();
 
-/// Tells of a run in words.
-pub fn text(ended: &Ended) -> Outcome {
+/// Tells of a run in words; `short` tells what its scenario's `tell` keeps.
+pub fn text(ended: &Ended, short: bool) -> Outcome {
     let world = &ended.world;
-    anstream::println!(
+    say!(
         "{BOLD}{}{BOLD:#} · seed {}",
         world.scenario().title,
         world.seed()
     );
     let ending = world.outcome().expect("the run was watched");
-    anstream::println!("{}", ending.verdict);
+    match short {
+        true => telling(world).iter().for_each(|line| print(line)),
+        false => say!("{}", ending.verdict),
+    }
     let outcome = match world.phase() {
         Phase::Done => judgement(&ending),
         _ => {
-            anstream::println!(
-                "{FAINT}Stopped on the way: expectations are judged at the end.{FAINT:#}"
-            );
+            say!("{FAINT}Stopped on the way: expectations are judged at the end.{FAINT:#}");
             Outcome::Good
         }
     };
-    anstream::println!("{FAINT}{}{FAINT:#}", figures(ended));
+    say!("{FAINT}{}{FAINT:#}", figures(ended));
     outcome
 }
 
 fn judgement(ending: &Ending) -> Outcome {
     for judged in &ending.judged {
         match judged.holds {
-            true => anstream::println!("  {GOOD}✓{GOOD:#} {}", judged.expected),
-            false => anstream::println!("  {BAD}✕{BAD:#} {}: {}", judged.expected, judged.found),
+            true => say!("  {GOOD}✓{GOOD:#} {}", judged.expected),
+            false => say!("  {BAD}✕{BAD:#} {}: {}", judged.expected, judged.found),
         }
     }
     for broken in &ending.broken {
-        anstream::println!(
+        say!(
             "  {BAD}✕{BAD:#} broken promise, {}: {} (record {})",
             broken.promise,
             broken.seen,
@@ -54,13 +64,13 @@ fn judgement(ending: &Ending) -> Outcome {
         );
     }
     for step in &ending.missed {
-        anstream::println!("  {BAD}✕{BAD:#} nobody to act on: {step}");
+        say!("  {BAD}✕{BAD:#} nobody to act on: {step}");
     }
     for step in &ending.never_met {
-        anstream::println!("  {BAD}✕{BAD:#} its trigger never came: {step}");
+        say!("  {BAD}✕{BAD:#} its trigger never came: {step}");
     }
     if let Some(missing) = &ending.stuck {
-        anstream::println!("  {BAD}✕{BAD:#} the run did not get quiet in time: {missing}");
+        say!("  {BAD}✕{BAD:#} the run did not get quiet in time: {missing}");
     }
     outcome(ending)
 }
@@ -88,9 +98,39 @@ fn figures(ended: &Ended) -> String {
     )
 }
 
+/// Prints one line per fact of a run that kept them. Whoever reads only the first ones may close the pipe.
+pub fn lines(world: &World) {
+    let lexicon = Lexicon::of(View::new(world));
+    let mut out = anstream::stdout().lock();
+    for record in world.trace().records() {
+        if writeln!(out, "{}", lexicon.line(record)).is_err() {
+            return;
+        }
+    }
+}
+
 /// Microseconds as seconds with three places.
 pub fn seconds(micros: u64) -> String {
     format!("{}.{:03} s", micros / 1_000_000, micros / 1_000 % 1_000)
+}
+
+/// A run for a program.
+#[derive(Serialize)]
+struct Told<'a> {
+    title: &'a str,
+    seed: u64,
+    /// Whether the run came to its end.
+    done: bool,
+    /// Whether everything is as it was expected.
+    good: bool,
+    /// The verdict in words.
+    sentence: String,
+    virtual_ns: u64,
+    wall_us: u64,
+    events: u64,
+    records: u64,
+    hash: String,
+    ending: &'a Ending,
 }
 
 /// Tells of a run as one JSON object.
@@ -103,20 +143,20 @@ pub fn json(ended: &Ended) -> Outcome {
     } else {
         Outcome::Good
     };
-    let told = json!({
-        "title": world.scenario().title,
-        "seed": world.seed(),
-        "done": done,
-        "good": outcome == Outcome::Good,
-        "sentence": ending.verdict.to_string(),
-        "ending": ending,
-        "virtual_ns": world.now().0,
-        "wall_us": u64::try_from(ended.took.as_micros()).unwrap_or(u64::MAX),
-        "events": world.events(),
-        "records": world.trace().count(),
-        "hash": hash(world),
-    });
-    print(&told.to_string());
+    let told = Told {
+        title: &world.scenario().title,
+        seed: world.seed(),
+        done,
+        good: outcome == Outcome::Good,
+        sentence: ending.verdict.to_string(),
+        virtual_ns: world.now().0,
+        wall_us: u64::try_from(ended.took.as_micros()).unwrap_or(u64::MAX),
+        events: world.events(),
+        records: world.trace().count(),
+        hash: hash(world),
+        ending: &ending,
+    };
+    print(&serde_json::to_string(&told).expect("what is told is plain data"));
     outcome
 }
 
@@ -127,6 +167,11 @@ pub fn print(line: &str) {
 
 /// A bug of klab, and how to see it again.
 pub fn bug(what: &str, command: &str) {
-    anstream::eprintln!("{BAD}a bug in klab{BAD:#}: {what}");
-    anstream::eprintln!("this repeats it: {BOLD}{command}{BOLD:#}");
+    complain(&format!("{BAD}a bug in klab{BAD:#}: {what}"));
+    complain(&format!("this repeats it: {BOLD}{command}{BOLD:#}"));
+}
+
+/// A line to stderr; whoever does not read it does not matter.
+pub fn complain(line: &str) {
+    drop(writeln!(anstream::stderr(), "{line}"));
 }

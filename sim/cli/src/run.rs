@@ -30,7 +30,7 @@ pub fn run(args: &Run) -> Result<Outcome, Wrong> {
         seed: seed(args, tape.as_ref(), scenario.seed)?,
         scenario,
         watch: Watch {
-            records: false,
+            records: args.lines || args.tell,
             checkers: true,
         },
         until: args.until.map(Duration),
@@ -50,10 +50,13 @@ pub fn run(args: &Run) -> Result<Outcome, Wrong> {
     if let Some(path) = &args.write_tape {
         Tape::of(&ended.world).write(path)?;
     }
+    if args.lines {
+        report::lines(&ended.world);
+    }
     let told = if args.json {
         report::json(&ended)
     } else {
-        report::text(&ended)
+        report::text(&ended, args.tell)
     };
     Ok(told.max(replayed(tape.as_ref(), &ended.world, args)))
 }
@@ -100,15 +103,17 @@ pub fn quickstart() -> Result<Outcome, Wrong> {
         scenario,
         seed: None,
         until: None,
+        lines: false,
+        tell: false,
         json: false,
         replay: None,
         write_tape: None,
     };
     let outcome = run(&args)?;
     let bold = anstyle::Style::new().bold();
-    anstream::println!("\n{bold}What to try next{bold:#}");
+    report::print(&format!("\n{bold}What to try next{bold:#}"));
     for (command, sentence) in NEXT {
-        anstream::println!("  {command:<66} {sentence}");
+        report::print(&format!("  {command:<66} {sentence}"));
     }
     Ok(outcome)
 }

@@ -16,6 +16,7 @@ use crate::met;
 use crate::scenario::expect::{Expectation, Goal};
 use crate::scenario::trigger::Trigger;
 use crate::trace::{Record, What};
+use crate::view::View;
 use crate::world::World;
 
 /// The counts of a run so far.
@@ -87,7 +88,7 @@ impl Census {
         };
         let after_start = world.ready().is_some();
         match event {
-            Event::Controller(event) => self.controller(event, after_start),
+            Event::Controller(event) => self.controller(world, event, after_start),
             Event::Raft(RaftEvent::Voted {
                 pre_vote: true,
                 granted: false,
@@ -113,7 +114,7 @@ impl Census {
         }
     }
 
-    fn controller(&mut self, event: &ControllerEvent, after_start: bool) {
+    fn controller(&mut self, world: &World, event: &ControllerEvent, after_start: bool) {
         match event {
             ControllerEvent::LeaderElected {
                 partition,
@@ -122,7 +123,7 @@ impl Census {
                 isr,
                 ..
             } => {
-                self.isr_is(*partition, isr.len());
+                self.isr_is(world, *partition, isr.len());
                 if leader.is_some() && after_start {
                     self.goals.insert(Goal::LeaderElected);
                     *self.elections.entry(*partition).or_default() += 1;
@@ -133,7 +134,7 @@ impl Census {
                 }
             }
             ControllerEvent::IsrCommitted { partition, isr, .. } => {
-                self.isr_is(*partition, isr.len())
+                self.isr_is(world, *partition, isr.len())
             }
             ControllerEvent::BrokerFenced { .. } => {
                 self.goals.insert(Goal::BrokerFenced);
@@ -146,8 +147,13 @@ impl Census {
         }
     }
 
-    fn isr_is(&mut self, partition: TopicIdPartition, size: usize) {
-        match self.isr.insert(partition, size) {
+    /// An ISR has another size. A run is ready with full ISRs: before the first change it was all replicas.
+    fn isr_is(&mut self, world: &World, partition: TopicIdPartition, size: usize) {
+        let image = View::new(world).image();
+        let full = image
+            .and_then(|image| image.partition(partition))
+            .map(|p| p.replicas.len());
+        match self.isr.insert(partition, size).or(full) {
             Some(before) if size < before => self.goals.insert(Goal::IsrShrunk),
             Some(before) if size > before => self.goals.insert(Goal::IsrExpanded),
             _ => false,
@@ -205,8 +211,15 @@ impl Census {
                         .answered(at, false);
                 }
             }
-            ClientEvent::Retried { partition, ids, .. } => {
+            ClientEvent::Retried {
+                partition,
+                ids,
+                error,
+            } => {
                 self.goals.insert(Goal::RequestRetried);
+                if *error == ErrorCode::NotEnoughReplicas {
+                    self.goals.insert(Goal::NotEnoughReplicas);
+                }
                 if let Some(id) = ids.first() {
                     self.flows
                         .entry((id.source, *partition))

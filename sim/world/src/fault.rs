@@ -152,6 +152,27 @@ impl<W> Fault<W> {
     }
 }
 
+impl Realised {
+    /// Whether it keeps a process from its work: down, held, or cut off.
+    pub fn strikes(&self, p: ProcessId) -> bool {
+        match self {
+            Fault::Kill { who }
+            | Fault::PowerLoss { who, .. }
+            | Fault::DiskLoss { who }
+            | Fault::Pause { who }
+            | Fault::Stop { who } => who.contains(&p),
+            Fault::Cut { from, to, .. } | Fault::BlackHole { from, to } => {
+                from.contains(&p) || to.contains(&p)
+            }
+            Fault::Reset { .. }
+            | Fault::SlowLink { .. }
+            | Fault::Hold(_)
+            | Fault::Lose(_)
+            | Fault::Start { .. } => false,
+        }
+    }
+}
+
 /// A harm to concrete processes.
 pub type Realised = Fault<Box<[ProcessId]>>;
 

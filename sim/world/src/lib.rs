@@ -22,6 +22,7 @@ pub mod setup;
 pub mod steps;
 pub mod streams;
 pub mod swarm;
+pub mod telling;
 pub mod timeline;
 pub mod trace;
 pub mod verdict;

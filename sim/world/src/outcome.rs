@@ -3,6 +3,7 @@
 //! A run is good when every expectation holds, no promise is broken that was not meant to be, every step that had to act
 //! acted, and the run got quiet in time.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use klab_kafka::ids::TopicIdPartition;
@@ -10,7 +11,7 @@ use serde::Serialize;
 
 use crate::census::Among;
 use crate::check::Violation;
-use crate::scenario::expect::{Expectation, Goal, Measure, Metric, Scope};
+use crate::scenario::expect::{Expectation, Goal, METRICS, Measure, Metric, Scope};
 use crate::scenario::quantity::write_duration;
 use crate::verdict::Verdict;
 use crate::view::View;
@@ -20,7 +21,10 @@ use crate::world::World;
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Outcome {
     /// What became of every record.
+    #[serde(skip)]
     pub verdict: Verdict,
+    /// Every count that a scenario can expect, over the whole run.
+    pub counts: BTreeMap<&'static str, u64>,
     /// The expectations, in the order of the scenario.
     pub judged: Vec<Judged>,
     /// Promises that were broken and not meant to be.
@@ -101,7 +105,14 @@ impl World {
             .waiting()
             .iter()
             .filter(|waiting| !waiting.optional);
+        let counts = METRICS
+            .iter()
+            .filter(|(_, _, measure, _)| *measure == Measure::Count);
+        let count = |(metric, name, ..): &(Metric, &'static str, Measure, &str)| {
+            Some((*name, self.measure(*metric, &Scope::All, &verdict)?))
+        };
         Some(Outcome {
+            counts: counts.filter_map(count).collect(),
             judged,
             broken: self
                 .checkers()?

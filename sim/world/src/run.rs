@@ -5,7 +5,7 @@
 
 use crate::app::Source;
 use crate::process::{Coming, Pending, Process, ProcessId};
-use crate::scenario::{ADMIN, Heal, READER, ScenarioTime};
+use crate::scenario::{ADMIN, Heal, Lasts, READER, ScenarioTime};
 use crate::steps::{Entry, Steps};
 use crate::trace::{Phase, What};
 use crate::view::View;
@@ -271,6 +271,7 @@ impl World {
         all.join(", ")
     }
 
+    /// Brokers that are not unfenced and that no fault keeps away for ever.
     fn missing_brokers(&self) -> Vec<NodeId> {
         let image = View::new(self).image();
         let is_unfenced = |n: &NodeId| {
@@ -278,9 +279,24 @@ impl World {
                 .and_then(|i| i.brokers.get(n))
                 .is_some_and(|b| !b.fenced)
         };
+        let gone = self.gone_for_ever();
         (1..=self.scenario().cluster.brokers as i32)
             .map(NodeId)
-            .filter(|n| !is_unfenced(n))
+            .filter(|n| !is_unfenced(n) && !gone.contains(n))
+            .collect()
+    }
+
+    /// Brokers that a fault for ever has struck: nobody waits for them.
+    fn gone_for_ever(&self) -> Vec<NodeId> {
+        let struck = |p: ProcessId| {
+            let ever = self.steps.active().iter();
+            let mut ever = ever.filter(|(_, _, lasts)| *lasts == Lasts::Ever);
+            ever.any(|(_, fault, _)| fault.strikes(p))
+        };
+        let view = View::new(self);
+        (1..=self.scenario().cluster.brokers as i32)
+            .map(NodeId)
+            .filter(|n| view.process_of(*n).is_some_and(struck))
             .collect()
     }
 
@@ -299,12 +315,16 @@ impl World {
         let Some(image) = View::new(self).image() else {
             return vec!["no controller runs".into()];
         };
+        let gone = self.gone_for_ever();
         let mut lacking = Vec::new();
         for topic in image.topics.values() {
             for (index, p) in &topic.partitions {
                 if p.leader.is_none() {
                     lacking.push(format!("{}-{index} has no leader", topic.name));
-                } else if p.isr.len() < p.replicas.len() {
+                    continue;
+                }
+                let is_out = |n: &&NodeId| !p.isr.contains(n) && !gone.contains(n);
+                if p.replicas.iter().any(|n| is_out(&n)) {
                     let (isr, replicas) = (p.isr.len(), p.replicas.len());
                     lacking.push(format!(
                         "{}-{index} has {isr} of {replicas} replicas in sync",
