@@ -1,7 +1,7 @@
 //! Events in words, each as a predicate: its process stands before it.
 
 use super::{Lexicon, count, offsets};
-use klab_kafka::client::consumer::fetcher::ConsumerError;
+use klab_kafka::client::consumer::records::ConsumerError;
 use klab_kafka::controller::records::MetadataRecord;
 use klab_kafka::event::*;
 use klab_kafka::ids::{NodeId, Offset, TopicIdPartition};
