@@ -53,6 +53,11 @@ impl Names {
         &self.0[p.index()]
     }
 
+    /// A process's name, if there is such a process: the far end of a forgotten connection has none.
+    pub fn get(&self, p: ProcessId) -> Option<&str> {
+        self.0.get(p.index()).map(|name| &**name)
+    }
+
     /// The process of a name.
     pub fn find(&self, name: &str) -> Option<ProcessId> {
         let at = self.0.iter().position(|n| &**n == name)?;

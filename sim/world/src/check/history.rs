@@ -260,7 +260,8 @@ impl History {
     fn told(&mut self, event: &Event, taking: &mut Taking<'_>) {
         match event {
             Event::Log(id, event) => self.log(*id, event, taking),
-            Event::Replica(id, ReplicaEvent::BecameLeader { epoch, .. }) => {
+            Event::Replica(id, ReplicaEvent::BecameLeader { epoch, hw, .. }) => {
+                self.replica_mut(*id, taking.p).hw = *hw;
                 self.lead(*id, *epoch, taking);
             }
             Event::Replica(id, ReplicaEvent::BecameFollower { epoch, leader }) => {
@@ -531,7 +532,9 @@ impl History {
                 self.harms.end(p, seq, at, how, cause);
                 self.readers.restart(p);
                 for partition in self.replicas_of(p) {
-                    self.replica_mut(self.lineage(partition).id, p).role = Role::None;
+                    // What it finds at its next start it tells anew.
+                    let replica = self.replica_mut(self.lineage(partition).id, p);
+                    (replica.role, replica.hw) = (Role::None, Offset(0));
                     if how == Down::PowerLost {
                         self.lose_page_cache(partition, taking);
                     }

@@ -379,6 +379,7 @@ impl Lineage {
             });
         }
         replica.path.truncate(keep);
+        replica.hw = replica.hw.min(to);
         replica.checked = replica.checked.min(keep);
     }
 

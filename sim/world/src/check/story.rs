@@ -225,7 +225,7 @@ impl Story {
         let event = ReplicaEvent::BecameLeader {
             epoch,
             start_offset: Offset(0),
-            hw: Offset(0),
+            hw: self.told_hw(who),
         };
         self.tell(who, Event::Replica(ORDERS_0, event));
         for other in ["broker-1", "broker-2", "broker-3"] {
@@ -233,6 +233,17 @@ impl Story {
                 self.follow(other, who, epoch.0);
             }
         }
+    }
+
+    /// The high watermark that a broker told last.
+    fn told_hw(&self, who: &str) -> Offset {
+        let p = self.process(who);
+        let hw = |r: &Record| match &r.what {
+            What::Told(Event::Log(ORDERS_0, LogEvent::HighWatermark { hw })) => Some(*hw),
+            _ => None,
+        };
+        let own = self.records.iter().rev().filter(|r| r.process == Some(p));
+        own.filter_map(hw).next().unwrap_or_default()
     }
 
     /// A broker begins to follow.
