@@ -245,8 +245,13 @@ fn put_varint(out: &mut Vec<u8>, value: i64) {
 }
 
 fn varint_size(value: i64) -> usize {
-    let bits = 64 - (zigzag(value) | 1).leading_zeros() as usize;
-    bits.div_ceil(7)
+    let mut v = zigzag(value) >> 7;
+    let mut size = 1;
+    while v > 0 {
+        v >>= 7;
+        size += 1;
+    }
+    size
 }
 
 fn zigzag(value: i64) -> u64 {
