@@ -32,6 +32,8 @@ pub enum Command {
     List,
     /// Reads a scenario without running it.
     Check(Check),
+    /// Tells why a record had its fate, or what led to an event.
+    Why(Why),
     /// Shows the state of one process at one time.
     State(State),
     /// Lists the rules of Kafka that are built, where, and the test that holds each.
@@ -156,6 +158,24 @@ pub struct Check {
     /// Prints the grammar of scenario files instead.
     #[arg(long)]
     pub grammar: bool,
+}
+
+/// `klab why`
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("what").required(true))]
+pub struct Why {
+    /// What was run.
+    #[command(flatten)]
+    pub scenario: Scenario,
+    /// The seed; without one the scenario's.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// A record, such as shop#41.
+    #[arg(long, value_name = "ID", group = "what")]
+    pub record: Option<String>,
+    /// An event, by its number.
+    #[arg(long, value_name = "SEQ", group = "what")]
+    pub event: Option<u64>,
 }
 
 /// `klab state`

@@ -17,6 +17,7 @@ mod state;
 mod swarm;
 mod sweep;
 mod tape;
+mod why;
 
 use std::process::ExitCode;
 
@@ -49,6 +50,7 @@ fn command(klab: &Klab) -> Result<Outcome, Wrong> {
         Some(Command::Swarm(args)) => swarm::swarm(args),
         Some(Command::List) => list::list(),
         Some(Command::Check(args)) => check::check(args),
+        Some(Command::Why(args)) => why::why(args),
         Some(Command::State(args)) => state::state(args),
         Some(Command::Rules) => Ok(rules::rules()),
         Some(Command::Bench) => bench::bench(),

@@ -72,13 +72,13 @@ fn rules(wanted: &[(String, String)]) -> Result<Rules, Wrong> {
         let switch = switch.ok_or_else(|| {
             Wrong::usage(
                 format!("no switch is called {name}"),
-                &format!("one of {}", known.join(", ")),
+                format!("one of {}", known.join(", ")),
             )
         })?;
         if !switch.values.contains(&value.as_str()) {
             return Err(Wrong::usage(
                 format!("{name} cannot be {value}"),
-                &format!("one of {}", switch.values.join(", ")),
+                format!("one of {}", switch.values.join(", ")),
             ));
         }
         (switch.set)(&mut rules, value);

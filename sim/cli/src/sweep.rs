@@ -35,19 +35,27 @@ enum Ended {
 pub fn sweep(args: &Sweep) -> Result<Outcome, Wrong> {
     let scenario = Arc::new(files::chosen(&args.scenario)?);
     let began = Instant::now();
-    let seeds = each(args.seeds.clone(), args.jobs, |seed| one(&scenario, seed))?
-        .into_iter()
-        .map(|(seed, ended)| (seed, ended.unwrap_or_else(Ended::Bug)))
-        .collect::<Vec<_>>();
+    let seeds = each(args.seeds.clone(), args.jobs, |seed| one(&scenario, seed))?;
+    let seeds = with_bugs(seeds);
     Ok(summary(args, &scenario, &seeds, began))
 }
+
+/// A panic is how a seed ended, too.
+fn with_bugs(seeds: Seeds<Ended>) -> Vec<(u64, Ended)> {
+    let ended =
+        |(seed, ended): (u64, Result<Ended, String>)| (seed, ended.unwrap_or_else(Ended::Bug));
+    seeds.into_iter().map(ended).collect()
+}
+
+/// What came of each seed, in order: a value, or the words of a panic.
+pub type Seeds<T> = Vec<(u64, Result<T, String>)>;
 
 /// Does something for every seed, on all threads or so many, with a bar; a panic is caught and the others go on.
 pub fn each<T: Send>(
     seeds: Range<u64>,
     jobs: Option<u16>,
     run: impl Fn(u64) -> T + Sync,
-) -> Result<Vec<(u64, Result<T, String>)>, Wrong> {
+) -> Result<Seeds<T>, Wrong> {
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(jobs.map_or(0, usize::from))
         .build();
@@ -197,10 +205,6 @@ mod tests {
     #[test]
     fn a_bug_in_one_seed_does_not_stop_the_others() {
         engine::keep_panics();
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(2)
-            .build()
-            .expect("two threads");
         let run = |seed| match seed {
             3 => panic!("seed three is haunted"),
             _ => Ended::Run {
@@ -209,7 +213,7 @@ mod tests {
                 events: 1,
             },
         };
-        let seeds = all(&pool, 0..8, &ProgressBar::hidden(), run);
+        let seeds = with_bugs(each(0..8, Some(2), run).expect("two threads"));
         assert_eq!(
             seeds.iter().map(|(seed, _)| *seed).collect::<Vec<_>>(),
             (0..8).collect::<Vec<_>>()

@@ -154,6 +154,23 @@ fn a_wrong_command_line_is_exit_2_and_says_what_to_do() {
             &["state", small, "--at", "1s", "--process", "broker-9"],
             "one of controller-1, broker-1, shop, admin, reader",
         ),
+        (
+            &["why", small, "--record", "shop"],
+            "a record is a producer, # and its number",
+        ),
+        (
+            &["why", small, "--record", "bank#1"],
+            "the producers are shop",
+        ),
+        (
+            &["why", small, "--record", "shop#3"],
+            "its records are shop#0 to shop#2",
+        ),
+        (
+            &["why", small, "--event", "99999999"],
+            "`klab run --lines` shows them",
+        ),
+        (&["why", small], "--record <ID>|--event <SEQ>"),
         (&["rum"], "a similar subcommand exists: 'run'"),
     ] {
         let run = klab(args);
@@ -302,4 +319,28 @@ fn a_state_is_shown_as_it_is() {
     assert_eq!(code(&state), 0, "{}", err(&state));
     assert!(out(&state).starts_with("broker-1 at "), "{}", out(&state));
     assert!(out(&state).contains("Broker {"), "{}", out(&state));
+}
+
+#[test]
+fn why_names_events_that_the_lines_show() {
+    let why = klab(&["why", "p01", "--record", "shop#20"]);
+    assert_eq!(code(&why), 0, "{}", err(&why));
+    let lines = klab(&["run", "p01", "--lines"]);
+    let lines = out(&lines);
+    let told: Vec<String> = out(&why).lines().map(str::to_owned).collect();
+    assert!((5..=10).contains(&told.len()), "{told:#?}");
+    for line in told {
+        let number = line
+            .trim_start_matches('#')
+            .split(' ')
+            .next()
+            .expect("a number")
+            .to_owned();
+        assert!(
+            lines
+                .lines()
+                .any(|line| line.trim_start().starts_with(&format!("{number} "))),
+            "{line}"
+        );
+    }
 }
