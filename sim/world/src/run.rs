@@ -10,6 +10,7 @@ use crate::steps::{Entry, Steps};
 use crate::trace::{Phase, What};
 use crate::view::View;
 use crate::world::World;
+use klab_kafka::client::consumer::positions::TopicPartition;
 use klab_kafka::ids::NodeId;
 use klab_kafka::input::Command;
 use klab_kafka::protocol::admin::{AlterConfigsResource, CreatableTopic};
@@ -33,6 +34,8 @@ pub struct Run {
     pub ready: Option<Time>,
     /// When healing began.
     pub healing: Option<Time>,
+    /// When reading began.
+    pub reading: Option<Time>,
     /// What was missing when a deadline passed.
     pub stuck: Option<String>,
     /// Steps that matched nothing and were not optional.
@@ -49,6 +52,7 @@ impl Default for Run {
             phase: Phase::Booting,
             ready: None,
             healing: None,
+            reading: None,
             asked_for_topics: false,
             stuck: None,
             missed: Vec::new(),
@@ -128,10 +132,12 @@ impl World {
                 self.give_up(self.what_is_missing())
             }
             Phase::Running => return self.heal_when_due(),
-            Phase::Healing if self.is_quiet() => self.enter(Phase::Done),
+            Phase::Healing if self.is_quiet() => self.let_read(),
             Phase::Healing if self.took_too_long(self.run.healing) => {
                 self.give_up(self.what_is_missing())
             }
+            Phase::Reading if self.unread().is_empty() => self.enter(Phase::Done),
+            Phase::Reading if self.took_too_long(self.run.reading) => self.end_reading(),
             Phase::Done => return,
             _ => {}
         }
@@ -250,6 +256,32 @@ impl World {
 
     fn took_too_long(&self, since: Option<Time>) -> bool {
         since.is_some_and(|since| self.now() > since + self.scenario().end.within)
+    }
+
+    /// A fresh reader reads everything.
+    fn let_read(&mut self) {
+        self.run.reading = Some(self.now());
+        self.enter(Phase::Reading);
+        self.start(self.named(READER), 0);
+    }
+
+    /// What the reader has not read to the end.
+    fn unread(&self) -> Vec<String> {
+        let machine = &self.machines[self.named(READER).index()];
+        let Some(Process::App(app)) = &machine.process else {
+            return vec!["the reader does not run".into()];
+        };
+        let sentence =
+            |p: &TopicPartition| format!("{}-{} is not read to its end", p.topic, p.partition);
+        app.unread().iter().map(sentence).collect()
+    }
+
+    /// Where faults may last, there may be nothing to read from.
+    fn end_reading(&mut self) {
+        match self.scenario().end.heal {
+            Heal::All => self.give_up(self.unread().join(", ")),
+            Heal::None => self.enter(Phase::Done),
+        }
     }
 
     fn what_is_missing(&self) -> String {

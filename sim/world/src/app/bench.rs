@@ -14,7 +14,7 @@ use klab_kafka::protocol::produce::*;
 use klab_kafka::protocol::{Api, ErrorCode, Request, Response};
 use klab_kafka::time::{Duration, Time, Timestamp};
 use klab_kafka::timer::Timer;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The broker.
 pub const BROKER: Address = Address(1);
@@ -33,6 +33,7 @@ pub struct Bench {
     machine: Machine,
     alarms: BTreeMap<Timer, Time>,
     coming: VecDeque<Input>,
+    muted: BTreeSet<ConnId>,
 }
 
 #[derive(Default)]
@@ -77,6 +78,7 @@ impl Bench {
             machine: Machine::default(),
             alarms: BTreeMap::new(),
             coming: VecDeque::new(),
+            muted: BTreeSet::new(),
         }
     }
 
@@ -126,12 +128,7 @@ impl Bench {
             Output::Connect { conn, to } => self.coming.push_back(Input::Opened { conn, peer: to }),
             Output::Send {
                 conn, id, request, ..
-            } if self.silent != Some(request.api()) => {
-                if let Some(response) = self.answer(request) {
-                    self.coming
-                        .push_back(Input::Response { conn, id, response });
-                }
-            }
+            } => self.sent(conn, id, request),
             Output::SetTimer { timer, at } => {
                 self.alarms.insert(timer, at);
             }
@@ -141,6 +138,25 @@ impl Bench {
             Output::Tell(Event::App(event)) => self.told.push(event),
             Output::Exit(exit) => self.exit = self.exit.or(Some(exit)),
             _ => {}
+        }
+    }
+
+    /// What comes after an unanswered request on a connection is not answered either (N-1).
+    fn sent(&mut self, conn: ConnId, id: CorrelationId, request: Request) {
+        if self.silent == Some(request.api()) {
+            self.muted.insert(conn);
+        }
+        if self.muted.contains(&conn) {
+            return;
+        }
+        match self.answer(request) {
+            Some(response) => {
+                let input = Input::Response { conn, id, response };
+                self.coming.push_back(input);
+            }
+            None => {
+                self.muted.insert(conn);
+            }
         }
     }
 
