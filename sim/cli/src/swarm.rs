@@ -131,5 +131,6 @@ fn sentence(e: &Explored) -> String {
             .map(|(promise, seen)| format!("broken {promise}: {seen}")),
     );
     words.extend(e.stuck.iter().map(|s| format!("stuck: {s}")));
+    words.push(e.sentence.clone());
     words.join("; ")
 }

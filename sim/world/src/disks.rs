@@ -179,6 +179,10 @@ impl Disk {
             let keep = batches.partition_point(|b| b.end_offset() <= offset);
             batches.truncate(keep);
             *synced = (*synced).min(keep as u64);
+            // A sync under way proves nothing about what is written after the cut.
+            for (_, _, upto) in self.syncing.iter_mut().filter(|(_, f, _)| *f == file) {
+                *upto = (*upto).min(keep as u64);
+            }
             *torn = false;
         }
     }

@@ -13,15 +13,19 @@ use klab_kafka::input::{Closed, Command};
 
 impl World {
     /// Starts a process that does not run.
+    /// One that is still on its way to a clean stop is started again once it has ended.
     pub(crate) fn start(&mut self, p: ProcessId, cause: u64) {
         let m = &mut self.machines[p.index()];
         if m.process.is_some() {
+            m.restart = m.stopping;
             return;
         }
         let was_dark = m.down == Some(Down::PowerLost);
         m.down = None;
         m.starts += 1;
         m.paused = false;
+        m.stopping = false;
+        m.restart = false;
         m.busy_until = self.now;
         m.disk.forget_syncs();
         let start = m.starts;
@@ -100,6 +104,21 @@ impl World {
                     .close(conn, p, Closed::PeerGone, departure, &mut self.queue);
             }
         }
+        if self.machines[p.index()].restart {
+            self.start(p, record);
+        }
+    }
+
+    /// Starts all that does not run though no lasting harm keeps it down: at the end of a run even a process that gave up
+    /// by itself has somebody who starts it again.
+    pub(crate) fn start_all(&mut self, kept_down: &[ProcessId]) {
+        let all: Vec<ProcessId> = self.names.iter().map(|(p, _)| p).collect();
+        for p in all {
+            let down = self.machines[p.index()].down;
+            if down.is_some_and(|d| d != Down::New) && !kept_down.contains(&p) {
+                self.start(p, 0);
+            }
+        }
     }
 
     pub(crate) fn lose_page_cache(&mut self, p: ProcessId, keep: Keep) -> u64 {
@@ -130,6 +149,7 @@ impl World {
     }
 
     pub(crate) fn ask_to_stop(&mut self, p: ProcessId, cause: u64) {
+        self.machines[p.index()].stopping = true;
         self.come(
             p,
             Pending {

@@ -115,6 +115,10 @@ pub struct Machine {
     pub busy_until: Time,
     /// It takes no input at all.
     pub paused: bool,
+    /// It was asked to stop cleanly and has not ended yet.
+    pub stopping: bool,
+    /// It is started again as soon as it has ended.
+    pub restart: bool,
     /// By how much its work is slowed.
     pub slow: u32,
     /// Inputs that have come while it was busy or paused, in (due, number) order.

@@ -222,6 +222,8 @@ impl World {
             for (step, fault) in self.steps.heal() {
                 self.lift(step, &fault);
             }
+            let kept_down: Vec<ProcessId> = self.steps.kept_down();
+            self.start_all(&kept_down);
         }
     }
 

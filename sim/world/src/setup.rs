@@ -47,6 +47,8 @@ pub fn machines(scenario: &Scenario) -> (Names, Vec<Machine>) {
         starts: 0,
         busy_until: Time(0),
         paused: false,
+        stopping: false,
+        restart: false,
         slow: 1,
         inbox: VecDeque::new(),
         held: Vec::new(),

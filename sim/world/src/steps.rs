@@ -263,6 +263,18 @@ impl Steps {
             .collect()
     }
 
+    /// Processes that a fault in force keeps from running.
+    pub fn kept_down(&self) -> Vec<ProcessId> {
+        let who = |(_, fault, _): &(u64, Realised, Lasts)| match fault {
+            Fault::Kill { who }
+            | Fault::PowerLoss { who, .. }
+            | Fault::DiskLoss { who }
+            | Fault::Stop { who } => who.to_vec(),
+            _ => Vec::new(),
+        };
+        self.active.iter().flat_map(who).collect()
+    }
+
     /// Faults in force.
     pub fn active(&self) -> &[(u64, Realised, Lasts)] {
         &self.active

@@ -35,6 +35,8 @@ pub struct Explored {
     pub goals: BTreeSet<Goal>,
     /// Kinds of harm that were done.
     pub harms: BTreeSet<&'static str>,
+    /// The verdict's sentence.
+    pub sentence: String,
     /// Harm changed a leader, an ISR, a controller or a request under way.
     pub bites: bool,
 }
@@ -125,6 +127,7 @@ fn report(world: &World, seed: u64, half: Half) -> Explored {
         bites: biting.iter().any(|g| goals.contains(g)),
         goals,
         harms: world.tape().iter().filter_map(harm).collect(),
+        sentence: verdict.to_string(),
     }
 }
 
