@@ -78,7 +78,12 @@ impl Run {
     /// What became of every record so far, as JSON.
     pub fn verdict(&self) -> String {
         let checkers = self.0.checkers().expect("Run::open asks for them");
-        json(&checkers.verdict(View::new(&self.0)))
+        let verdict = checkers.verdict(View::new(&self.0));
+        json(&serde_json::json!({
+            "sentence": verdict.to_string(),
+            "findings": verdict.findings.len(),
+            "broken": verdict.broken.len(),
+        }))
     }
 
     /// Sums over the run so far, as JSON: records, elections, truncations.
