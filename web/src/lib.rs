@@ -32,8 +32,8 @@ impl Session {
 
     /// Goes on for about `records` records and says whether the run has ended. Call it in slices: one long first call stays in the
     /// engine's slow baseline compiler, and blocks the page.
-    pub fn run(&mut self, records: u32) -> bool {
-        self.0.run(records)
+    pub fn run(&mut self, records: u32) -> Result<bool, JsError> {
+        self.0.run(records).map_err(|error| JsError::new(&error))
     }
 
     /// The hash of the run so far, as 16 hexadecimal digits.
@@ -41,12 +41,12 @@ impl Session {
         self.0.hash()
     }
 
-    /// What became of every record so far, as JSON.
+    /// What became of every record so far, as JSON: a sentence, and how what was expected stands.
     pub fn verdict(&self) -> String {
         self.0.verdict()
     }
 
-    /// Sums over the run so far, as JSON: records, elections, truncations.
+    /// Sums over the run so far, as JSON: records, elections, truncated.
     pub fn census(&self) -> String {
         self.0.census()
     }

@@ -4,25 +4,32 @@
 
 use std::sync::Arc;
 
-use klab_kafka::event::{ControllerEvent, Event, LogEvent};
-use klab_world::scenario::Scenario;
-use klab_world::trace::What;
-use klab_world::view::View;
+use klab_world::outcome::Outcome;
+use klab_world::scenario::{Scenario, limits};
 use klab_world::world::{Watch, World};
 use serde::Serialize;
 
 /// A scenario on its way.
 pub struct Run(World);
 
+/// What became of a run.
+#[derive(Serialize)]
+struct Told<'a> {
+    /// In words.
+    sentence: String,
+    /// In counts: what was expected and what was found.
+    outcome: &'a Outcome,
+}
+
 /// Sums over a run, by which one can tell that it was not empty.
 #[derive(Serialize)]
 struct Census {
     /// Facts in the trace.
     records: u64,
-    /// Changes of a partition's leader.
+    /// Times that a partition got a new leader after the start.
     elections: u64,
-    /// Logs cut shorter.
-    truncations: u64,
+    /// Records that replicas cut off their logs.
+    truncated: u64,
 }
 
 impl Run {
@@ -44,7 +51,7 @@ impl Run {
             }
         };
         let watch = Watch {
-            records: true,
+            records: false,
             checkers: true,
         };
         Ok(Run(World::new(Arc::new(scenario), seed, watch)))
@@ -60,14 +67,20 @@ impl Run {
     }
 
     /// Goes on for about `records` records; `true` when the run has ended.
-    pub fn run(&mut self, records: u32) -> bool {
+    ///
+    /// # Errors
+    /// The run has gone beyond the limit of what one run may do.
+    pub fn run(&mut self, records: u32) -> Result<bool, String> {
         let until = self.0.trace().count() + u64::from(records);
         while self.0.trace().count() < until {
             if !self.0.step() {
-                return true;
+                return Ok(true);
             }
         }
-        false
+        match limits::EVENTS.hold(self.0.events()) {
+            Ok(()) => Ok(false),
+            Err(mistake) => Err(format!("{}; expected {}", mistake.found, mistake.expected)),
+        }
     }
 
     /// The hash of everything so far, as 16 hexadecimal digits.
@@ -75,34 +88,28 @@ impl Run {
         format!("{:016x}", self.0.hash())
     }
 
-    /// What became of every record so far, as JSON.
+    /// What became of every record so far, as JSON: a sentence, and how what was expected stands.
     pub fn verdict(&self) -> String {
-        let checkers = self.0.checkers().expect("Run::open asks for them");
-        let verdict = checkers.verdict(View::new(&self.0));
-        json(&serde_json::json!({
-            "sentence": verdict.to_string(),
-            "findings": verdict.findings.len(),
-            "broken": verdict.broken.len(),
-        }))
+        let outcome = self.outcome();
+        json(&Told {
+            sentence: outcome.verdict.to_string(),
+            outcome: &outcome,
+        })
     }
 
-    /// Sums over the run so far, as JSON: records, elections, truncations.
+    /// Sums over the run so far, as JSON: records, elections, truncated.
     pub fn census(&self) -> String {
-        let mut census = Census {
+        let counts = self.outcome().counts;
+        let count = |metric| counts.get(metric).copied().expect("a metric of expect.rs");
+        json(&Census {
             records: self.0.trace().count(),
-            elections: 0,
-            truncations: 0,
-        };
-        for record in self.0.trace().records() {
-            match &record.what {
-                What::Told(Event::Controller(ControllerEvent::LeaderElected { .. })) => {
-                    census.elections += 1;
-                }
-                What::Told(Event::Log(_, LogEvent::Truncated { .. })) => census.truncations += 1,
-                _ => {}
-            }
-        }
-        json(&census)
+            elections: count("elections"),
+            truncated: count("truncated"),
+        })
+    }
+
+    fn outcome(&self) -> Outcome {
+        self.0.outcome().expect("Run::open asks for checkers")
     }
 }
 
@@ -112,4 +119,23 @@ fn read(text: &str) -> Result<Scenario, String> {
 
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("plain data has a form in JSON")
+}
+
+#[test]
+fn a_run_tells_its_end_as_json() {
+    let quickstart = klab_world::scenario::library::find("quickstart").expect("in the library");
+    let mut run = Run::open(&quickstart, 0, 1).expect("a good file");
+    while !run.run(10_000).expect("within the limits") {}
+    let verdict: serde_json::Value = serde_json::from_str(&run.verdict()).expect("JSON");
+    assert!(verdict["sentence"].is_string(), "{verdict}");
+    let census: serde_json::Value = serde_json::from_str(&run.census()).expect("JSON");
+    assert!(census["elections"].as_u64() > Some(0), "{census}");
+}
+
+#[test]
+fn a_bad_scenario_and_a_missing_twin_are_errors_in_words() {
+    let error = |text: &str, twin| Run::open(text, twin, 1).err().unwrap_or_default();
+    assert!(error("{", 0).contains(":1:"), "{}", error("{", 0));
+    let quickstart = klab_world::scenario::library::find("quickstart").expect("in the library");
+    assert_eq!(error(&quickstart, 99), "the scenario has no twin 99");
 }

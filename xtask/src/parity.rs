@@ -58,7 +58,7 @@ enum Ended {
     },
 }
 
-/// Sums by name: records, elections, truncations.
+/// Sums by name: records, elections, truncated records.
 type Census = BTreeMap<String, u64>;
 
 /// How each run ended, by the number of its scenario and its seed.
@@ -255,7 +255,7 @@ fn run_natively(scenarios: &[Scenario], seeds: &Range<u64>) -> Side {
 
 fn run_whole(scenario: &Scenario, seed: u64) -> Result<Ended, String> {
     let mut run = Run::open(&scenario.text, scenario.twin, seed)?;
-    while !run.run(SLICE) {}
+    while !run.run(SLICE)? {}
     let census = serde_json::from_str(&run.census())
         .map_err(|error| format!("its census is no JSON: {error}"))?;
     Ok(Ended::Well {
