@@ -402,19 +402,19 @@ impl History {
         let at = lineage.replica_at(taking.p);
         let before = lineage.replicas[at].role.epoch();
         lineage.replicas[at].role = Role::Leader(epoch);
-        // A leader that a later one has overruled already takes nothing away.
-        let overruled = lineage.cuts.iter().any(|c| c.epoch > epoch);
+        // A leader that a later one has overruled already takes nothing away; nor does one that comes back from a crash within
+        // its old session, publishes the metadata, and leads its old epoch again until its registration ends it (K-14, K-15):
+        // it serves no one yet.
+        let is_first = lineage.led < Some(epoch);
+        lineage.led = lineage.led.max(Some(epoch));
         let since = node.and_then(|n| lineage.isr_since.get(&n).copied());
-        let cut = match overruled {
-            true => None,
-            false => lineage.lead(at, epoch, taking.record.seq, since),
-        };
+        let cut = is_first.then(|| lineage.lead(at, epoch, taking.record.seq, since));
         taking.changes.push(Change::Led {
             partition,
             process: taking.p,
             before,
             epoch,
-            cut,
+            cut: cut.flatten(),
         });
     }
 

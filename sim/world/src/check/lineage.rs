@@ -209,6 +209,8 @@ pub struct Lineage {
     pub committed: Table<Committed>,
     /// Where committed batches went missing.
     pub cuts: Vec<Cut>,
+    /// The latest epoch in which a leader has begun.
+    pub led: Option<LeaderEpoch>,
     /// Every change of the leader.
     pub elections: Vec<Election>,
     /// Since which record a node is in the ISR without a break.
@@ -256,6 +258,7 @@ impl Lineage {
             replicas: Vec::new(),
             committed: Table::default(),
             cuts: Vec::new(),
+            led: None,
             elections: Vec::new(),
             isr_since: BTreeMap::new(),
             graves: Table::default(),
