@@ -130,6 +130,9 @@ pub struct Swarm {
     /// Settings that leave nothing to explain, any settings, or both in turn.
     #[arg(long, value_enum, default_value_t = Halves::Both)]
     pub half: Halves,
+    /// Writes the scenario of each bad run into this folder, to be run, looked at and kept.
+    #[arg(long, value_name = "FOLDER")]
+    pub keep: Option<PathBuf>,
     /// Turns a protocol switch of every server, such as hw-quorum=committed-isr.
     #[arg(long = "rule", value_name = "NAME=VALUE", value_parser = switch)]
     pub rules: Vec<(String, String)>,

@@ -10,6 +10,7 @@ use klab_world::swarm::Half;
 use klab_world::swarm::explore::{Explored, explore};
 
 use crate::args::{Halves, Swarm};
+use crate::files;
 use crate::outcome::{Outcome, Wrong};
 use crate::sweep;
 
@@ -42,6 +43,14 @@ pub fn swarm(args: &Swarm) -> Result<Outcome, Wrong> {
     let bad: Vec<&Explored> = explored.iter().filter(|e| e.is_bad()).collect();
     for e in bad.iter().take(SHOWN) {
         println!("{}", sentence(e));
+    }
+    if let Some(folder) = &args.keep {
+        for seed in bad.iter().map(|e| e.seed).chain(bugs.iter().map(|b| b.0)) {
+            let scenario = klab_world::swarm::scenario(seed, half(seed), &rules);
+            let path = folder.join(format!("swarm-{seed}.jsonc"));
+            files::write(&path, scenario.export().as_bytes())?;
+            println!("kept: klab run {}", path.display());
+        }
     }
     for (seed, what) in bugs.iter().take(SHOWN) {
         println!("seed {seed}: a bug in klab: {what}");

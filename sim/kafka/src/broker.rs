@@ -262,15 +262,12 @@ impl Broker {
         self.hear(news, cx);
     }
 
-    /// Something about a connection: one of the broker's own, or a client's. A broker that was never unfenced, or stops,
-    /// takes no client: Kafka opens its sockets only then.
+    /// Something about a connection: of the broker's own there is more to know than of a client's.
     fn heard(&mut self, conn: ConnId, input: Input, cx: &mut Context<'_>) {
         if self.network.owns(conn) {
             let leader = self.raft().leader();
             let news = self.network.handle(conn, input, leader, cx);
             self.hear(news, cx);
-        } else if matches!(input, Input::Opened { .. }) && !self.standing.lifecycle.serves() {
-            cx.close(conn);
         }
     }
 

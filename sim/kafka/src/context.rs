@@ -78,6 +78,7 @@ impl Sending {
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[allow(missing_docs)] // The methods of `Context` say what each is.
 pub enum Output {
+    Listen,
     Connect {
         conn: ConnId,
         to: Address,
@@ -168,6 +169,11 @@ impl<'a> Context<'a> {
     /// A number drawn uniformly from `[0, below)`, by widening multiplication.
     pub fn draw_below(&mut self, purpose: Purpose, below: u64) -> u64 {
         ((self.host.draw(purpose) as u128 * below as u128) >> 64) as u64
+    }
+
+    /// Opens the server's socket: until then, in each life of the process, the machine refuses who connects to it.
+    pub fn listen(&mut self) {
+        self.outputs.push(Output::Listen);
     }
 
     /// Opens a connection: `Opened` or `Closed` follows.

@@ -129,6 +129,7 @@ impl Controller {
             voters: config.voters.iter().map(|(id, _)| *id).collect(),
             config: RaftConfig::of(&config.server),
         };
+        cx.listen();
         let quorum = Driver::boot(member, &config.voters, ClientId(0), &disk, &rules, cx);
         let mut controller = Controller {
             config,

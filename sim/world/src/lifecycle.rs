@@ -23,6 +23,7 @@ impl World {
         let was_dark = m.down == Some(Down::PowerLost);
         m.down = None;
         m.starts += 1;
+        m.listening = false;
         m.paused = false;
         m.stopping = false;
         m.restart = false;
@@ -78,6 +79,12 @@ impl World {
     pub(crate) fn end_with(&mut self, p: ProcessId, how: Down, batches_lost: u64, cause: u64) {
         let m = &mut self.machines[p.index()];
         let Some(process) = m.process.take() else {
+            // A machine that runs nothing can still lose its power, and with it what it never wrote to its disk.
+            if how == Down::PowerLost && m.starts > 0 {
+                m.down = Some(how);
+                let ended = ProcessFact::Ended { how, batches_lost };
+                self.tell_process(p, Some(cause), What::Process(ended));
+            }
             return;
         };
         m.down = Some(how);
@@ -104,13 +111,15 @@ impl World {
                     .close(conn, p, Closed::PeerGone, departure, &mut self.queue);
             }
         }
-        if self.machines[p.index()].restart {
+        let m = &self.machines[p.index()];
+        let gave_up = how == Down::Exited && !m.stopping;
+        if m.restart || (gave_up && self.run.phase == Phase::Healing) {
             self.start(p, record);
         }
     }
 
     /// Starts all that does not run though no lasting harm keeps it down: at the end of a run even a process that gave up
-    /// by itself has somebody who starts it again.
+    /// by itself, before the healing or during it, has somebody who starts it again.
     pub(crate) fn start_all(&mut self, kept_down: &[ProcessId]) {
         let all: Vec<ProcessId> = self.names.iter().map(|(p, _)| p).collect();
         for p in all {

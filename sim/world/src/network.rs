@@ -416,7 +416,7 @@ impl Network {
         end: End,
         number: u64,
         now: Time,
-        is_up: impl Fn(ProcessId) -> bool,
+        listens: impl Fn(ProcessId) -> bool,
         departure: Departure,
         queue: &mut Queue,
     ) -> Option<Taken> {
@@ -449,7 +449,7 @@ impl Network {
             None
         } else {
             match message.body {
-                Body::Syn if is_up(process) => {
+                Body::Syn if listens(process) => {
                     self.post(
                         ConnId(key.0),
                         End::Client,

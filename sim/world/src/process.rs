@@ -111,6 +111,8 @@ pub struct Machine {
     pub clocks: Clocks,
     /// How many times it has been started.
     pub starts: u32,
+    /// The process has opened its server's socket.
+    pub listening: bool,
     /// It can take no input before this.
     pub busy_until: Time,
     /// It takes no input at all.

@@ -49,6 +49,7 @@ pub fn machines(scenario: &Scenario) -> (Names, Vec<Machine>) {
         paused: false,
         stopping: false,
         restart: false,
+        listening: false,
         slow: 1,
         inbox: VecDeque::new(),
         held: Vec::new(),

@@ -249,13 +249,16 @@ impl World {
                     drawn: self.latency_draw(from, to),
                 };
                 let machines = &self.machines;
-                let is_up = |p: ProcessId| machines[p.index()].process.is_some();
+                let listens = |p: ProcessId| {
+                    let m = &machines[p.index()];
+                    m.process.is_some() && m.listening
+                };
                 let taken = self.network.take(
                     key,
                     end,
                     number,
                     self.now,
-                    is_up,
+                    listens,
                     departure,
                     &mut self.queue,
                 );
@@ -418,11 +421,15 @@ impl World {
     fn apply_output(&mut self, p: ProcessId, output: Output, record: u64) {
         let leaves = self.machines[p.index()].busy_until.max(self.now);
         match output {
+            Output::Listen => self.machines[p.index()].listening = true,
             Output::Connect { conn, to } => {
                 let departure = self.departure(p, ProcessId::at(to), leaves, record);
                 self.network.connect(conn, departure, &mut self.queue);
             }
             Output::Close { conn } => {
+                // What has come on it and was not read yet is gone with the socket.
+                let is_of = |c: &Pending| matches!(c.input, Coming::Network(from, _) if from == conn);
+                self.machines[p.index()].inbox.retain(|c| !is_of(c));
                 if let Some(peer) = self.peer(conn, p) {
                     let departure = self.departure(p, peer, leaves, record);
                     self.network

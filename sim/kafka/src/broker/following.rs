@@ -125,6 +125,7 @@ impl Broker {
     pub(super) fn heartbeat_answered(&mut self, outcome: Outcome<()>, cx: &mut Context<'_>) {
         let mut out = Effects::new();
         let (lifecycle, now) = (&mut self.standing.lifecycle, cx.now());
+        let served = lifecycle.serves();
         match outcome {
             Outcome::Answered((), Response::BrokerRegistration(r)) => {
                 lifecycle.registered(&r, now, &mut out);
@@ -134,6 +135,11 @@ impl Broker {
             }
             Outcome::Answered((), other) => panic!("{:?} is no heartbeat's answer", other.api()),
             Outcome::TimedOut(()) => lifecycle.failed(now),
+        }
+        // Kafka's BrokerServer opens its sockets when it has been unfenced for the first time: nobody is to take an open
+        // port for readiness (KIP-631; Acceptor.start).
+        if !served && lifecycle.serves() {
+            cx.listen();
         }
         self.carry_out(out, cx);
     }
