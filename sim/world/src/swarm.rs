@@ -41,7 +41,8 @@ pub fn scenario(seed: u64, half: Half, rules: &Rules) -> Scenario {
     let producers = draw_producers(&mut dice, half, &topics);
     let consumers = draw_consumers(&mut dice, &topics);
     let steps = draw_steps(&mut dice, half);
-    let base = 1_000 * dice.octaves(2_000);
+    // From 50 µs, one room, to 2 ms, one region.
+    let base = 1_000 * dice.octaves(2_000).max(50);
     let scenario = Scenario {
         title: format!("swarm {seed}").into(),
         teaches: None,
@@ -144,7 +145,7 @@ fn draw_topics(dice: &mut Dice<'_>, half: Half, brokers: u32) -> BTreeMap<Arc<st
         };
         let mut config = BTreeMap::new();
         config.insert("min.insync.replicas".into(), min_isr.to_string().into());
-        if half == Half::Free && dice.chance(30) {
+        if half == Half::Free && dice.chance(60) {
             config.insert("unclean.leader.election.enable".into(), "true".into());
         }
         let plan = TopicPlan {
@@ -214,9 +215,9 @@ fn draw_producer_config(dice: &mut Dice<'_>, half: Half) -> ProducerConfig {
         "max.in.flight.requests.per.connection",
         dice.pick(&["1", "2", "5"]),
     );
-    if dice.chance(20) {
+    if dice.chance(40) {
         set("request.timeout.ms", "5000");
-        set("delivery.timeout.ms", "15000");
+        set("delivery.timeout.ms", dice.pick(&["6000", "15000"]));
     }
     config
 }

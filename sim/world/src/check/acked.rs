@@ -47,7 +47,7 @@ impl AckedSurvives {
             return None;
         }
         let ids = |n| lineage.node(n).batch.data.ids().to_vec();
-        let lost: Vec<RecordId> = cut.missing.iter().flat_map(|n| ids(*n)).collect();
+        let lost: Vec<RecordId> = cut.missing.iter().flat_map(|m| ids(m.node)).collect();
         let first = *lost.first()?;
         Some(Seen {
             about: About::Record(first),

@@ -46,9 +46,9 @@ impl Idempotence {
                 }
                 seen
             }
+            // What was committed may be less now, or more again.
             Change::Led {
                 partition: partition @ 1..,
-                cut: Some(_),
                 ..
             } => {
                 self.next.retain(|(p, _), _| p != partition);

@@ -153,7 +153,14 @@ pub struct Cut {
     /// Since when the leader had been in the ISR.
     pub isr_since: Option<u64>,
     /// The committed batches that it lacks.
-    pub missing: Vec<NodeRef>,
+    pub missing: Vec<Committed>,
+}
+
+impl Cut {
+    /// Whether a batch was committed and is missing.
+    pub fn takes(&self, node: NodeRef) -> bool {
+        self.missing.iter().any(|m| m.node == node)
+    }
 }
 
 /// A leader, or none, as the metadata log has it.
@@ -432,6 +439,7 @@ impl Lineage {
         seq: u64,
         isr_since: Option<u64>,
     ) -> Option<usize> {
+        while self.undo_cut(at, epoch) {}
         let replica = &self.replicas[at];
         let shared = self.shared(replica);
         if shared == self.committed.len() {
@@ -443,7 +451,7 @@ impl Lineage {
             offset: self.end_of(replica, shared),
             seq,
             isr_since,
-            missing: self.committed.starting_at(shared).map(|c| c.node).collect(),
+            missing: self.committed.starting_at(shared).copied().collect(),
         };
         self.committed.truncate(shared);
         for replica in &mut self.replicas {
@@ -451,6 +459,25 @@ impl Lineage {
         }
         self.cuts.push(cut);
         Some(self.cuts.len() - 1)
+    }
+
+    /// A leader that was elected within its old session after it had lost its page cache serves nobody before it has
+    /// registered, and its registration ends its epoch (K-14): if it committed nothing, and the next leader holds what
+    /// it lacked, nothing was taken away.
+    fn undo_cut(&mut self, at: usize, epoch: LeaderEpoch) -> bool {
+        let replica = &self.replicas[at];
+        let is_undone = |cut: &Cut| {
+            let first = cut.missing.first().map(|m| m.node);
+            cut.epoch < epoch
+                && self.committed_end() == cut.offset
+                && first.is_some_and(|first| self.holds(replica, first))
+        };
+        if !self.cuts.last().is_some_and(is_undone) {
+            return false;
+        }
+        let cut = self.cuts.pop().expect("there is one");
+        cut.missing.iter().for_each(|m| self.committed.push(*m));
+        true
     }
 
     /// How many of the first batches of the committed log a replica holds.

@@ -100,10 +100,15 @@ fn report(world: &World, seed: u64, half: Half) -> Explored {
             .entry(violation.promise)
             .or_insert_with(|| violation.to_string());
     }
+    let is_reached = |goal: Goal| match goal {
+        Goal::RecordLost => found.contains_key(&FindingKind::Lost),
+        Goal::RecordDuplicated => found.contains_key(&FindingKind::Duplicated),
+        _ => census.reached(goal),
+    };
     let goals: BTreeSet<Goal> = GOALS
         .iter()
         .map(|(g, ..)| *g)
-        .filter(|g| census.reached(*g))
+        .filter(|g| is_reached(*g))
         .collect();
     let biting = [
         Goal::LeaderElected,

@@ -138,9 +138,9 @@ pub fn of_cut(history: &History, lineage: &Lineage, cut: &Cut) -> Option<Explana
     // lost its log outside and was let in again (KIP-903) is a broken promise.
     let since = cut.isr_since?;
     let mut harm = None;
-    for node in &cut.missing {
+    for missing in &cut.missing {
         let graves = lineage.graves.iter();
-        let mut own = graves.filter(|g| g.node == *node && g.process == cut.leader);
+        let mut own = graves.filter(|g| g.node == missing.node && g.process == cut.leader);
         harm = Some(own.find(|g| g.removal.is_harm() && g.seq >= since)?);
     }
     let harm = harm?;
@@ -173,7 +173,7 @@ pub fn of_loss(
     };
     let lineage = history.lineage(place);
     let cut = lineage.cut_of(node);
-    let was_committed = cut.is_some_and(|c| c.missing.contains(&node));
+    let was_committed = cut.is_some_and(|c| c.takes(node));
     let mut explanation = match cut {
         Some(cut) if was_committed || acks == Acks::All => of_cut(history, lineage, cut)?,
         _ if acks == Acks::All => return None,
