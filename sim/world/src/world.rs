@@ -6,7 +6,7 @@
 use crate::census::Census;
 use crate::check::{Checkers, Step, Violation};
 use crate::digest;
-use crate::network::{Arrival, Departure, Network, Taken};
+use crate::network::{Arrival, Network, Taken};
 use crate::process::{Coming, Down, Machine, Names, Pending, Process, ProcessId, service_time};
 use crate::queue::{Item, Queue};
 use crate::scenario::{Action, Scenario};
@@ -243,22 +243,12 @@ impl World {
                 } else {
                     (a, b)
                 };
-                let departure = Departure {
-                    at: self.now,
-                    cause: self.trace.count(),
-                    drawn: self.latency_draw(from, to),
-                };
+                let drawn = self.latency_draw(from, to);
                 let machines = &self.machines;
                 let is_up = |p: ProcessId| machines[p.index()].process.is_some();
-                let taken = self.network.take(
-                    key,
-                    end,
-                    number,
-                    self.now,
-                    is_up,
-                    departure,
-                    &mut self.queue,
-                );
+                let taken =
+                    self.network
+                        .take(key, end, number, self.now, is_up, drawn, &mut self.queue);
                 let sent = self.network.take_sent(key);
                 for taken in taken.into_iter().chain(sent) {
                     self.arrive(taken);
