@@ -32,7 +32,7 @@ pub enum Command {
     List,
     /// Reads a scenario without running it.
     Check(Check),
-    /// Tells why a record had its fate, or what led to an event.
+    /// Tells why a record was lost, doubled or kept, or what led to an event: at most ten events, each joined to an earlier one.
     Why(Why),
     /// Shows the state of one process at one time.
     State(State),

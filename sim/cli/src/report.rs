@@ -6,6 +6,7 @@ use klab_world::line::Lexicon;
 use klab_world::outcome::Outcome as Ending;
 use klab_world::telling::telling;
 use klab_world::trace::Phase;
+use klab_world::verdict::{FindingKind, Verdict};
 use klab_world::view::View;
 use klab_world::world::World;
 use serde::Serialize;
@@ -24,8 +25,9 @@ const BAD: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
 const BOLD: anstyle::Style = anstyle::Style::new().bold();
 const FAINT: anstyle::Style = anstyle::Style::new().dimmed();
 
-/// Tells of a run in words; `short` tells what its scenario's `tell` keeps.
-pub fn text(ended: &Ended, short: bool) -> Outcome {
+/// Tells of a run in words; `short` tells what its scenario's `tell` keeps. `again` is what a command line has to say to
+/// run it again, if words are enough for that.
+pub fn text(ended: &Ended, short: bool, again: Option<&str>) -> Outcome {
     let world = &ended.world;
     say!(
         "{BOLD}{}{BOLD:#} · seed {}",
@@ -44,8 +46,25 @@ pub fn text(ended: &Ended, short: bool) -> Outcome {
             Outcome::Good
         }
     };
+    if let (Some(again), Some(guilty)) = (again, guilty(&ending.verdict)) {
+        let seed = world.seed();
+        say!("  why: {BOLD}klab why {again} --seed {seed} --record {guilty}{BOLD:#}");
+    }
     say!("{FAINT}{}{FAINT:#}", figures(ended));
     outcome
+}
+
+/// The first record that is lost, or else doubled.
+fn guilty(verdict: &Verdict) -> Option<String> {
+    let kinds = [
+        FindingKind::Lost,
+        FindingKind::AcceptedLost,
+        FindingKind::Duplicated,
+    ];
+    let first = kinds
+        .into_iter()
+        .find_map(|kind| verdict.found(kind).next());
+    first.map(|finding| verdict.record_name(finding.record))
 }
 
 fn judgement(ending: &Ending) -> Outcome {

@@ -56,7 +56,9 @@ pub fn run(args: &Run) -> Result<Outcome, Wrong> {
     let told = if args.json {
         report::json(&ended)
     } else {
-        report::text(&ended, args.tell)
+        // A tape cannot be asked why: what is on it need not be what the scenario does.
+        let again = tape.is_none().then(|| args.scenario.again());
+        report::text(&ended, args.tell, again.as_deref())
     };
     Ok(told.max(replayed(tape.as_ref(), &ended.world, args)))
 }

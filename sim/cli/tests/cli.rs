@@ -159,6 +159,14 @@ fn a_wrong_command_line_is_exit_2_and_says_what_to_do() {
             "a record is a producer, # and its number",
         ),
         (
+            &["why", small, "--record", "shop17"],
+            "and its number from 0, such as shop#0",
+        ),
+        (
+            &["why", small, "--record", "shp#1"],
+            "did you mean shop#1? the producers are shop",
+        ),
+        (
             &["why", small, "--record", "bank#1"],
             "the producers are shop",
         ),
@@ -169,6 +177,20 @@ fn a_wrong_command_line_is_exit_2_and_says_what_to_do() {
         (
             &["why", small, "--event", "99999999"],
             "`klab run --lines` shows them",
+        ),
+        (&["why", small, "--event", "0"], "so try 1; "),
+        (
+            &[
+                "why",
+                small,
+                "--set",
+                "/producers/shop/rate=1/s",
+                "--set",
+                r#"/steps/0={ "at": "1500ms", "crash": "shop", "for": "ever" }"#,
+                "--record",
+                "shop#2",
+            ],
+            "the last one it came to is shop#1",
         ),
         (&["why", small], "--record <ID>|--event <SEQ>"),
         (&["rum"], "a similar subcommand exists: 'run'"),
@@ -319,6 +341,35 @@ fn a_state_is_shown_as_it_is() {
     assert_eq!(code(&state), 0, "{}", err(&state));
     assert!(out(&state).starts_with("broker-1 at "), "{}", out(&state));
     assert!(out(&state).contains("Broker {"), "{}", out(&state));
+}
+
+#[test]
+fn a_run_that_loses_or_doubles_a_record_says_how_to_ask_why() {
+    for (args, command) in [
+        (
+            &["run", "p01", "--seed", "3"][..],
+            "klab why p01 --seed 3 --record shop#20",
+        ),
+        (
+            &["run", "p03", "--seed", "2", "--tell"],
+            "klab why p03 --seed 2 --record shop#2",
+        ),
+    ] {
+        let run = klab(args);
+        let hint = format!("\n  why: {command}");
+        assert!(out(&run).contains(&hint), "{}", out(&run));
+        assert!(!out(&run).contains('\u{1b}'), "{}", out(&run));
+        let asked = out(&run);
+        let asked = asked
+            .lines()
+            .find_map(|line| line.strip_prefix("  why: klab "));
+        let asked: Vec<&str> = asked.expect("the hint").split(' ').collect();
+        let why = klab(&asked);
+        assert_eq!(code(&why), 0, "{asked:?}: {}", err(&why));
+        assert!(out(&why).contains("fault: "), "{}", out(&why));
+    }
+    let quiet = klab(&["run", "p01", "--twin", "1"]);
+    assert!(!out(&quiet).contains("klab why"), "{}", out(&quiet));
 }
 
 #[test]

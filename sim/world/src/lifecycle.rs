@@ -111,9 +111,10 @@ impl World {
                     .close(conn, p, Closed::PeerGone, departure, &mut self.queue);
             }
         }
+        // Who is killed on its way to a clean stop stays down as long as the killer says.
         let m = &self.machines[p.index()];
-        let gave_up = how == Down::Exited && !m.stopping;
-        if m.restart || (gave_up && self.run.phase == Phase::Healing) {
+        let is_wanted = m.restart || (!m.stopping && self.run.phase == Phase::Healing);
+        if how == Down::Exited && is_wanted {
             self.start(p, record);
         }
     }

@@ -408,7 +408,8 @@ impl Network {
         );
     }
 
-    /// Takes the head towards an end, if this is the item that was set for it.
+    /// Takes the head towards an end, if this is the item that was set for it. `drawn` is for the latency of what the system
+    /// itself answers.
     #[allow(clippy::too_many_arguments)] // One call site, and each is a different thing of the world.
     pub fn take(
         &mut self,
@@ -417,7 +418,7 @@ impl Network {
         number: u64,
         now: Time,
         listens: impl Fn(ProcessId) -> bool,
-        departure: Departure,
+        drawn: u64,
         queue: &mut Queue,
     ) -> Option<Taken> {
         let c = self.connections.get_mut(&key)?;
@@ -445,6 +446,12 @@ impl Network {
                 cause: message.cause,
             })
         };
+        // What the system itself answers has the cause of what it answers.
+        let answer = Departure {
+            at: now,
+            cause: message.cause,
+            drawn,
+        };
         let arrival = if swallowed || !alive || self.dark.contains(&process) {
             None
         } else {
@@ -455,7 +462,7 @@ impl Network {
                         End::Client,
                         Body::Accepted,
                         64,
-                        departure,
+                        answer,
                         queue,
                     );
                     taken(Arrival::Accepted { peer })
@@ -469,7 +476,7 @@ impl Network {
                         End::Client,
                         Body::Fin(Closed::Refused),
                         0,
-                        departure,
+                        answer,
                         queue,
                     );
                     None

@@ -2,7 +2,7 @@
 //! the edge that joins it to an earlier line.
 //!
 //! There are four kinds of edges. *Cause*: the event came of the same input as the earlier one, or of what followed from
-//! it. *Reply*: it came of an answer to that. *Record*: both are about the same record of an application. *Absence*: the
+//! it. *Reply*: it came of an answer to that, or of an answer by whom that elected. *Record*: both are about the same record of an application. *Absence*: the
 //! earlier line tells of something that should have come and did not (a fetch, a heartbeat, an answer, a flush).
 //!
 //! The lines of a lost record come in this order: the send, the append, the acknowledgement, the copy that was missing, the
@@ -86,7 +86,7 @@ pub struct Edge {
 pub enum EdgeKind {
     /// Of the same input, or of what followed from it.
     Cause,
-    /// Of an answer to it.
+    /// Of an answer to it, or by whom it elected.
     Reply,
     /// About the same record of an application.
     Record,
@@ -195,8 +195,8 @@ impl<'a> Teller<'a> {
             return;
         };
         let edge = match otherwise {
-            // What did not come is nowhere in the trace: the story says so itself.
-            EdgeKind::Absence(_) => self.edge_to_latest(otherwise),
+            // What did not come is nowhere in the trace, and who was elected is not in an answer: the story knows.
+            EdgeKind::Absence(_) | EdgeKind::Reply => self.edge_to_latest(otherwise),
             _ => self
                 .joined(record)
                 .or_else(|| self.edge_to_latest(otherwise)),
@@ -227,11 +227,15 @@ impl<'a> Teller<'a> {
     }
 
     fn edge_to_latest(&self, kind: EdgeKind) -> Option<Edge> {
-        // A copy was not fetched of an append; everything else follows the line before it.
-        let appended = |l: &&WhyLine| l.part == Part::Append;
+        let latest = |part| self.lines.iter().rev().find(|l| l.part == part);
+        // A copy was not fetched of an append, and no answer came to one; an election's winner answers. Everything else
+        // follows the line before it.
         let line = match kind {
-            EdgeKind::Absence(Absence::CopyNotFetched) => self.lines.iter().rev().find(appended),
-            _ => self.lines.last(),
+            EdgeKind::Absence(Absence::CopyNotFetched | Absence::AnswerNotReceived) => {
+                latest(Part::Append)
+            }
+            EdgeKind::Reply => latest(Part::Election),
+            _ => None,
         };
         Some(Edge {
             to: line.or(self.lines.last())?.seq,
@@ -307,7 +311,7 @@ impl fmt::Display for EdgeKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             EdgeKind::Cause => "cause:",
-            EdgeKind::Reply => "reply to",
+            EdgeKind::Reply => "reply:",
             EdgeKind::Record => "same record as",
             EdgeKind::Absence(absence) => match absence {
                 Absence::CopyNotFetched => "absence: copy not fetched of",

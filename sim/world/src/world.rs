@@ -6,7 +6,7 @@
 use crate::census::Census;
 use crate::check::{Checkers, Step, Violation};
 use crate::digest;
-use crate::network::{Arrival, Departure, Network, Taken};
+use crate::network::{Arrival, Network, Taken};
 use crate::process::{Coming, Down, Machine, Names, Pending, Process, ProcessId, service_time};
 use crate::queue::{Item, Queue};
 use crate::scenario::{Action, Scenario};
@@ -243,11 +243,7 @@ impl World {
                 } else {
                     (a, b)
                 };
-                let departure = Departure {
-                    at: self.now,
-                    cause: self.trace.count(),
-                    drawn: self.latency_draw(from, to),
-                };
+                let drawn = self.latency_draw(from, to);
                 let machines = &self.machines;
                 let listens = |p: ProcessId| {
                     let m = &machines[p.index()];
@@ -259,7 +255,7 @@ impl World {
                     number,
                     self.now,
                     listens,
-                    departure,
+                    drawn,
                     &mut self.queue,
                 );
                 let sent = self.network.take_sent(key);

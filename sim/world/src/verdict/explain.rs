@@ -230,6 +230,8 @@ pub fn of_disorder(
     let batch = &lineage.node(node).batch;
     let allowance = match batch.data.producer {
         _ if life.sends > 1 => Allowance::SentAgain,
+        // Requests without answers overtake one another on an old connection and a new one.
+        None if plan.config.acks.value == Acks::Zero => Allowance::Acks(Acks::Zero),
         None if plan.config.max_in_flight > 1 => Allowance::InFlight(plan.config.max_in_flight),
         Some(stamp) if has_hole(lineage, stamp.id) => Allowance::FirstBatchHole,
         _ => return None,

@@ -5,8 +5,9 @@ use super::explain::{Allowance, CopyFate, Explanation, Named};
 use super::{Finding, FindingKind, Verdict};
 use crate::check::lineage::Removal;
 use crate::line::{Lexicon, count, list};
+use crate::process::ProcessId;
 use klab_kafka::config::{Acks, ConfigValue};
-use klab_kafka::ids::RecordId;
+use klab_kafka::ids::{Offset, RecordId};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -240,15 +241,7 @@ impl Verdict {
         if !led.is_empty() {
             parts.push(led.join(", and "));
         }
-        let copies: Vec<String> = explanation
-            .copies
-            .iter()
-            .map(|c| copy(c, &lexicon))
-            .collect();
-        match &copies[..] {
-            [] => {}
-            copies => parts.push(format!("copies: {}", copies.join("; "))),
-        }
+        parts.extend(copies(&explanation.copies, &lexicon));
         format!("{}.", parts.join("; "))
     }
 }
@@ -261,10 +254,30 @@ fn named(fault: &Named, lexicon: &Lexicon) -> String {
     )
 }
 
-fn copy(copy: &CopyFate, lexicon: &Lexicon) -> String {
-    let (who, offset) = (lexicon.name(copy.process), copy.offset);
-    let end = match &copy.end {
-        None => "is still there".into(),
+/// The copies by what became of them; those of one offset and one end together.
+fn copies(copies: &[CopyFate], lexicon: &Lexicon) -> Option<String> {
+    let mut groups: Vec<(Offset, String, Vec<ProcessId>)> = Vec::new();
+    for copy in copies {
+        let end = end(copy, lexicon);
+        let same = groups
+            .iter_mut()
+            .find(|(offset, e, _)| *offset == copy.offset && *e == end);
+        match same {
+            Some((.., who)) => who.push(copy.process),
+            None => groups.push((copy.offset, end, vec![copy.process])),
+        }
+    }
+    let say = |(offset, end, who): &(Offset, String, Vec<ProcessId>)| {
+        format!("{} at offset {offset}, {end}", lexicon.processes(who))
+    };
+    let groups: Vec<String> = groups.iter().map(say).collect();
+    (!groups.is_empty()).then(|| format!("copies: {}", groups.join("; ")))
+}
+
+/// How a copy ended.
+fn end(copy: &CopyFate, lexicon: &Lexicon) -> String {
+    match &copy.end {
+        None => "still there".into(),
         Some(end) => match (end.removal, &end.election) {
             (Removal::Truncated { .. }, Some(winner)) => {
                 format!("cut off to match {}", lexicon.name(winner.leader))
@@ -274,8 +287,7 @@ fn copy(copy: &CopyFate, lexicon: &Lexicon) -> String {
             (Removal::DiskReplaced, _) => "gone with the disk".into(),
             (Removal::Recovery, _) => "found torn at the next start".into(),
         },
-    };
-    format!("{who} at offset {offset}, {end}")
+    }
 }
 
 impl fmt::Display for Allowance {

@@ -1,8 +1,11 @@
 //! Chains of causes: from a trace record back to the input it came of, to the message that brought the input, and so on,
 //! until an alarm, a command or a fault.
 
-use super::{Edge, EdgeKind, WhyLine};
-use crate::trace::{Record, What};
+use super::{Absence, Edge, EdgeKind, WhyLine};
+use crate::process::ProcessId;
+use crate::trace::{Handled, Record, What};
+
+const NO_ANSWER: EdgeKind = EdgeKind::Absence(Absence::AnswerNotReceived);
 
 /// The trace, by number.
 pub struct Chains<'a> {
@@ -24,11 +27,13 @@ impl<'a> Chains<'a> {
     }
 
     /// The nearest line that a record came of: the line's event itself, or the input of which that event came too. If an
-    /// answer lies between the two, it is a reply.
+    /// answer arrived between the two, it is a reply; if one was sent and did not arrive, its absence was noticed.
     pub fn joined(&self, record: &Record, lines: &[WhyLine]) -> Option<Edge> {
-        let mut answered = false;
+        let mut kind = match record.what {
+            What::Handled(Handled::Response { .. }) => EdgeKind::Reply,
+            _ => EdgeKind::Cause,
+        };
         for cause in self.causes(record) {
-            answered |= matches!(cause.what, What::Sent { response: true, .. });
             let is_it = |line: &&WhyLine| {
                 line.seq == cause.seq
                     || self
@@ -36,15 +41,23 @@ impl<'a> Chains<'a> {
                         .is_some_and(|r| r.cause == Some(cause.seq))
             };
             if let Some(line) = lines.iter().rev().find(is_it) {
-                let kind = if answered {
-                    EdgeKind::Reply
-                } else {
-                    EdgeKind::Cause
-                };
                 return Some(Edge { to: line.seq, kind });
             }
+            kind = match (kind, &cause.what) {
+                (EdgeKind::Cause, What::Handled(Handled::Response { .. })) => EdgeKind::Reply,
+                (EdgeKind::Cause, What::Sent { response: true, .. }) => NO_ANSWER,
+                _ => kind,
+            };
         }
         None
+    }
+
+    /// Whose answer a record came of directly.
+    pub fn answered_by(&self, seq: u64) -> Option<ProcessId> {
+        match self.get(self.get(seq)?.cause?)?.what {
+            What::Handled(Handled::Response { from, .. }) => Some(from),
+            _ => None,
+        }
     }
 
     /// The latest record before another that fits.

@@ -108,7 +108,7 @@ pub fn safe(teller: &mut Teller<'_>, life: &Life) {
         }
         let committed = lineage.committed.get(lineage.node(spot.node).depth);
         if let Some(committed) = committed.filter(|c| c.node == spot.node) {
-            teller.add(Part::Commit, committed.seq, EdgeKind::Cause);
+            teller.add(Part::Commit, committed.seq, EdgeKind::Record);
         }
     }
     teller.told(life);
@@ -216,13 +216,14 @@ fn missing_copy(teller: &mut Teller<'_>, spot: Spot, winner: Winner, copies: &[C
     let Some(last) = last else {
         return;
     };
-    let (who, writer) = (
+    let (known, who) = (
+        teller.lexicon.sentence(last),
         teller.lexicon.name(winner.leader),
-        teller.lexicon.name(writer),
     );
     let held = held_by(teller, id, winner.leader, seq);
-    let text =
-        format!("{who} holds the log up to {held} and never fetches offset {offset} from {writer}");
+    let text = format!(
+        "{known}; {who} never gets offset {offset}: its log ends at {held} when it is elected"
+    );
     teller.add_text(Part::MissingCopy, last.seq, text, COPY_NOT_FETCHED);
 }
 
@@ -254,7 +255,16 @@ fn cut_off(teller: &mut Teller<'_>, copy: &CopyFate) {
         return;
     };
     match end.removal {
-        Removal::Truncated { .. } => teller.add(Part::Truncation, end.seq, EdgeKind::Reply),
+        Removal::Truncated { .. } => {
+            let answered_by = teller.chains.answered_by(end.seq);
+            let of_winner = answered_by.is_some() && answered_by == end.election.map(|w| w.leader);
+            let edge = if of_winner {
+                EdgeKind::Reply
+            } else {
+                EdgeKind::Cause
+            };
+            teller.add(Part::Truncation, end.seq, edge);
+        }
         _ => {
             teller.fault(end.fault.as_ref(), COPY_NOT_KEPT);
             teller.add(Part::Loss, end.seq, EdgeKind::Cause);
@@ -265,8 +275,7 @@ fn cut_off(teller: &mut Teller<'_>, copy: &CopyFate) {
 /// The retry, or the second sending.
 fn again(teller: &mut Teller<'_>, life: &Life) {
     if let Some(retry) = teller.history.lives.retry_of(life) {
-        let otherwise = NO_ANSWER;
-        teller.add_noticed(Part::Retry, retry.seq, otherwise);
+        teller.add_noticed(Part::Retry, retry.seq, NO_ANSWER);
     }
     if life.sends > 1 {
         teller.mark(Part::Send, life.last_queued);
