@@ -10,6 +10,7 @@ pub mod duplicates;
 pub mod harms;
 pub mod history;
 pub mod idempotence;
+pub mod insync;
 pub mod leaders;
 pub mod life;
 pub mod lineage;
@@ -52,8 +53,9 @@ pub struct Promise {
 }
 
 /// All promises, in the order in which a verdict lists them.
-pub const ALL: [Promise; 14] = [
+pub const ALL: [Promise; 15] = [
     acked::PROMISE,
+    insync::PROMISE,
     matching::PROMISE,
     reads::PROMISE,
     leaders::PROMISE,
@@ -128,6 +130,7 @@ pub struct Kept {
 pub struct Checkers {
     history: Option<History>,
     acked: acked::AckedSurvives,
+    insync: insync::InSync,
     matching: matching::LogMatching,
     reads: reads::ConsistentRead,
     leaders: leaders::OneLeader,
@@ -172,9 +175,10 @@ impl Checkers {
     }
 
     /// How every promise stands.
-    pub fn kept(&self) -> [Kept; 14] {
+    pub fn kept(&self) -> [Kept; ALL.len()] {
         let opportunities = [
             self.acked.opportunities,
+            self.insync.opportunities,
             self.matching.opportunities,
             self.reads.opportunities,
             self.leaders.opportunities,
@@ -223,6 +227,7 @@ impl Checkers {
         let scenario = view.scenario();
         let seen = [
             (acked::PROMISE, self.acked.change(change, history)),
+            (insync::PROMISE, self.insync.change(change, history)),
             (matching::PROMISE, self.matching.change(change, history)),
             (reads::PROMISE, self.reads.change(change, history)),
             (leaders::PROMISE, self.leaders.change(change, history)),

@@ -86,6 +86,8 @@ pub enum Change {
         before: usize,
         /// How many after.
         after: usize,
+        /// Who joined, unless the leader changed with it.
+        joined: Vec<NodeId>,
     },
 }
 
@@ -122,6 +124,8 @@ pub struct History {
     pub told_elections: BTreeMap<(TopicIdPartition, LeaderEpoch), u64>,
     places: BTreeMap<TopicIdPartition, u32>,
     nodes: BTreeMap<NodeId, ProcessId>,
+    /// The record that showed a broker's present registration committed.
+    registered: BTreeMap<NodeId, u64>,
     /// The input under way and the fault that it comes from directly.
     input: (u64, Option<u64>),
 }
@@ -145,6 +149,7 @@ impl History {
             told_elections: BTreeMap::new(),
             places: BTreeMap::new(),
             nodes: nodes.collect(),
+            registered: BTreeMap::new(),
             input: (0, None),
         };
         history.place(METADATA_PARTITION);
@@ -159,6 +164,11 @@ impl History {
     /// The node of a process.
     pub fn node_of(&self, process: ProcessId) -> Option<NodeId> {
         node_of(self.names.of(process))
+    }
+
+    /// The record that showed a broker's present registration committed, or 0.
+    pub fn registered_since(&self, broker: NodeId) -> u64 {
+        self.registered.get(&broker).copied().unwrap_or(0)
     }
 
     /// All controllers.
@@ -398,6 +408,8 @@ impl History {
     fn lead(&mut self, id: TopicIdPartition, epoch: LeaderEpoch, taking: &mut Taking<'_>) {
         let partition = self.place(id);
         let node = self.node_of(taking.p);
+        // A member that lost its log after it had asked to join is out as soon as it registers anew.
+        let registered = node.map(|n| self.registered_since(n));
         let lineage = &mut self.partitions[partition as usize];
         let at = lineage.replica_at(taking.p);
         let before = lineage.replicas[at].role.epoch();
@@ -408,6 +420,7 @@ impl History {
         let is_first = lineage.led < Some(epoch);
         lineage.led = lineage.led.max(Some(epoch));
         let since = node.and_then(|n| lineage.isr_since.get(&n).copied());
+        let since = since.min(registered);
         let cut = is_first.then(|| lineage.lead(at, epoch, taking.record.seq, since));
         taking.changes.push(Change::Led {
             partition,
@@ -462,7 +475,12 @@ impl History {
                 topic: *topic,
                 partition: *partition,
             },
-            _ => return self.image.apply(offset, metadata),
+            _ => {
+                if let MetadataRecord::RegisterBroker { broker, .. } = metadata {
+                    self.registered.insert(*broker, taking.record.seq);
+                }
+                return self.image.apply(offset, metadata);
+            }
         };
         let before = self.image.partition(id).cloned();
         self.image.apply(offset, metadata);
@@ -506,10 +524,16 @@ impl History {
             taking.changes.push(Change::Elected { partition });
         }
         if let Some(before) = before.filter(|b| b.isr != after.isr) {
+            let is_new = |n: &&NodeId| !before.isr.contains(n);
+            let joined = match before.leader_epoch == after.leader_epoch {
+                true => after.isr.iter().filter(is_new).copied().collect(),
+                false => Vec::new(),
+            };
             taking.changes.push(Change::IsrChanged {
                 partition,
                 before: before.isr.len(),
                 after: after.isr.len(),
+                joined,
             });
         }
     }

@@ -5,7 +5,7 @@
 //! nothing to a quorum with such a voter.
 
 use super::history::{Change, History};
-use super::lineage::Grown;
+use super::lineage::{Grown, Role};
 use super::matching;
 use super::{About, Promise, Seen};
 use crate::fault::Fault;
@@ -102,7 +102,9 @@ impl RaftSafety {
                 let differs = advance.mismatch.map(|(ours, theirs)| {
                     matching::differ(history, 0, *process, ours, theirs).seen
                 });
-                differs.or_else(|| lacks_majority(history, &advance.committed))
+                differs
+                    .or_else(|| lacks_majority(history, &advance.committed))
+                    .or_else(|| is_of_earlier_epoch(history, *process, &advance.committed))
             }
             _ => None,
         };
@@ -122,6 +124,25 @@ fn lacks_majority(history: &History, committed: &std::ops::Range<usize>) -> Opti
     let offset = lineage.node(last).batch.end_offset();
     (have <= all / 2)
         .then(|| format!("metadata is committed up to {offset}, which {have} of {all} voters have"))
+}
+
+/// A leader calls committed what ends with another leader's record: a later leader may lack it, however many have it (Raft
+/// §5.4.2, KAFKA-12619).
+fn is_of_earlier_epoch(
+    history: &History,
+    process: ProcessId,
+    committed: &std::ops::Range<usize>,
+) -> Option<String> {
+    let lineage = history.metadata();
+    let last = lineage.node(lineage.committed.get(committed.clone().last()?)?.node);
+    let Role::Leader(epoch) = lineage.replica(process)?.role else {
+        return None;
+    };
+    let (of, offset) = (last.batch.leader_epoch, last.batch.end_offset());
+    (of != epoch).then(|| {
+        let who = history.names.of(process);
+        format!("{who} leads in epoch {epoch} and calls metadata committed up to {offset}, which ends with epoch {of}")
+    })
 }
 
 fn judged(history: &History, seen: Option<String>) -> Option<Seen> {
