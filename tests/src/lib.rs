@@ -5,6 +5,7 @@
 
 use klab_kafka::broker::Broker;
 use klab_kafka::config::{Configs, ProducerConfig, ServerConfig};
+use klab_kafka::controller::records::PartitionRegistration;
 use klab_kafka::event::Event;
 use klab_kafka::ids::{LeaderEpoch, NodeId, Offset, RecordId, TopicIdPartition};
 use klab_kafka::log::Log;
@@ -102,6 +103,26 @@ impl Setting {
         self
     }
 
+    /// Where the topic's partitions lie, the preferred leader of each first.
+    pub fn replicas(mut self, of: &[&[i32]]) -> Setting {
+        let nodes = |partition: &&[i32]| partition.iter().map(|n| NodeId(*n)).collect();
+        self.topic().partitions = of.len() as i32;
+        self.topic().replicas = Some(of.iter().map(nodes).collect());
+        self
+    }
+
+    /// How many different keys the shop's records have.
+    pub fn keys(mut self, keys: u32) -> Setting {
+        self.shop().keys = Some(keys);
+        self
+    }
+
+    /// The size of a record's value.
+    pub fn size(mut self, bytes: u32) -> Setting {
+        self.shop().size = bytes;
+        self
+    }
+
     /// How many records the shop sends, and how many a second.
     pub fn sends(mut self, records: u32, per_second: u32) -> Setting {
         self.shop().records = records;
@@ -166,6 +187,16 @@ impl Cluster {
             .expect("the topic exists once the run is ready")
     }
 
+    /// How a partition is registered with the active controller.
+    pub fn registration(&self, partition: i32) -> &PartitionRegistration {
+        let id = TopicIdPartition {
+            partition,
+            ..self.partition()
+        };
+        let image = self.view().image().expect("a controller runs");
+        image.partition(id).expect("it exists")
+    }
+
     /// The leader as the active controller has it.
     pub fn leader(&self) -> Option<ProcessId> {
         let registration = self.view().image()?.partition(self.partition())?;
@@ -175,32 +206,19 @@ impl Cluster {
     /// The replicas that do not lead, in assignment order.
     pub fn followers(&self) -> Vec<ProcessId> {
         let leader = self.leader();
-        let image = self.view().image().expect("a controller runs");
-        let replicas = &image
-            .partition(self.partition())
-            .expect("it exists")
-            .replicas;
+        let replicas = &self.registration(0).replicas;
         let processes = replicas.iter().filter_map(|n| self.view().process_of(*n));
         processes.filter(|p| Some(*p) != leader).collect()
     }
 
     /// The ISR as the active controller has it.
     pub fn isr(&self) -> Vec<NodeId> {
-        let image = self.view().image().expect("a controller runs");
-        image
-            .partition(self.partition())
-            .expect("it exists")
-            .isr
-            .clone()
+        self.registration(0).isr.clone()
     }
 
     /// The leader epoch as the active controller has it.
     pub fn leader_epoch(&self) -> LeaderEpoch {
-        let image = self.view().image().expect("a controller runs");
-        image
-            .partition(self.partition())
-            .expect("it exists")
-            .leader_epoch
+        self.registration(0).leader_epoch
     }
 
     /// The quorum's leader.
@@ -285,6 +303,11 @@ impl Cluster {
     /// Does any harm.
     pub fn harm(&mut self, fault: Realised) {
         self.world.intervene(fault, Lasts::UntilHeal);
+    }
+
+    /// Does any harm, for so long.
+    pub fn harm_for(&mut self, fault: Realised, time: Duration) {
+        self.world.intervene(fault, Lasts::For(time));
     }
 
     /// Ends all harm: links work, processes run again.

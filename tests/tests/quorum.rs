@@ -1,11 +1,14 @@
 //! Stories of the metadata quorum: failover of the active controller, isolation, pre-vote, and what brokers notice of it.
 
-use klab_kafka::event::{ControllerEvent, Event, RaftEvent, RaftState};
-use klab_kafka::ids::{LeaderEpoch, Offset};
+use klab_kafka::event::{ClientEvent, ControllerEvent, Event, RaftEvent, RaftState, ReplicaEvent};
+use klab_kafka::ids::{LeaderEpoch, NodeId, Offset};
+use klab_kafka::protocol::Response;
+use klab_kafka::raft::log::MetadataLog;
 use klab_kafka::time::{Duration, Time};
 use klab_world::fault::Fault;
-use klab_world::process::ProcessId;
-use tests::{Cluster, Setting};
+use klab_world::network::Body;
+use klab_world::process::{Process, ProcessId};
+use tests::{Cluster, Setting, TOPIC};
 
 fn quorum_epoch(c: &Cluster) -> LeaderEpoch {
     let (_, active) = c.view().active_controller().expect("a controller leads");
@@ -94,6 +97,171 @@ fn a_cut_off_quorum_leader_commits_nothing_and_resigns() {
     c.heal();
     c.pass(Duration::secs(5));
     assert!(committed(&c, active) > before);
+}
+
+#[test]
+fn what_a_cut_off_quorum_leader_appends_is_never_committed_and_is_gone_after_the_heal() {
+    let mut c = Setting::default().begin();
+    let (active, epoch) = (c.active_controller().expect("ready"), quorum_epoch(&c));
+    let others: Vec<ProcessId> = c
+        .controllers()
+        .into_iter()
+        .filter(|p| *p != active)
+        .collect();
+    c.cut(&[active], &others);
+    c.pass(Duration::millis(50));
+    let hw = metadata_log(&c, active).hw();
+    c.run_until_told("it resigns", |p, e| {
+        p == active && matches!(e, Event::Raft(RaftEvent::CheckQuorumFailed { .. }))
+    });
+    assert_eq!(metadata_log(&c, active).hw(), hw, "its HW stays");
+    let appended: Vec<(Offset, LeaderEpoch)> = ends_from(&c, active, hw);
+    assert!(appended.len() >= 4, "a NoOp every 500 ms: {appended:?}");
+    assert!(appended.iter().all(|(_, of)| *of == epoch));
+    let end = metadata_log(&c, active).leo();
+    c.run_until("the others have committed more than that", |c| {
+        others.iter().all(|p| metadata_log(c, *p).hw() > end)
+    });
+    c.heal();
+    let everybody: Vec<ProcessId> = c.controllers().into_iter().chain(c.brokers()).collect();
+    c.run_until("it has committed more than that, as everybody", |c| {
+        everybody.iter().all(|p| metadata_log(c, *p).hw() > end)
+    });
+    for p in everybody {
+        let kept = ends_from(&c, p, hw);
+        assert!(
+            kept.iter().all(|(_, of)| *of > epoch),
+            "{}: {kept:?}",
+            c.name(p)
+        );
+    }
+}
+
+/// A process's copy of the metadata log.
+fn metadata_log(c: &Cluster, p: ProcessId) -> &MetadataLog {
+    let raft = match &c.view().machine(p).process {
+        Some(Process::Controller(x)) => x.raft(),
+        Some(Process::Broker(x)) => x.raft(),
+        _ => panic!("{} has no metadata log", c.name(p)),
+    };
+    raft.log()
+}
+
+/// Ends and epochs of the batches above an offset.
+fn ends_from(c: &Cluster, p: ProcessId, from: Offset) -> Vec<(Offset, LeaderEpoch)> {
+    let batches = metadata_log(c, p).batches_from(from);
+    batches.map(|b| (b.end_offset(), b.leader_epoch)).collect()
+}
+
+fn acked(c: &Cluster) -> usize {
+    let is_acked = |e: &Event| matches!(e, Event::Client(_, ClientEvent::Acked { .. }));
+    c.told().filter(|(_, _, e)| is_acked(e)).count()
+}
+
+#[test]
+fn without_a_quorum_produce_goes_on_and_an_isr_change_waits_until_there_is_one_again() {
+    let mut c = Setting::default().begin();
+    let (leader, follower) = (c.leader().expect("ready"), c.followers()[0]);
+    let cut = Fault::Cut {
+        from: [follower].into(),
+        to: [leader].into(),
+        one_way: false,
+    };
+    c.harm_for(cut, Duration::secs(60));
+    c.run_until("the follower is out of the ISR", |c| c.isr().len() == 2);
+    let dead = [c.controllers()[0], c.controllers()[1]];
+    for controller in dead {
+        c.crash(controller);
+    }
+    let pending = c.run_until_told("the leader asks for it back", |p, e| {
+        p == leader && matches!(e, Event::Replica(_, ReplicaEvent::IsrChangePending { isr, .. }) if isr.len() == 3)
+    });
+    let before = acked(&c);
+    c.pass(Duration::secs(20));
+    assert!(acked(&c) >= before + 399, "20 a second, with acks=all");
+    let done = |at: Time, e: &Event| {
+        at >= pending.at
+            && matches!(
+                e,
+                Event::Controller(ControllerEvent::IsrCommitted { .. })
+                    | Event::Replica(
+                        _,
+                        ReplicaEvent::IsrChanged { .. } | ReplicaEvent::IsrChangeRefused { .. }
+                    )
+            )
+    };
+    assert!(!c.told().any(|(at, _, e)| done(at, e)), "it is pending");
+    assert_eq!(c.isr().len(), 2);
+    c.heal();
+    let changed = c.run_until_told("the change is made", |p, e| {
+        p == leader && matches!(e, Event::Replica(_, ReplicaEvent::IsrChanged { isr, .. }) if isr.len() == 3)
+    });
+    assert!(changed.at.since(pending.at) >= Duration::secs(20));
+    assert_eq!(c.isr().len(), 3);
+}
+
+/// Which leader of the story's partition, in which epoch, the answers to Metadata name that are under way: by broker.
+fn answers(c: &Cluster) -> Vec<(ProcessId, Option<NodeId>, LeaderEpoch)> {
+    let connections = c.view().network().connections();
+    let under_way =
+        connections.flat_map(|(_, x)| x.to_client.messages.iter().map(|m| (x.server, &m.body)));
+    let named = under_way.filter_map(|(broker, body)| {
+        let Body::Response {
+            response: Response::Metadata(answer),
+            ..
+        } = body
+        else {
+            return None;
+        };
+        let topic = answer.topics.iter().find(|t| *t.name == *TOPIC)?;
+        let partition = topic.partitions.first()?;
+        Some((broker, partition.leader_id, partition.leader_epoch))
+    });
+    named.collect()
+}
+
+/// N-6.
+#[test]
+fn a_broker_cut_off_from_the_controllers_names_another_leader_than_one_that_is_not() {
+    let places: [&[i32]; 3] = [&[1, 2, 3], &[2, 3, 1], &[3, 1, 2]];
+    let mut c = Setting::default()
+        .replicas(&places)
+        .keys(6)
+        .producer("metadata.max.age.ms", "100")
+        .producer("acks", "1")
+        .begin();
+    c.run_until("the shop talks with all brokers", |c| acked(c) >= 20);
+    let [old, new, cut_off] = ["broker-1", "broker-2", "broker-3"].map(|name| c.process(name));
+    assert_eq!(c.leader(), Some(old));
+    let cut = Fault::Cut {
+        from: [cut_off].into(),
+        to: c.controllers().into(),
+        one_way: false,
+    };
+    let until = c.world.now() + Duration::secs(5);
+    c.harm_for(cut, Duration::secs(5));
+    c.stop(old);
+    c.run_until("another leads", |c| c.leader() == Some(new));
+    let epoch = c.leader_epoch();
+    let (mut of_new, mut of_cut_off) = (None, None);
+    c.run_until("both have answered", |c| {
+        for (broker, leader, epoch) in answers(c) {
+            if broker == new && leader == Some(NodeId(2)) {
+                of_new = Some(epoch);
+            } else if broker == cut_off && of_new.is_some() {
+                of_cut_off = Some((leader, epoch));
+            }
+        }
+        of_cut_off.is_some()
+    });
+    assert!(c.world.now() < until, "while it is cut off");
+    assert_eq!(of_new, Some(epoch));
+    let before = LeaderEpoch(epoch.0 - 1);
+    assert_eq!(of_cut_off, Some((Some(NodeId(1)), before)));
+    c.run_until("it has learned of it", |c| {
+        answers(c).contains(&(cut_off, Some(NodeId(2)), epoch))
+    });
+    assert!(c.world.now() >= until, "not before it is heard again");
 }
 
 /// K06: one voter's bytes do not reach the leader.

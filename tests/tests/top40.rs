@@ -2,14 +2,17 @@
 //!
 //! Three brokers, replication factor 3, min.insync.replicas 2, Kafka's defaults unless a row says otherwise.
 
+use klab_kafka::client::producer::partitioner::{murmur2, partition_for_key};
 use klab_kafka::event::*;
-use klab_kafka::ids::{Offset, RecordId};
+use klab_kafka::ids::{NodeId, Offset, RecordId};
+use klab_kafka::log::batch::{BATCH_OVERHEAD, RecordBatch};
 use klab_kafka::protocol::{Api, ErrorCode};
 use klab_kafka::time::{Duration, Time};
 use klab_world::fault::Intercept;
 use klab_world::process::ProcessId;
 use klab_world::scenario::selector::TopicPartition;
 use klab_world::scenario::{ConsumerPlan, OnRestart};
+use klab_world::trace::{Handled, What};
 use std::collections::{BTreeMap, BTreeSet};
 use tests::{Cluster, Setting, TOPIC};
 
@@ -49,46 +52,30 @@ fn copies(c: &Cluster, p: ProcessId) -> BTreeMap<RecordId, u32> {
 
 #[test]
 fn row_1_two_followers_dead_means_not_enough_replicas_until_the_delivery_timeout() {
-    let mut c = Setting::default().sends(5_000, 2).begin();
+    let mut setting = Setting::default().sends(5, 10);
+    let mut late = setting.shop().clone();
+    (late.records, late.after) = (1, Duration::secs(60));
+    setting.scenario.producers.insert("late".into(), late);
+    let mut c = setting.begin();
     run_until_acked(&mut c, 5);
     let leader = c.leader().expect("ready");
     for follower in c.followers() {
         c.crash(follower);
     }
-    c.run_until("the leader knows that it is alone", |c| {
-        c.isr().len() == 1
-            && c.broker(leader)
-                .image()
-                .partition(c.partition())
-                .is_some_and(|r| r.isr.len() == 1)
-    });
-    let (alone, leo) = (c.world.now(), c.log(leader).leo());
-    c.run_until("a record of that time has failed", |c| {
-        failures(c)
-            .iter()
-            .any(|(_, id, _)| queued_at(c, *id) > alone)
-    });
-    let (failed, id, error) = *failures(&c)
-        .iter()
-        .find(|(_, id, _)| queued_at(&c, *id) > alone)
-        .expect("one was waited for");
+    c.run_until("the leader is alone", |c| c.isr().len() == 1);
+    let leo = c.log(leader).leo();
+    assert!(c.time() < Duration::secs(60), "the late record comes then");
+    c.run_until("it has failed", |c| !failures(c).is_empty());
+    let (failed, id, error) = failures(&c)[0];
     assert_eq!(error, SendFailure::DeliveryTimeout, "TimeoutException");
-    // The timeout counts from the first record of the batch (P-10), which fails at the same instant.
-    let batch = failures(&c).into_iter().filter(|(at, ..)| *at == failed);
-    let first = batch
-        .map(|(_, id, _)| queued_at(&c, id))
-        .min()
-        .expect("at least itself");
-    let waited = failed.since(first).as_millis();
+    let waited = failed.since(queued_at(&c, id)).as_millis();
+    assert_eq!(waited, 120_000, "delivery.timeout.ms");
+    let tries = retries(&c, id);
+    assert!(tries.len() > 100, "about one a second: {}", tries.len());
     assert!(
-        (120_000..=121_100).contains(&waited),
-        "delivery.timeout.ms, then the sender's next turn: {waited}"
+        tries.iter().all(|(_, error)| error.code() == 19),
+        "NOT_ENOUGH_REPLICAS each time: {tries:?}"
     );
-    let tries: BTreeSet<ErrorCode> = retries(&c, id)
-        .into_iter()
-        .map(|(_, error)| error)
-        .collect();
-    assert_eq!(tries, [ErrorCode::NotEnoughReplicas].into(), "each try");
     assert_eq!(
         c.log(leader).leo(),
         leo,
@@ -122,39 +109,50 @@ fn row_3_followers_dead_after_the_append_means_a_timeout_first_and_one_copy_in_t
     for follower in c.followers() {
         c.pause(follower);
     }
-    let paused = c.world.now();
     let waiting = c.run_until_told("the leader appends what it cannot replicate", |p, e| {
         p == leader && matches!(e, Event::Log(_, LogEvent::Appended { .. }))
     });
     let id = appended_ids(&waiting)[0];
+    let end = c.log(leader).leo();
     for follower in c.followers() {
         c.crash(follower);
     }
+    assert!(c.log(leader).hw() < end, "before the HW has reached it");
     c.run_until("it was tried again for want of replicas", |c| {
         retries(c, id).len() >= 2
     });
     let tries = retries(&c, id);
-    assert_eq!(
-        tries[0].1,
-        ErrorCode::RequestTimedOut,
-        "not NOT_ENOUGH_REPLICAS_AFTER_APPEND"
-    );
-    let waited = tries[0].0.since(paused).as_millis();
-    assert!((30_000..30_500).contains(&waited), "{waited}");
-    assert_eq!(tries[1].1, ErrorCode::NotEnoughReplicas);
+    assert_eq!(tries[0].1.code(), 7, "REQUEST_TIMED_OUT, and not code 20");
+    let waited = tries[0].0.since(sent_at(&c, id)).as_millis();
+    assert_eq!(waited, 30_000, "request.timeout.ms");
+    assert_eq!(tries[1].1.code(), 19, "then NOT_ENOUGH_REPLICAS");
     c.heal();
     c.run_until("every record is acknowledged", |c| {
         shop_acked(c).len() == 40
     });
-    let leader = c.leader().expect("healed");
-    assert_eq!(copies(&c, leader)[&id], 1, "exactly one copy");
+    let all = retries(&c, id);
+    assert!(
+        all.iter().all(|(_, error)| error.code() != 20),
+        "nor later: {all:?}"
+    );
+    c.run_until("all is in sync", |c| c.isr().len() == 3);
+    for broker in c.brokers() {
+        assert_eq!(copies(&c, broker)[&id], 1, "exactly one copy");
+    }
+}
+
+/// When a record left for the first time.
+fn sent_at(c: &Cluster, record: RecordId) -> Time {
+    let sent = first_told(
+        c,
+        |_, e| matches!(e, Event::Client(_, ClientEvent::BatchSent { ids, .. }) if ids.contains(&record)),
+    );
+    sent.expect("it was sent")
 }
 
 fn appended_ids(record: &klab_world::trace::Record) -> Vec<RecordId> {
     match &record.what {
-        klab_world::trace::What::Told(Event::Log(_, LogEvent::Appended { batch, .. })) => {
-            batch.data.ids().to_vec()
-        }
+        What::Told(Event::Log(_, LogEvent::Appended { batch, .. })) => batch.data.ids().to_vec(),
         other => panic!("an append was waited for: {other:?}"),
     }
 }
@@ -196,7 +194,6 @@ fn row_4_a_killed_leader_is_replaced_within_its_session_and_nothing_acked_is_los
 
 /// When the active controller last handled a heartbeat of this broker.
 fn last_heartbeat(c: &Cluster, broker: ProcessId) -> Time {
-    use klab_world::trace::{Handled, What};
     let records = c.world.trace().records().iter().rev();
     let mut beats = records.filter(|r| {
         matches!(r.what, What::Handled(Handled::Request { api: Api::BrokerHeartbeat, from, .. }) if from == broker)
@@ -234,7 +231,7 @@ fn row_5_an_acked_but_unreplicated_suffix_vanishes_with_the_leader_and_no_reader
         p == old && matches!(e, Event::Log(_, LogEvent::Truncated { .. }))
     });
     match truncated.what {
-        klab_world::trace::What::Told(Event::Log(_, LogEvent::Truncated { to, .. })) => {
+        What::Told(Event::Log(_, LogEvent::Truncated { to, .. })) => {
             assert_eq!(to, lost_range.0)
         }
         _ => unreachable!("just matched"),
@@ -243,13 +240,24 @@ fn row_5_an_acked_but_unreplicated_suffix_vanishes_with_the_leader_and_no_reader
     let leader = c.leader().expect("healed");
     let kept = copies(&c, leader);
     let acked = shop_acked(&c);
+    let vanished: Vec<&RecordId> = suffix.iter().filter(|id| acked.contains(id)).collect();
     assert!(
-        suffix
-            .iter()
-            .filter(|id| acked.contains(id))
-            .all(|id| !kept.contains_key(id)),
-        "gone everywhere"
+        vanished.len() >= 25,
+        "acknowledged: {} of {}",
+        vanished.len(),
+        suffix.len()
     );
+    for broker in c.brokers() {
+        let kept = copies(&c, broker);
+        assert!(
+            vanished.iter().all(|id| !kept.contains_key(id)),
+            "gone everywhere"
+        );
+    }
+    c.run_until("the auditor has read what came after", |c| {
+        let last = kept.keys().last().expect("something is kept");
+        c.told().any(|(_, _, e)| delivered(e).contains(last))
+    });
     let seen: BTreeSet<RecordId> = c.told().flat_map(|(_, _, e)| delivered(e)).collect();
     assert!(
         suffix.iter().all(|id| !seen.contains(id)),
@@ -278,10 +286,9 @@ impl Lost for Cluster {
             p != old && matches!(e, Event::Replica(tp, ReplicaEvent::BecameLeader { .. }) if *tp == partition)
         });
         let start = match &record.what {
-            klab_world::trace::What::Told(Event::Replica(
-                _,
-                ReplicaEvent::BecameLeader { start_offset, .. },
-            )) => *start_offset,
+            What::Told(Event::Replica(_, ReplicaEvent::BecameLeader { start_offset, .. })) => {
+                *start_offset
+            }
             _ => unreachable!("just matched"),
         };
         let appended = self
@@ -301,37 +308,57 @@ impl Lost for Cluster {
 
 #[test]
 fn row_13_a_broker_back_in_a_second_is_refused_until_its_old_session_lapses() {
-    let mut c = Setting::default().sends(2_000, 10).begin();
+    let places: [&[i32]; 3] = [&[1, 2, 3], &[2, 3, 1], &[3, 1, 2]];
+    let mut c = Setting::default()
+        .sends(2_000, 10)
+        .replicas(&places)
+        .begin();
     run_until_acked(&mut c, 20);
-    let follower = c.followers()[0];
-    let beat = last_heartbeat(&c, follower);
+    let (victim, node) = (c.process("broker-2"), NodeId(2));
+    let beats = last_heartbeat(&c, victim);
+    c.run_until("its heart has just beaten", |c| {
+        last_heartbeat(c, victim) > beats
+    });
     let killed = c.world.now();
-    c.crash(follower);
+    c.crash(victim);
     c.pass(Duration::secs(1));
-    c.restart(follower);
-    c.run_until_told("it is refused", |p, e| {
-        let refused = BrokerEvent::RegistrationRefused {
-            error: ErrorCode::DuplicateBrokerRegistration,
-        };
-        p == follower && *e == Event::Broker(refused)
+    c.restart(victim);
+    let isrs_with = |c: &Cluster| {
+        (0..3)
+            .filter(|p| c.registration(*p).isr.contains(&node))
+            .count()
+    };
+    let refused = c.run_until_told("it is refused", |p, e| {
+        p == victim && matches!(e, Event::Broker(BrokerEvent::RegistrationRefused { .. }))
     });
-    assert_eq!(c.isr().len(), 3, "the controller has noticed nothing yet");
+    assert!(refused.at.since(killed) < Duration::millis(1_100));
+    assert_eq!(isrs_with(&c), 3, "the controller has noticed nothing yet");
     let registered = c.run_until_told("it is registered", |p, e| {
-        p == follower && matches!(e, Event::Broker(BrokerEvent::Registered { .. }))
+        p == victim && matches!(e, Event::Broker(BrokerEvent::Registered { .. }))
     });
-    let lapsed = registered.at.since(beat).as_millis();
+    let lapsed = registered.at.since(killed).as_millis();
     assert!(
         (9_000..=12_200).contains(&lapsed),
-        "the session, then the next retry of 2 s: {lapsed}"
+        "the session of 9 s, then the next try, every 2 s: {lapsed}"
     );
-    c.run_until("it has left the ISR", |c| c.isr().len() == 2);
-    c.run_until("it is back in the ISR", |c| c.isr().len() == 3);
+    let refusals = registration_refusals(&c, victim);
+    assert!(refusals.len() >= 4, "all that time: {refusals:?}");
+    assert!(refusals.iter().all(|error| error.code() == 101));
+    c.run_until("it has left every ISR", |c| isrs_with(c) == 0);
+    c.run_until("it is back in every ISR", |c| isrs_with(c) == 3);
     let window = c.world.now().since(killed).as_millis();
     assert!(
-        window > 7_000,
+        window > 9_000,
         "under-replicated for {window} ms after a restart of one second"
     );
-    assert!(c.world.now().since(beat).as_millis() > 9_000);
+}
+
+fn registration_refusals(c: &Cluster, broker: ProcessId) -> Vec<ErrorCode> {
+    let refused = c.told().filter_map(|(_, p, e)| match e {
+        Event::Broker(BrokerEvent::RegistrationRefused { error }) if p == broker => Some(*error),
+        _ => None,
+    });
+    refused.collect()
 }
 
 #[test]
@@ -356,6 +383,28 @@ fn row_16_followers_learn_the_last_high_watermark_with_their_next_fetch() {
         (300..=520).contains(&late),
         "the long poll of 500 ms had begun just before: {late}"
     );
+    for follower in behind {
+        assert_eq!(
+            learned_from(&c, follower),
+            (Api::Fetch, leader),
+            "with its fetch's reply, and not otherwise"
+        );
+    }
+}
+
+/// What a follower handled when it last raised its high watermark: the answer to which request, and from whom.
+fn learned_from(c: &Cluster, follower: ProcessId) -> (Api, ProcessId) {
+    let records = c.world.trace().records();
+    let raised = records.iter().rev().find(|r| {
+        let partition = c.partition();
+        let raised = |e: &Event| matches!(e, Event::Log(tp, LogEvent::HighWatermark { hw: Offset(20) }) if *tp == partition);
+        r.process == Some(follower) && matches!(&r.what, What::Told(e) if raised(e))
+    });
+    let cause = raised.and_then(|r| r.cause).expect("it was told of it");
+    match records[cause as usize - 1].what {
+        What::Handled(Handled::Response { api, from, .. }) => (api, from),
+        ref other => panic!("a response was expected: {other:?}"),
+    }
 }
 
 #[test]
@@ -377,9 +426,7 @@ fn row_19_a_lost_response_is_answered_again_with_the_first_offset() {
     let again = c.run_until_told("the broker knows the batch", |_, e| {
         matches!(e, Event::Log(_, LogEvent::Deduplicated { .. }))
     });
-    let klab_world::trace::What::Told(Event::Log(_, LogEvent::Deduplicated { base_offset, ids })) =
-        again.what
-    else {
+    let What::Told(Event::Log(_, LogEvent::Deduplicated { base_offset, ids })) = again.what else {
         unreachable!("just matched")
     };
     c.run_until("every record is acknowledged", |c| {
@@ -457,5 +504,227 @@ fn row_20_a_restarted_producer_that_resends_has_another_id_and_duplicates() {
             _ => None,
         })
         .collect();
-    assert_eq!(ids.len(), 2);
+    assert_eq!(ids.len(), 2, "of the process before and of the one after");
+    let read: Vec<RecordId> = c.read(leader).into_iter().map(|(_, id)| id).collect();
+    let by_key: BTreeSet<RecordId> = read.iter().copied().collect();
+    assert!(read.len() > 30, "read as they lie there");
+    assert_eq!(
+        by_key.len(),
+        30,
+        "told apart by the application's own key, each is there once"
+    );
+}
+
+#[test]
+fn row_19_a_retry_older_than_five_batches_is_out_of_order_and_not_written_again() {
+    let mut c = Setting::default().sends(60, 2).begin();
+    run_until_acked(&mut c, 5);
+    let (leader, shop) = (c.leader().expect("ready"), c.process("shop"));
+    c.catch(
+        false,
+        Intercept {
+            api: Api::Produce,
+            response: false,
+            from: [shop].into(),
+            to: [leader].into(),
+            nth: 1,
+        },
+    );
+    let held = c.run_until_told("a request is held", |_, e| {
+        matches!(e, Event::Client(_, ClientEvent::BatchSent { .. }))
+    });
+    let What::Told(Event::Client(_, ClientEvent::BatchSent { ids, .. })) = held.what else {
+        unreachable!("just matched")
+    };
+    // The client gives the connection up after 30 s and sends again on another one; the held request still waits.
+    c.run_until("it was acknowledged on another connection", |c| {
+        shop_acked(c).contains(&ids[0])
+    });
+    let before = shop_acked(&c).len();
+    run_until_acked(&mut c, before + 6);
+    c.heal();
+    let refused = c.run_until_told("the held request arrives", |p, e| {
+        p == leader && matches!(e, Event::Log(_, LogEvent::Refused { ids: of, .. }) if *of == ids)
+    });
+    let What::Told(Event::Log(_, LogEvent::Refused { error, .. })) = refused.what else {
+        unreachable!("just matched")
+    };
+    assert_eq!(error.code(), 45, "OUT_OF_ORDER_SEQUENCE_NUMBER");
+    run_until_acked(&mut c, 60);
+    let written = copies(&c, leader);
+    assert!(written.len() == 60 && written.values().all(|n| *n == 1));
+}
+
+/// Which of 3 and of 6 partitions the client of Kafka 4.2.0 gives these keys, and their hashes: made as the golden
+/// table of the partitioner is.
+const JAVA: [(&str, i32, i32, i32); 7] = [
+    ("foo", 597841616, 2, 2),
+    ("key-0", 29210041, 1, 1),
+    ("key-1", 193331640, 0, 0),
+    ("key-2", 852269702, 2, 2),
+    ("key-3", -1839136101, 2, 5),
+    ("key-4", 647367033, 0, 3),
+    ("key-5", -1698326880, 2, 2),
+];
+
+#[test]
+fn row_21_a_key_goes_where_the_java_client_puts_it_and_elsewhere_among_more_partitions() {
+    for (key, hash, of_3, of_6) in JAVA {
+        assert_eq!(murmur2(key.as_bytes()) as i32, hash, "{key}");
+        let positive = hash & i32::MAX;
+        assert_eq!((positive % 3, positive % 6), (of_3, of_6), "{key}");
+        let placed = [3, 6].map(|n| partition_for_key(key.as_bytes(), n));
+        assert_eq!(placed, [of_3, of_6], "{key}");
+    }
+    let written = |key: &str, of: i32| (key.as_bytes().to_vec(), BTreeSet::from([of]));
+    let sent = &JAVA[1..];
+    let of_3 = sent.iter().map(|(key, _, of_3, _)| written(key, *of_3));
+    assert_eq!(partitions_by_key(3), of_3.collect());
+    let of_6 = sent.iter().map(|(key, .., of_6)| written(key, *of_6));
+    assert_eq!(partitions_by_key(6), of_6.collect());
+}
+
+/// To which partitions the records of each key are written, by the bytes in the leaders' logs.
+fn partitions_by_key(partitions: usize) -> BTreeMap<Vec<u8>, BTreeSet<i32>> {
+    let places: Vec<&[i32]> = [&[1, 2, 3][..], &[2, 3, 1], &[3, 1, 2]].repeat(2);
+    let setting = Setting::default().sends(60, 50).keys(6);
+    let mut c = setting.replicas(&places[..partitions]).begin();
+    run_until_acked(&mut c, 60);
+    let mut found: BTreeMap<Vec<u8>, BTreeSet<i32>> = BTreeMap::new();
+    for (partition, batch) in appended_by_leaders(&c) {
+        for record in batch.records() {
+            let key = record
+                .expect("well formed")
+                .key
+                .expect("every record has a key");
+            found.entry(key.to_vec()).or_default().insert(partition);
+        }
+    }
+    found
+}
+
+fn appended_by_leaders(c: &Cluster) -> Vec<(i32, RecordBatch)> {
+    let topic = c.partition().topic;
+    let appended = c.told().filter_map(|(_, _, e)| match e {
+        Event::Log(
+            tp,
+            LogEvent::Appended {
+                batch,
+                as_leader: true,
+            },
+        ) if tp.topic == topic => Some((tp.partition, batch.clone())),
+        _ => None,
+    });
+    appended.collect()
+}
+
+#[test]
+fn row_22_a_burst_without_keys_sticks_to_a_partition_for_a_batch_and_then_draws_again() {
+    const BATCH: u32 = 16_384;
+    let places: [&[i32]; 3] = [&[1, 2, 3], &[2, 3, 1], &[3, 1, 2]];
+    let setting = Setting::default().sends(1_000, 1_000_000).size(1_000);
+    let mut c = setting.replicas(&places).begin();
+    run_until_acked(&mut c, 1_000);
+    let bytes = bytes_of_records(&c);
+    let runs = sticky_runs(&c);
+    let (mut drawn_again, mut others) = (0, 0);
+    for run in &runs[..runs.len() - 1] {
+        let run: u32 = run.1.iter().map(|id| bytes[id]).sum();
+        assert!(run >= BATCH, "no switch before a batch's worth: {run}");
+        // A batch that is not full holds the switch up until two batches' worth have gone there (P-4). What is more
+        // than that is the same partition, drawn again.
+        match run <= 2 * BATCH + 1_100 {
+            true => others += 1,
+            false => drawn_again += 1,
+        }
+    }
+    assert!(drawn_again > 0, "a draw may repeat the partition");
+    assert!(others > 0, "and need not");
+    let visited: BTreeSet<i32> = runs.iter().map(|(partition, _)| *partition).collect();
+    assert_eq!(visited, [0, 1, 2].into());
+    let steps: BTreeSet<i32> = runs
+        .windows(2)
+        .map(|w| (w[1].0 - w[0].0).rem_euclid(3))
+        .collect();
+    assert_eq!(steps, [1, 2].into(), "not in turns");
+}
+
+/// Partitions in the order in which the producer stuck to them, each with the records queued there meanwhile.
+fn sticky_runs(c: &Cluster) -> Vec<(i32, Vec<RecordId>)> {
+    let mut runs: Vec<(i32, Vec<RecordId>)> = Vec::new();
+    for (_, _, event) in c.told() {
+        let Event::Client(_, ClientEvent::Queued { id, partition }) = event else {
+            continue;
+        };
+        match runs.last_mut() {
+            Some((last, ids)) if *last == partition.partition => ids.push(*id),
+            _ => runs.push((partition.partition, vec![*id])),
+        }
+    }
+    runs
+}
+
+/// How many bytes each record brought to its batch; the first one brought the header, too.
+fn bytes_of_records(c: &Cluster) -> BTreeMap<RecordId, u32> {
+    let mut bytes = BTreeMap::new();
+    for (_, batch) in appended_by_leaders(c) {
+        let each = (batch.data.size - BATCH_OVERHEAD) / batch.data.count as u32;
+        bytes.extend(batch.data.ids().iter().map(|id| (*id, each)));
+        *bytes.entry(batch.data.ids()[0]).or_default() += BATCH_OVERHEAD;
+    }
+    bytes
+}
+
+/// For each record how many microseconds it lay in the accumulator.
+fn lingered(c: &Cluster) -> Vec<u64> {
+    let mut queued: Vec<RecordId> = Vec::new();
+    queued.extend(c.told().filter_map(|(_, _, e)| match e {
+        Event::Client(_, ClientEvent::Queued { id, .. }) => Some(*id),
+        _ => None,
+    }));
+    let waited = |id: &RecordId| sent_at(c, *id).since(queued_at(c, *id)).0 / 1_000;
+    queued.iter().map(waited).collect()
+}
+
+#[test]
+fn row_23_a_single_record_waits_5_ms() {
+    let mut c = Setting::default().sends(10, 1).begin();
+    run_until_acked(&mut c, 10);
+    // The first one also waits for the first connection.
+    assert_eq!(lingered(&c)[1..], [5_000; 9]);
+}
+
+/// Four records, one a millisecond: to partitions 1 and 0, and two to partition 2. One broker leads 1 and 2.
+fn two_brokers_and_a_filling_batch(size: u32) -> Vec<u64> {
+    let places: [&[i32]; 3] = [&[2, 1, 3], &[1, 2, 3], &[1, 2, 3]];
+    let mut c = Setting::default()
+        .producer("enable.idempotence", "false")
+        .sends(4, 1_000)
+        .keys(4)
+        .size(size)
+        .replicas(&places)
+        .latency(Duration::micros(10), Duration::micros(10))
+        .begin();
+    run_until_acked(&mut c, 4);
+    lingered(&c)
+}
+
+#[test]
+fn row_23_another_full_batch_that_makes_its_broker_ready_ends_the_wait() {
+    // Once it is ready, a broker has still to be connected to: some 20 µs.
+    let lingers = 5_000..=5_100;
+    let small = two_brokers_and_a_filling_batch(100);
+    assert!(
+        small[..2].iter().all(|us| lingers.contains(us)),
+        "nothing is full: {small:?}"
+    );
+    let large = two_brokers_and_a_filling_batch(9_000);
+    assert!(
+        (2_000..=3_100).contains(&large[0]),
+        "the fourth record filled a batch for the same broker 3 ms later: {large:?}"
+    );
+    assert!(
+        lingers.contains(&large[1]),
+        "the other broker is not ready by that: {large:?}"
+    );
 }

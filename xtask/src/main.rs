@@ -7,6 +7,7 @@ mod callgrind;
 mod casts;
 mod costs;
 mod parity;
+mod profiles;
 mod web;
 
 use std::path::PathBuf;
@@ -27,6 +28,8 @@ enum Step {
     Web,
     /// Run every scenario natively and in WebAssembly, and compare the hashes
     Parity(parity::Options),
+    /// Run every scenario with the klab of a plain build and with that of a release build, and compare the hashes
+    Profiles(profiles::Options),
     /// Find casts in the engine crates that a browser's 32-bit usize would cut
     Casts,
     /// Count the instructions per delivered record and per idle virtual second, under valgrind
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().step {
         Step::Web => web::build().map(|built| println!("{built}")),
         Step::Parity(options) => parity::run(&options),
+        Step::Profiles(options) => profiles::run(&options),
         Step::Casts => casts::run(),
         Step::Callgrind(options) => callgrind::run(&options),
     };

@@ -37,11 +37,13 @@ pub struct Options {
 
 /// A scenario file, or one of its twins.
 #[derive(Serialize)]
-struct Scenario {
-    name: String,
+pub struct Scenario {
+    pub name: String,
+    #[serde(skip)]
+    pub file: PathBuf,
     text: Rc<str>,
     /// From 1; 0 is the file's own story.
-    twin: u32,
+    pub twin: u32,
 }
 
 /// How one run ended on one side.
@@ -189,7 +191,7 @@ fn columns(census: &Census) -> String {
 }
 
 /// The scenarios of the repository, sub-folders included, in the order of their names.
-fn all_scenarios() -> Result<Vec<Scenario>> {
+pub fn all_scenarios() -> Result<Vec<Scenario>> {
     let top = crate::root().join("scenarios");
     let mut folders = vec![top.clone()];
     let mut files = Vec::new();
@@ -227,11 +229,13 @@ fn read(file: &Path, name: &Path) -> Result<Vec<Scenario>> {
     let titles = Run::twins(&text).map_err(|error| anyhow!("{name}: {error}"))?;
     let own = Scenario {
         name: name.to_string(),
+        file: file.to_owned(),
         text: text.clone(),
         twin: 0,
     };
     let twins = (1..).zip(titles).map(|(twin, title)| Scenario {
         name: format!("{name}: {title}"),
+        file: file.to_owned(),
         text: text.clone(),
         twin,
     });

@@ -4,6 +4,9 @@
 //! perhaps a torn batch behind it (L-34). Small files are replaced whole and synced at once. Cutting a file shorter and
 //! deleting one last at once too: Kafka's own truncation may come undone, ours does not.
 
+#[cfg(test)]
+mod perturbed;
+
 use klab_kafka::disk::{DiskError, DiskImage, FileId, FileImage, SmallFile, Write};
 use klab_kafka::ids::{Offset, TopicIdPartition};
 use klab_kafka::log::batch::RecordBatch;

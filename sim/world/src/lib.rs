@@ -13,6 +13,8 @@ mod machinery;
 pub mod met;
 pub mod network;
 pub mod outcome;
+#[cfg(test)]
+mod perturbing;
 pub mod process;
 pub mod queue;
 pub mod run;

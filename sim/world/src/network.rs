@@ -7,6 +7,9 @@
 //! Departures from life: one socket buffer per direction stands for both ends' (128 KiB); no congestion control; TCP's
 //! own retransmission limits (about 15 minutes) are not reached in a run, so a cut connection outlives the cut.
 
+#[cfg(test)]
+mod perturbed;
+
 use crate::process::ProcessId;
 use crate::queue::{Item, Queue};
 use klab_kafka::ids::{ConnId, CorrelationId};

@@ -1,5 +1,8 @@
 //! Processes as the world holds them: four kinds, each a crash domain, with what belongs to the machine around them.
 
+#[cfg(test)]
+mod perturbed;
+
 use crate::app::App;
 use crate::clocks::Clocks;
 use crate::disks::Disk;

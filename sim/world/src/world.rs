@@ -249,15 +249,9 @@ impl World {
                     let m = &machines[p.index()];
                     m.process.is_some() && m.listening
                 };
-                let taken = self.network.take(
-                    key,
-                    end,
-                    number,
-                    self.now,
-                    listens,
-                    drawn,
-                    &mut self.queue,
-                );
+                let taken =
+                    self.network
+                        .take(key, end, number, self.now, listens, drawn, &mut self.queue);
                 let sent = self.network.take_sent(key);
                 for taken in taken.into_iter().chain(sent) {
                     self.arrive(taken);
@@ -424,7 +418,8 @@ impl World {
             }
             Output::Close { conn } => {
                 // What has come on it and was not read yet is gone with the socket.
-                let is_of = |c: &Pending| matches!(c.input, Coming::Network(from, _) if from == conn);
+                let is_of =
+                    |c: &Pending| matches!(c.input, Coming::Network(from, _) if from == conn);
                 self.machines[p.index()].inbox.retain(|c| !is_of(c));
                 if let Some(peer) = self.peer(conn, p) {
                     let departure = self.departure(p, peer, leaves, record);

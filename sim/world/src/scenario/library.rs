@@ -21,6 +21,7 @@ macro_rules! library {
 
 library! {
     "quickstart",
+    "log/l01-all-replicas-go-down",
     "producer/p01-lost-acknowledgement",
     "producer/p03-acks-one-loses",
     "producer/p14-fire-and-forget",

@@ -1,0 +1,110 @@
+//! `cargo xtask profiles`: every scenario and every twin with some seeds, by the `klab` of a plain `cargo build` and by the one of
+//! `cargo build --release`, must give the same hash.
+//!
+//! Two profiles are two programs: other optimisations, other layouts. `cargo xtask parity` compares the first of them with
+//! WebAssembly. What is left out: drawn scenarios, which the command line's own tests run in processes of their own.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::Value;
+
+use crate::parity::{Scenario, all_scenarios};
+
+/// What may be said on the command line.
+#[derive(clap::Args)]
+pub struct Options {
+    /// How many seeds each scenario runs with, from 1
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: u64,
+}
+
+/// Builds both and compares them.
+pub fn run(options: &Options) -> Result<()> {
+    let programs = [build(&[])?, build(&["--release"])?];
+    let seeds = 1..options.seeds + 1;
+    let mut differ = Vec::new();
+    let scenarios = all_scenarios()?;
+    for scenario in &scenarios {
+        let [dev, release] =
+            [&programs[0], &programs[1]].map(|klab| hashes(klab, scenario, &seeds));
+        let (dev, release) = (dev?, release?);
+        println!("{:<70} {}", scenario.name, dev.join(" "));
+        let pairs = seeds.clone().zip(dev.iter().zip(&release));
+        let unequal = pairs.filter(|(_, (dev, release))| dev != release);
+        differ.extend(unequal.map(|(seed, (dev, release))| {
+            format!(
+                "{} seed {seed}: dev {dev}, release {release}",
+                scenario.name
+            )
+        }));
+    }
+    if !differ.is_empty() {
+        bail!("the two profiles differ:\n  {}", differ.join("\n  "));
+    }
+    println!(
+        "dev and release agree in all {} runs",
+        scenarios.len() as u64 * options.seeds
+    );
+    Ok(())
+}
+
+/// Builds `klab` and says where it lies, as cargo tells it.
+fn build(profile: &[&str]) -> Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .current_dir(crate::root())
+        .args([
+            "build",
+            "--locked",
+            "-p",
+            "klab-cli",
+            "--message-format",
+            "json",
+        ])
+        .args(profile)
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .context("running cargo")?;
+    if !output.status.success() {
+        bail!("cargo build {} failed", profile.join(" "));
+    }
+    let messages = String::from_utf8(output.stdout).context("what cargo says")?;
+    let told = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let executables = told.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
+    executables
+        .last()
+        .ok_or_else(|| anyhow!("cargo built no program"))
+}
+
+/// The hashes of a scenario's runs, in the order of their seeds.
+fn hashes(klab: &Path, scenario: &Scenario, seeds: &Range<u64>) -> Result<Vec<String>> {
+    seeds
+        .clone()
+        .map(|seed| hash(klab, scenario, seed))
+        .collect()
+}
+
+fn hash(klab: &Path, scenario: &Scenario, seed: u64) -> Result<String> {
+    let mut command = Command::new(klab);
+    command.arg("run").arg(&scenario.file);
+    command.args(["--json", "--seed", &seed.to_string()]);
+    if scenario.twin > 0 {
+        command.args(["--twin", &scenario.twin.to_string()]);
+    }
+    let output = command
+        .output()
+        .with_context(|| format!("running {}", klab.display()))?;
+    let told: Value = serde_json::from_slice(&output.stdout).map_err(|_| {
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        anyhow!("{} seed {seed}: {complaint}", scenario.name)
+    })?;
+    let hash = told["hash"].as_str();
+    Ok(hash
+        .ok_or_else(|| anyhow!("a run without a hash"))?
+        .to_owned())
+}
