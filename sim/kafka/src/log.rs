@@ -9,6 +9,7 @@
 
 mod append;
 pub mod batch;
+pub mod builder;
 pub mod config;
 pub mod epochs;
 mod flush;
