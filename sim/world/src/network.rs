@@ -7,8 +7,11 @@
 //! Departures from life: one socket buffer per direction stands for both ends' (128 KiB); no congestion control; TCP's
 //! own retransmission limits (about 15 minutes) are not reached in a run, so a cut connection outlives the cut.
 
+mod connections;
+
 use crate::process::ProcessId;
 use crate::queue::{Item, Queue};
+use connections::Connections;
 use klab_kafka::ids::{ConnId, CorrelationId};
 use klab_kafka::input::Closed;
 use klab_kafka::protocol::{Api, Header, Request, Response};
@@ -45,7 +48,7 @@ const SOCKET_BUFFER: u64 = 128 * 1024;
 /// All connections and what spoils them.
 #[derive(Clone, Debug, Serialize)]
 pub struct Network {
-    connections: BTreeMap<ConnKey, Connection>,
+    connections: Connections,
     next: u64,
     /// Nanoseconds, drawn anew for each message.
     latency: (u64, u64),
@@ -226,7 +229,7 @@ impl Network {
     /// No connections; latency in nanoseconds from .0 to .1, bandwidth in bytes per second.
     pub fn new(latency: (u64, u64), bandwidth: Option<u64>) -> Network {
         Network {
-            connections: BTreeMap::new(),
+            connections: Connections::default(),
             next: 1,
             latency,
             bandwidth,
@@ -241,12 +244,12 @@ impl Network {
 
     /// All connections with their names.
     pub fn connections(&self) -> impl Iterator<Item = (ConnKey, &Connection)> {
-        self.connections.iter().map(|(k, c)| (*k, c))
+        self.connections.iter()
     }
 
     /// One connection.
     pub fn connection(&self, conn: ConnId) -> Option<&Connection> {
-        self.connections.get(&ConnKey(conn.0))
+        self.connections.get(ConnKey(conn.0))
     }
 
     /// A name for a connection that is being opened.
@@ -271,7 +274,7 @@ impl Network {
 
     /// The number of the next request on a connection, and whether the socket takes it at once.
     pub fn accept_send(&mut self, conn: ConnId, size: u64) -> (CorrelationId, bool) {
-        let Some(c) = self.connections.get_mut(&ConnKey(conn.0)) else {
+        let Some(c) = self.connections.get_mut(ConnKey(conn.0)) else {
             return (CorrelationId(0), false);
         };
         let id = CorrelationId(c.next_correlation);
@@ -338,7 +341,7 @@ impl Network {
     /// No answer is owed: the server may read its next request from `at` on (acks=0).
     pub fn unmute(&mut self, conn: ConnId, id: CorrelationId, at: Time, queue: &mut Queue) {
         let key = ConnKey(conn.0);
-        if let Some(c) = self.connections.get_mut(&key) {
+        if let Some(c) = self.connections.get_mut(key) {
             if c.serving == Some(id) {
                 c.serving = None;
                 self.schedule(key, End::Server, at, queue);
@@ -356,7 +359,7 @@ impl Network {
         queue: &mut Queue,
     ) {
         let key = ConnKey(conn.0);
-        let Some(c) = self.connections.get_mut(&key) else {
+        let Some(c) = self.connections.get_mut(key) else {
             return;
         };
         let end = if c.client == closer {
@@ -381,7 +384,7 @@ impl Network {
 
     /// Breaks a connection: what is under way is lost, and both ends learn of it one latency later.
     pub fn reset(&mut self, key: ConnKey, departure: Departure, queue: &mut Queue) {
-        let Some(c) = self.connections.get_mut(&key) else {
+        let Some(c) = self.connections.get_mut(key) else {
             return;
         };
         c.serving = None;
@@ -421,7 +424,7 @@ impl Network {
         drawn: u64,
         queue: &mut Queue,
     ) -> Option<Taken> {
-        let c = self.connections.get_mut(&key)?;
+        let c = self.connections.get_mut(key)?;
         let pipe = c.pipe(end);
         if pipe.due != Some(number) {
             return None;
@@ -468,7 +471,7 @@ impl Network {
                     taken(Arrival::Accepted { peer })
                 }
                 Body::Syn => {
-                    if let Some(c) = self.connections.get_mut(&key) {
+                    if let Some(c) = self.connections.get_mut(key) {
                         c.server_alive = false;
                     }
                     self.post(
@@ -482,7 +485,7 @@ impl Network {
                     None
                 }
                 Body::Accepted => {
-                    self.connections.get_mut(&key)?.open = true;
+                    self.connections.get_mut(key)?.open = true;
                     taken(Arrival::Opened { peer })
                 }
                 Body::Request {
@@ -490,7 +493,7 @@ impl Network {
                     header,
                     request,
                 } => {
-                    self.connections.get_mut(&key)?.serving = Some(id);
+                    self.connections.get_mut(key)?.serving = Some(id);
                     taken(Arrival::Request {
                         id,
                         header,
@@ -499,7 +502,7 @@ impl Network {
                 }
                 Body::Response { id, response } => taken(Arrival::Response { id, response }),
                 Body::Fin(why) => {
-                    let c = self.connections.get_mut(&key)?;
+                    let c = self.connections.get_mut(key)?;
                     match end {
                         End::Server => c.server_alive = false,
                         End::Client => c.client_alive = false,
@@ -518,7 +521,7 @@ impl Network {
 
     /// A pending send of this connection's client that fits into the socket now.
     pub fn take_sent(&mut self, key: ConnKey) -> Option<Taken> {
-        let c = self.connections.get_mut(&key)?;
+        let c = self.connections.get_mut(key)?;
         let last = c.to_server.messages.back().map_or(0, |m| m.size);
         if !c.open || c.to_server.buffered > SOCKET_BUFFER.max(last) {
             return None;
@@ -578,7 +581,7 @@ impl Network {
     pub fn let_go(&mut self, id: u64, at: Time, queue: &mut Queue) {
         self.catches.retain(|c| c.id != id);
         let mut freed = Vec::new();
-        for (key, c) in &mut self.connections {
+        for (key, c) in self.connections.iter_mut() {
             for end in [End::Server, End::Client] {
                 for m in c
                     .pipe(end)
@@ -587,7 +590,7 @@ impl Network {
                     .filter(|m| m.held == Some(id))
                 {
                     m.held = None;
-                    freed.push((*key, end));
+                    freed.push((key, end));
                 }
             }
         }
@@ -606,7 +609,7 @@ impl Network {
         self.connections
             .iter()
             .filter(|(_, c)| (c.client, c.server) == (a, b) || (c.client, c.server) == (b, a))
-            .map(|(k, _)| *k)
+            .map(|(k, _)| k)
             .collect()
     }
 
@@ -615,7 +618,7 @@ impl Network {
         self.connections
             .iter()
             .filter(|(_, c)| c.client == p || c.server == p)
-            .map(|(k, _)| *k)
+            .map(|(k, _)| k)
             .collect()
     }
 
@@ -636,7 +639,7 @@ impl Network {
         }
         let mut departures = departures;
         for key in self.of(p) {
-            let Some(c) = self.connections.get_mut(&key) else {
+            let Some(c) = self.connections.get_mut(key) else {
                 continue;
             };
             let (end, peer) = if c.client == p {
@@ -673,7 +676,7 @@ impl Network {
         queue: &mut Queue,
     ) {
         let key = ConnKey(conn.0);
-        let Some(c) = self.connections.get(&key) else {
+        let Some(c) = self.connections.get(key) else {
             return;
         };
         let (from, to, alive) = match end {
@@ -689,7 +692,7 @@ impl Network {
         let mut latency = min + crate::streams::scale(departure.drawn, max - min + 1);
         latency *= u64::from(self.slow.get(&(from, to)).copied().unwrap_or(1));
         let hole = self.holes.contains_key(&(from, to));
-        let c = self.connections.get_mut(&key).expect("just found");
+        let c = self.connections.get_mut(key).expect("just found");
         let pipe = c.pipe(end);
         pipe.swallowed |= hole;
         let arrives = (departed + Duration(latency)).max(pipe.last_arrival);
@@ -749,7 +752,7 @@ impl Network {
     }
 
     fn schedule(&mut self, key: ConnKey, end: End, now: Time, queue: &mut Queue) {
-        let Some(c) = self.connections.get_mut(&key) else {
+        let Some(c) = self.connections.get_mut(key) else {
             return;
         };
         let (from, to) = match end {
@@ -788,10 +791,10 @@ impl Network {
     fn forget_if_dead(&mut self, key: ConnKey) {
         let dead = self
             .connections
-            .get(&key)
+            .get(key)
             .is_some_and(|c| !c.client_alive && !c.server_alive);
         if dead {
-            self.connections.remove(&key);
+            self.connections.remove(key);
         }
     }
 }
@@ -807,15 +810,15 @@ impl Connection {
 
 /// The pipes that carry from one process to another.
 fn pipes(
-    connections: &mut BTreeMap<ConnKey, Connection>,
+    connections: &mut Connections,
     from: ProcessId,
     to: ProcessId,
 ) -> impl Iterator<Item = ((ConnKey, End), &mut Pipe)> {
     connections.iter_mut().filter_map(move |(key, c)| {
         if (c.client, c.server) == (from, to) {
-            Some(((*key, End::Server), &mut c.to_server))
+            Some(((key, End::Server), &mut c.to_server))
         } else if (c.server, c.client) == (from, to) {
-            Some(((*key, End::Client), &mut c.to_client))
+            Some(((key, End::Client), &mut c.to_client))
         } else {
             None
         }
