@@ -13,7 +13,7 @@ use super::accumulator::{Drained, ReadyNode};
 use super::batch::{BatchId, TopicPartition};
 use super::idempotence::{Asking, Identity, RefusedBatch};
 use super::{Blockage, Call, Life, Producer, RecordMetadata, SendId};
-use crate::client::connections::Happened;
+use crate::client::connections::{Happened, Happenings};
 use crate::config::Acks;
 use crate::context::{Context, Purpose};
 use crate::event::{ClientEvent, SendFailure};
@@ -223,7 +223,12 @@ impl Producer {
         }
     }
 
-    fn send_produce_request(&mut self, node: NodeId, drained: SmallVec<[Drained; 2]>, cx: &mut Context<'_>) {
+    fn send_produce_request(
+        &mut self,
+        node: NodeId,
+        drained: SmallVec<[Drained; 2]>,
+        cx: &mut Context<'_>,
+    ) {
         let mut topics: Vec<TopicProduceData> = Vec::new();
         let mut batches = Vec::with_capacity(drained.len());
         for one in drained {
@@ -276,7 +281,7 @@ impl Producer {
     }
 
     /// Takes in what the network says.
-    pub(super) fn take_in(&mut self, happened: Vec<Happened<Call>>, cx: &mut Context<'_>) {
+    pub(super) fn take_in(&mut self, happened: Happenings<Call>, cx: &mut Context<'_>) {
         for one in happened {
             match one {
                 Happened::Answered(_, Call::Produce(batches), Response::Produce(response)) => {
