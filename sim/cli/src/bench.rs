@@ -1,44 +1,107 @@
 //! `klab bench`: how fast this machine simulates, by the same code path as `klab run`.
+//!
+//! All cases are run in turn, pass after pass, so that a neighbour's load falls on all of them alike; the median of the passes
+//! counts. Beside each case stands its floor: the least that one core of a quiet machine is to reach.
+//!
+//! Left out: instructions, which `cargo xtask callgrind` counts and which no neighbour changes; other simulators.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use klab_world::scenario::Scenario;
 use klab_world::world::Watch;
 
-use crate::engine::{self, Broke, Ended, Plan};
+use crate::engine::{self, Broke, Plan};
 use crate::outcome::{Outcome, Wrong};
 use crate::report;
 
-/// How often each is run; the median counts.
-const ROUNDS: usize = 5;
+/// How often each case is run.
+const PASSES: usize = 7;
 
-const IDLE: &str = r#"{ "title": "idle: 3 brokers, 3 controllers", "end": { "at": "10min" }, "topics": { "orders": { "partitions": 4 } } }"#;
-const LOADED: &str = r#"{ "title": "loaded: 100 records/s, one record a batch, acks=all",
-  "topics": { "orders": { "partitions": 4, "config": { "min.insync.replicas": 2 } } }, "end": { "at": "70s" },
-  "producers": { "shop": { "topic": "orders", "records": 6000, "rate": "100/s", "keys": 100, "config": { "linger.ms": 0, "batch.size": 0 } } } }"#;
+/// What is run.
+struct Case {
+    text: &'static str,
+    floor: Floor,
+}
 
-/// Runs both clusters, with checkers and without.
+/// What is to be reached; 0 where nothing is asked.
+#[derive(Default)]
+struct Floor {
+    events: u128,
+    ratio: u128,
+    records: u128,
+}
+
+/// A case with checkers or without, and how long each pass took.
+struct Row {
+    plan: Plan,
+    took: Vec<Duration>,
+    events: u64,
+    virtual_ns: u64,
+    hash: u64,
+}
+
+const CASES: [Case; 4] = [
+    Case {
+        text: r#"{ "title": "idle: 3 brokers, 3 controllers",
+  "topics": { "orders": { "partitions": 3, "replication.factor": 3 } }, "end": { "at": "10min" } }"#,
+        floor: Floor {
+            events: 0,
+            ratio: 10_000,
+            records: 0,
+        },
+    },
+    Case {
+        text: r#"{ "title": "one record a batch, acks=all, RF 3",
+  "topics": { "orders": { "partitions": 3, "replication.factor": 3 } },
+  "producers": { "shop": { "topic": "orders", "records": 10000, "rate": "5000/s",
+    "config": { "acks": "all", "linger.ms": 0, "batch.size": 0 } } },
+  "consumers": { "auditor": { "assign": ["orders-0", "orders-1", "orders-2"] } } }"#,
+        floor: Floor {
+            events: 2_000_000,
+            ratio: 0,
+            records: 300_000,
+        },
+    },
+    Case {
+        text: r#"{ "title": "100 records a batch, acks=all, RF 3",
+  "topics": { "orders": { "partitions": 3, "replication.factor": 3 } },
+  "producers": { "shop": { "topic": "orders", "records": 100000, "rate": "5000/s",
+    "config": { "acks": "all", "linger.ms": 100, "batch.size": 13000 } } },
+  "consumers": { "auditor": { "assign": ["orders-0", "orders-1", "orders-2"] } } }"#,
+        floor: Floor {
+            events: 2_000_000,
+            ratio: 0,
+            records: 1_600_000,
+        },
+    },
+    Case {
+        text: r#"{ "title": "100 records/s, one a batch, random faults",
+  "topics": { "orders": { "partitions": 3, "replication.factor": 3, "config": { "min.insync.replicas": 2 } } },
+  "producers": { "shop": { "topic": "orders", "records": 6000, "rate": "100/s",
+    "config": { "acks": "all", "linger.ms": 0, "batch.size": 0 } } },
+  "consumers": { "auditor": { "assign": ["orders-0", "orders-1", "orders-2"] } },
+  "steps": [{ "random": "any", "count": "6", "window": "5s..55s" }] }"#,
+        floor: Floor {
+            events: 2_000_000,
+            ratio: 1_500,
+            records: 0,
+        },
+    },
+];
+
+/// Runs every case, with checkers and without.
 pub fn bench() -> Result<Outcome, Wrong> {
-    report::print(&format!(
-        "{:<56} {:>14} {:>14} {:>12}",
-        "median of 5, one core", "events/s", "virtual/wall", "wall ms"
-    ));
-    for text in [IDLE, LOADED] {
-        let scenario = Arc::new(Scenario::parse("bench", text)?);
-        for (name, checkers) in [("", false), (", checkers on", true)] {
-            let watch = Watch {
-                records: false,
-                checkers,
-            };
-            let plan = Plan {
-                scenario: scenario.clone(),
-                seed: 1,
-                watch,
-                until: None,
-                tape: None,
-            };
-            match median(&plan) {
-                Ok(ended) => row(&format!("{}{name}", scenario.title), &ended),
+    let mut rows = Vec::new();
+    for case in &CASES {
+        for checkers in [false, true] {
+            rows.push(Row::of(case, checkers)?);
+        }
+    }
+    for _ in 0..PASSES {
+        for row in &mut rows {
+            match row.pass() {
+                Ok(()) => {}
                 Err(Broke::Limit(wrong)) => return Err(wrong),
                 Err(Broke::Bug(what)) => {
                     report::bug(&what, "klab bench");
@@ -47,23 +110,150 @@ pub fn bench() -> Result<Outcome, Wrong> {
             }
         }
     }
+    print(&rows);
     Ok(Outcome::Good)
 }
 
-fn median(plan: &Plan) -> Result<Ended, Broke> {
-    let mut rounds = (0..ROUNDS)
-        .map(|_| engine::run(plan))
-        .collect::<Result<Vec<_>, _>>()?;
-    rounds.sort_by_key(|ended| ended.took);
-    Ok(rounds.swap_remove(ROUNDS / 2))
+impl Row {
+    fn of(case: &Case, checkers: bool) -> Result<Row, Wrong> {
+        let plan = Plan {
+            scenario: Arc::new(Scenario::parse("bench", case.text)?),
+            seed: 1,
+            watch: Watch {
+                records: false,
+                checkers,
+            },
+            until: None,
+            tape: None,
+        };
+        Ok(Row {
+            plan,
+            took: Vec::new(),
+            events: 0,
+            virtual_ns: 0,
+            hash: 0,
+        })
+    }
+
+    fn pass(&mut self) -> Result<(), Broke> {
+        let ended = engine::run(&self.plan)?;
+        let hash = ended.world.hash();
+        if !self.took.is_empty() && hash != self.hash {
+            return Err(Broke::Bug("one seed gave two hashes".to_owned()));
+        }
+        self.hash = hash;
+        self.took.push(ended.took);
+        self.events = ended.world.events();
+        self.virtual_ns = ended.world.now().0;
+        Ok(())
+    }
+
+    fn records(&self) -> u64 {
+        let plans = self.plan.scenario.producers.values();
+        plans.map(|p| u64::from(p.records)).sum()
+    }
+
+    /// The figures by the median pass: events and records per second, and virtual time per wall time.
+    fn figures(&self) -> Floor {
+        let ns = median(&self.took).as_nanos().max(1);
+        let per_second = |n: u64| u128::from(n) * 1_000_000_000 / ns;
+        Floor {
+            events: per_second(self.events),
+            ratio: u128::from(self.virtual_ns) / ns,
+            records: per_second(self.records()),
+        }
+    }
 }
 
-fn row(name: &str, ended: &Ended) {
-    let micros = ended.took.as_micros().max(1);
-    let per_second = u128::from(ended.world.events()) * 1_000_000 / micros;
-    let ratio = u128::from(ended.world.now().0) / 1_000 / micros;
+fn print(rows: &[Row]) {
+    let bold = anstyle::Style::new().bold();
     report::print(&format!(
-        "{name:<56} {per_second:>14} {ratio:>14} {:>12}",
-        micros / 1_000
+        "{bold}{:<44} {:>8} {:>12} {:>13} {:>12} {:>8}{bold:#}",
+        format!("median of {PASSES} passes, one core"),
+        "checkers",
+        "events/s",
+        "virtual/wall",
+        "records/s",
+        "wall ms"
     ));
+    for (case, rows) in CASES.iter().zip(rows.chunks(2)) {
+        for row in rows {
+            let wall = median(&row.took).as_millis().to_string();
+            let checkers = if row.plan.watch.checkers { "on" } else { "off" };
+            line(&row.plan.scenario.title, checkers, &row.figures(), &wall);
+        }
+        line("  floor", "", &case.floor, "");
+    }
+}
+
+fn line(name: &str, checkers: &str, figures: &Floor, wall: &str) {
+    let shown = |n: u128| match n {
+        0 => "-".to_owned(),
+        n => grouped(n),
+    };
+    report::print(&format!(
+        "{name:<44} {checkers:>8} {:>12} {:>13} {:>12} {wall:>8}",
+        shown(figures.events),
+        shown(figures.ratio),
+        shown(figures.records),
+    ));
+}
+
+/// The middle one, the later of two.
+fn median(took: &[Duration]) -> Duration {
+    let mut sorted = took.to_vec();
+    sorted.sort_unstable();
+    sorted[sorted.len() / 2]
+}
+
+/// A number with its thousands apart.
+fn grouped(n: u128) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_is_a_scenario_and_has_a_floor() {
+        for case in &CASES {
+            assert!(Row::of(case, true).is_ok(), "{}", case.text);
+            assert!(case.floor.ratio + case.floor.records > 0, "{}", case.text);
+        }
+    }
+
+    #[test]
+    fn one_slow_pass_does_not_move_the_median() {
+        let ms = |n| Duration::from_millis(n);
+        assert_eq!(median(&[ms(5), ms(900), ms(4)]), ms(5));
+        assert_eq!(median(&[ms(3)]), ms(3));
+    }
+
+    #[test]
+    fn figures_per_second_and_per_wall_time_follow_from_the_median() {
+        let mut row = Row::of(&CASES[1], false).unwrap_or_else(|_| unreachable!("it parses"));
+        row.took = vec![Duration::from_millis(500); 3];
+        row.events = 1_000;
+        row.virtual_ns = 5_000_000_000;
+        let figures = row.figures();
+        assert_eq!(figures.events, 2_000);
+        assert_eq!(figures.ratio, 10);
+        assert_eq!(figures.records, 20_000);
+    }
+
+    #[test]
+    fn thousands_stand_apart() {
+        assert_eq!(grouped(7), "7");
+        assert_eq!(grouped(1_234), "1,234");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+    }
 }

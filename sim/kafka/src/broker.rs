@@ -51,7 +51,7 @@ use fetch::Fetching;
 use fetcher::Fetchers;
 use lifecycle::{BrokerState, Identity, Lifecycle, Pace};
 use metadata::Metadata;
-use network::{Network, News, RAFT_CLIENT};
+use network::{AllNews, Network, News, RAFT_CLIENT};
 use partition::{Here, Partition};
 use produce::Producing;
 use producer_ids::ProducerIds;
@@ -271,7 +271,7 @@ impl Broker {
         }
     }
 
-    fn hear(&mut self, news: Vec<News>, cx: &mut Context<'_>) {
+    fn hear(&mut self, news: AllNews, cx: &mut Context<'_>) {
         for news in news {
             match news {
                 News::Heartbeat(outcome) => self.heartbeat_answered(outcome, cx),

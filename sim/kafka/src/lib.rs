@@ -18,5 +18,6 @@ pub mod log;
 pub mod protocol;
 pub mod raft;
 pub mod rules;
+pub mod sorted;
 pub mod time;
 pub mod timer;

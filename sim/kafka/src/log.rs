@@ -9,6 +9,7 @@
 
 mod append;
 pub mod batch;
+pub mod builder;
 pub mod config;
 pub mod epochs;
 mod flush;
@@ -229,6 +230,9 @@ impl Log {
 
     /// Bytes of the batches between two offsets: what a parked fetch waits for.
     pub fn bytes_between(&self, from: Offset, upto: Offset) -> u64 {
+        if from == upto {
+            return 0;
+        }
         let end = self.segments.position_of(upto);
         end.saturating_sub(self.segments.position_of(from))
     }

@@ -228,8 +228,14 @@ impl Raft {
             let mut fresh = Effects::new();
             self.step(input, at, &mut fresh)?;
             self.poll(at, &mut fresh)?;
-            self.held.extend(fresh);
-            self.release(out);
+            if self.held.is_empty() && !fresh.iter().any(|e| matches!(e, Effect::Sync(_))) {
+                // Nothing has to wait.
+                out.append(&mut fresh);
+                self.publish();
+            } else {
+                self.held.extend(fresh);
+                self.release(out);
+            }
         }
         Ok(())
     }

@@ -128,7 +128,7 @@ pub struct Kept {
 /// All checkers of a run. Cloned with every checkpoint: big tables lie in shared chunks.
 #[derive(Clone, Debug, Default)]
 pub struct Checkers {
-    history: Option<History>,
+    history: Option<Box<History>>,
     acked: acked::AckedSurvives,
     insync: insync::InSync,
     matching: matching::LogMatching,
@@ -155,7 +155,7 @@ impl Checkers {
         let known = self.broken.len();
         let mut history = match self.history.take() {
             Some(history) => history,
-            None => History::new(step.view.names()),
+            None => Box::new(History::new(step.view.names())),
         };
         for record in step.records {
             self.look_at(record, step.view, &mut history);
@@ -171,7 +171,7 @@ impl Checkers {
 
     /// What is known of the run, once it has begun.
     pub fn history(&self) -> Option<&History> {
-        self.history.as_ref()
+        self.history.as_deref()
     }
 
     /// How every promise stands.
@@ -225,51 +225,55 @@ impl Checkers {
 
     fn change(&mut self, change: &Change, record: &Record, history: &History, view: View<'_>) {
         let scenario = view.scenario();
-        let seen = [
-            (acked::PROMISE, self.acked.change(change, history)),
-            (insync::PROMISE, self.insync.change(change, history)),
-            (matching::PROMISE, self.matching.change(change, history)),
-            (reads::PROMISE, self.reads.change(change, history)),
-            (leaders::PROMISE, self.leaders.change(change, history)),
-            (offsets::PROMISE, self.offsets.change(change, history)),
-            (raft::PROMISE, self.raft.change(change, history)),
-            (
-                idempotence::PROMISE,
-                self.idempotence.change(change, history),
-            ),
-            (duplicates::PROMISE, self.duplicates.change(change, history)),
-            (order::PROMISE, self.order.change(change, history, scenario)),
-        ];
-        self.note(record, seen);
+        let broken = &mut self.broken;
+        let mut note = |promise, seen| note(broken, promise, record, seen);
+        note(&acked::PROMISE, self.acked.change(change, history));
+        note(&insync::PROMISE, self.insync.change(change, history));
+        note(&matching::PROMISE, self.matching.change(change, history));
+        note(&reads::PROMISE, self.reads.change(change, history));
+        note(&leaders::PROMISE, self.leaders.change(change, history));
+        note(&offsets::PROMISE, self.offsets.change(change, history));
+        note(&raft::PROMISE, self.raft.change(change, history));
+        note(
+            &idempotence::PROMISE,
+            self.idempotence.change(change, history),
+        );
+        note(
+            &duplicates::PROMISE,
+            self.duplicates.change(change, history),
+        );
+        note(
+            &order::PROMISE,
+            self.order.change(change, history, scenario),
+        );
     }
 
     fn record(&mut self, record: &Record, history: &History, view: View<'_>) {
         let scenario = view.scenario();
-        let seen = [
-            (acked::PROMISE, self.acked.record(record, history)),
-            (reads::PROMISE, self.reads.record(record, history)),
-            (raft::PROMISE, self.raft.record(record, history)),
-            (
-                stability::PROMISE,
-                self.stability.record(record, history, scenario),
-            ),
-            (phantom::PROMISE, self.phantom.record(record, history)),
-        ];
-        self.note(record, seen);
+        let broken = &mut self.broken;
+        let mut note = |promise, seen| note(broken, promise, record, seen);
+        note(&acked::PROMISE, self.acked.record(record, history));
+        note(&reads::PROMISE, self.reads.record(record, history));
+        note(&raft::PROMISE, self.raft.record(record, history));
+        note(
+            &stability::PROMISE,
+            self.stability.record(record, history, scenario),
+        );
+        note(&phantom::PROMISE, self.phantom.record(record, history));
     }
 
     /// The run is over: what is lost now stays lost.
     fn end(&mut self, record: &Record, history: &History, view: View<'_>) {
         let heals = view.scenario().end.heal == Heal::All && !view.is_harmed();
         let stuck = self.at_end.judge(history, heals, view.stuck());
-        self.note(record, [(at_end::PROGRESS, stuck)]);
+        note(&mut self.broken, &at_end::PROGRESS, record, stuck);
         let judged = verdict::log::judge(history, view.scenario());
         for finding in judged.findings.iter().filter(|f| f.explanation.is_none()) {
             let promise = match finding.kind {
-                FindingKind::Lost => acked::PROMISE,
-                FindingKind::AcceptedLost => at_end::ACCEPTED,
+                FindingKind::Lost => &acked::PROMISE,
+                FindingKind::AcceptedLost => &at_end::ACCEPTED,
                 FindingKind::ReadLost | FindingKind::ReadAgain | FindingKind::ReadDisorder => {
-                    at_end::LOST_WRITES
+                    &at_end::LOST_WRITES
                 }
                 // These have been seen when they were committed.
                 FindingKind::Duplicated | FindingKind::Reordered => continue,
@@ -282,23 +286,22 @@ impl Checkers {
                     finding.kind.is_what(),
                 ),
             };
-            self.note(record, [(promise, Some(seen))]);
+            note(&mut self.broken, promise, record, Some(seen));
         }
     }
+}
 
-    fn note<const N: usize>(&mut self, record: &Record, seen: [(Promise, Option<Seen>); N]) {
-        for (promise, seen) in seen {
-            let Some(seen) = seen.filter(|_| self.broken.len() < MOST_VIOLATIONS) else {
-                continue;
-            };
-            self.broken.push(Violation {
-                promise: promise.name,
-                record: record.seq,
-                about: seen.about,
-                seen: seen.seen,
-            });
-        }
-    }
+/// What a checker saw goes on the list, if it saw something.
+fn note(broken: &mut Vec<Violation>, promise: &Promise, record: &Record, seen: Option<Seen>) {
+    let Some(seen) = seen.filter(|_| broken.len() < MOST_VIOLATIONS) else {
+        return;
+    };
+    broken.push(Violation {
+        promise: promise.name,
+        record: record.seq,
+        about: seen.about,
+        seen: seen.seen,
+    });
 }
 
 impl std::fmt::Display for Violation {

@@ -44,7 +44,8 @@ impl ser::Error for Unwritable {
 
 macro_rules! fixed {
     ($($method:ident: $type:ty,)*) => {
-        $(fn $method(self, v: $type) -> Result<(), Unwritable> {
+        $(#[inline]
+        fn $method(self, v: $type) -> Result<(), Unwritable> {
             self.out.extend_from_slice(&v.to_le_bytes());
             Ok(())
         })*
@@ -244,6 +245,7 @@ macro_rules! fields {
         $(impl ser::$trait for Digest<'_> {
             type Ok = ();
             type Error = Unwritable;
+            #[inline]
             fn $method<T: Serialize + ?Sized>(&mut self, $($key: &'static str,)? v: &T) -> Result<(), Unwritable> {
                 $(let _ = $key;)?
                 v.serialize(Digest { out: self.out })

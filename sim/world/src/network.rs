@@ -7,11 +7,13 @@
 //! Departures from life: one socket buffer per direction stands for both ends' (128 KiB); no congestion control; TCP's
 //! own retransmission limits (about 15 minutes) are not reached in a run, so a cut connection outlives the cut.
 
+mod connections;
 #[cfg(test)]
 mod perturbed;
 
 use crate::process::ProcessId;
 use crate::queue::{Item, Queue};
+use connections::Connections;
 use klab_kafka::ids::{ConnId, CorrelationId};
 use klab_kafka::input::Closed;
 use klab_kafka::protocol::{Api, Header, Request, Response};
@@ -48,7 +50,7 @@ const SOCKET_BUFFER: u64 = 128 * 1024;
 /// All connections and what spoils them.
 #[derive(Clone, Debug, Serialize)]
 pub struct Network {
-    connections: BTreeMap<ConnKey, Connection>,
+    connections: Connections,
     next: u64,
     /// Nanoseconds, drawn anew for each message.
     latency: (u64, u64),
@@ -229,7 +231,7 @@ impl Network {
     /// No connections; latency in nanoseconds from .0 to .1, bandwidth in bytes per second.
     pub fn new(latency: (u64, u64), bandwidth: Option<u64>) -> Network {
         Network {
-            connections: BTreeMap::new(),
+            connections: Connections::default(),
             next: 1,
             latency,
             bandwidth,
@@ -244,12 +246,12 @@ impl Network {
 
     /// All connections with their names.
     pub fn connections(&self) -> impl Iterator<Item = (ConnKey, &Connection)> {
-        self.connections.iter().map(|(k, c)| (*k, c))
+        self.connections.iter()
     }
 
     /// One connection.
     pub fn connection(&self, conn: ConnId) -> Option<&Connection> {
-        self.connections.get(&ConnKey(conn.0))
+        self.connections.get(ConnKey(conn.0))
     }
 
     /// A name for a connection that is being opened.
@@ -274,7 +276,7 @@ impl Network {
 
     /// The number of the next request on a connection, and whether the socket takes it at once.
     pub fn accept_send(&mut self, conn: ConnId, size: u64) -> (CorrelationId, bool) {
-        let Some(c) = self.connections.get_mut(&ConnKey(conn.0)) else {
+        let Some(c) = self.connections.get_mut(ConnKey(conn.0)) else {
             return (CorrelationId(0), false);
         };
         let id = CorrelationId(c.next_correlation);
@@ -341,7 +343,7 @@ impl Network {
     /// No answer is owed: the server may read its next request from `at` on (acks=0).
     pub fn unmute(&mut self, conn: ConnId, id: CorrelationId, at: Time, queue: &mut Queue) {
         let key = ConnKey(conn.0);
-        if let Some(c) = self.connections.get_mut(&key) {
+        if let Some(c) = self.connections.get_mut(key) {
             if c.serving == Some(id) {
                 c.serving = None;
                 self.schedule(key, End::Server, at, queue);
@@ -359,7 +361,7 @@ impl Network {
         queue: &mut Queue,
     ) {
         let key = ConnKey(conn.0);
-        let Some(c) = self.connections.get_mut(&key) else {
+        let Some(c) = self.connections.get_mut(key) else {
             return;
         };
         let end = if c.client == closer {
@@ -384,7 +386,7 @@ impl Network {
 
     /// Breaks a connection: what is under way is lost, and both ends learn of it one latency later.
     pub fn reset(&mut self, key: ConnKey, departure: Departure, queue: &mut Queue) {
-        let Some(c) = self.connections.get_mut(&key) else {
+        let Some(c) = self.connections.get_mut(key) else {
             return;
         };
         c.serving = None;
@@ -424,7 +426,7 @@ impl Network {
         drawn: u64,
         queue: &mut Queue,
     ) -> Option<Taken> {
-        let c = self.connections.get_mut(&key)?;
+        let c = self.connections.get_mut(key)?;
         let pipe = c.pipe(end);
         if pipe.due != Some(number) {
             return None;
@@ -471,7 +473,7 @@ impl Network {
                     taken(Arrival::Accepted { peer })
                 }
                 Body::Syn => {
-                    if let Some(c) = self.connections.get_mut(&key) {
+                    if let Some(c) = self.connections.get_mut(key) {
                         c.server_alive = false;
                     }
                     self.post(
@@ -485,7 +487,7 @@ impl Network {
                     None
                 }
                 Body::Accepted => {
-                    self.connections.get_mut(&key)?.open = true;
+                    self.connections.get_mut(key)?.open = true;
                     taken(Arrival::Opened { peer })
                 }
                 Body::Request {
@@ -493,7 +495,7 @@ impl Network {
                     header,
                     request,
                 } => {
-                    self.connections.get_mut(&key)?.serving = Some(id);
+                    self.connections.get_mut(key)?.serving = Some(id);
                     taken(Arrival::Request {
                         id,
                         header,
@@ -502,7 +504,7 @@ impl Network {
                 }
                 Body::Response { id, response } => taken(Arrival::Response { id, response }),
                 Body::Fin(why) => {
-                    let c = self.connections.get_mut(&key)?;
+                    let c = self.connections.get_mut(key)?;
                     match end {
                         End::Server => c.server_alive = false,
                         End::Client => c.client_alive = false,
@@ -521,7 +523,7 @@ impl Network {
 
     /// A pending send of this connection's client that fits into the socket now.
     pub fn take_sent(&mut self, key: ConnKey) -> Option<Taken> {
-        let c = self.connections.get_mut(&key)?;
+        let c = self.connections.get_mut(key)?;
         let last = c.to_server.messages.back().map_or(0, |m| m.size);
         if !c.open || c.to_server.buffered > SOCKET_BUFFER.max(last) {
             return None;
@@ -581,7 +583,7 @@ impl Network {
     pub fn let_go(&mut self, id: u64, at: Time, queue: &mut Queue) {
         self.catches.retain(|c| c.id != id);
         let mut freed = Vec::new();
-        for (key, c) in &mut self.connections {
+        for (key, c) in self.connections.iter_mut() {
             for end in [End::Server, End::Client] {
                 for m in c
                     .pipe(end)
@@ -590,7 +592,7 @@ impl Network {
                     .filter(|m| m.held == Some(id))
                 {
                     m.held = None;
-                    freed.push((*key, end));
+                    freed.push((key, end));
                 }
             }
         }
@@ -609,7 +611,7 @@ impl Network {
         self.connections
             .iter()
             .filter(|(_, c)| (c.client, c.server) == (a, b) || (c.client, c.server) == (b, a))
-            .map(|(k, _)| *k)
+            .map(|(k, _)| k)
             .collect()
     }
 
@@ -618,7 +620,7 @@ impl Network {
         self.connections
             .iter()
             .filter(|(_, c)| c.client == p || c.server == p)
-            .map(|(k, _)| *k)
+            .map(|(k, _)| k)
             .collect()
     }
 
@@ -639,7 +641,7 @@ impl Network {
         }
         let mut departures = departures;
         for key in self.of(p) {
-            let Some(c) = self.connections.get_mut(&key) else {
+            let Some(c) = self.connections.get_mut(key) else {
                 continue;
             };
             let (end, peer) = if c.client == p {
@@ -676,7 +678,7 @@ impl Network {
         queue: &mut Queue,
     ) {
         let key = ConnKey(conn.0);
-        let Some(c) = self.connections.get(&key) else {
+        let Some(c) = self.connections.get(key) else {
             return;
         };
         let (from, to, alive) = match end {
@@ -692,7 +694,7 @@ impl Network {
         let mut latency = min + crate::streams::scale(departure.drawn, max - min + 1);
         latency *= u64::from(self.slow.get(&(from, to)).copied().unwrap_or(1));
         let hole = self.holes.contains_key(&(from, to));
-        let c = self.connections.get_mut(&key).expect("just found");
+        let c = self.connections.get_mut(key).expect("just found");
         let pipe = c.pipe(end);
         pipe.swallowed |= hole;
         let arrives = (departed + Duration(latency)).max(pipe.last_arrival);
@@ -752,7 +754,7 @@ impl Network {
     }
 
     fn schedule(&mut self, key: ConnKey, end: End, now: Time, queue: &mut Queue) {
-        let Some(c) = self.connections.get_mut(&key) else {
+        let Some(c) = self.connections.get_mut(key) else {
             return;
         };
         let (from, to) = match end {
@@ -791,10 +793,10 @@ impl Network {
     fn forget_if_dead(&mut self, key: ConnKey) {
         let dead = self
             .connections
-            .get(&key)
+            .get(key)
             .is_some_and(|c| !c.client_alive && !c.server_alive);
         if dead {
-            self.connections.remove(&key);
+            self.connections.remove(key);
         }
     }
 }
@@ -810,15 +812,15 @@ impl Connection {
 
 /// The pipes that carry from one process to another.
 fn pipes(
-    connections: &mut BTreeMap<ConnKey, Connection>,
+    connections: &mut Connections,
     from: ProcessId,
     to: ProcessId,
 ) -> impl Iterator<Item = ((ConnKey, End), &mut Pipe)> {
     connections.iter_mut().filter_map(move |(key, c)| {
         if (c.client, c.server) == (from, to) {
-            Some(((*key, End::Server), &mut c.to_server))
+            Some(((key, End::Server), &mut c.to_server))
         } else if (c.server, c.client) == (from, to) {
-            Some(((*key, End::Client), &mut c.to_client))
+            Some(((key, End::Client), &mut c.to_client))
         } else {
             None
         }

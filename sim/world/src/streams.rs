@@ -31,7 +31,10 @@ pub enum Stream {
 #[derive(Clone, Debug)]
 pub struct Streams {
     seed: u64,
-    open: BTreeMap<Stream, ChaCha8Rng>,
+    open: Vec<ChaCha8Rng>,
+    places: BTreeMap<Stream, u32>,
+    /// The places of latencies, by sender and receiver: every message draws from one.
+    links: Vec<Vec<Option<u32>>>,
 }
 
 impl Streams {
@@ -39,17 +42,40 @@ impl Streams {
     pub fn new(seed: u64) -> Streams {
         Streams {
             seed,
-            open: BTreeMap::new(),
+            open: Vec::new(),
+            places: BTreeMap::new(),
+            links: Vec::new(),
         }
     }
 
     /// The next number of a stream.
     pub fn draw(&mut self, stream: Stream, names: &Names) -> u64 {
-        let seed = self.seed;
-        self.open
-            .entry(stream)
-            .or_insert_with(|| ChaCha8Rng::from_seed(key(seed, &name(stream, names))))
-            .next_u64()
+        let place = match self.place(stream) {
+            Some(place) => place,
+            None => self.begin(stream, names),
+        };
+        self.open[place as usize].next_u64()
+    }
+
+    fn place(&self, stream: Stream) -> Option<u32> {
+        match stream {
+            Stream::Latency(from, to) => *self.links.get(from.index())?.get(to.index())?,
+            other => self.places.get(&other).copied(),
+        }
+    }
+
+    fn begin(&mut self, stream: Stream, names: &Names) -> u32 {
+        let place = u32::try_from(self.open.len()).expect("below 2^32 streams");
+        let seed = key(self.seed, &name(stream, names));
+        self.open.push(ChaCha8Rng::from_seed(seed));
+        if let Stream::Latency(from, to) = stream {
+            let processes = names.iter().count();
+            self.links.resize(processes, vec![None; processes]);
+            self.links[from.index()][to.index()] = Some(place);
+        } else {
+            self.places.insert(stream, place);
+        }
+        place
     }
 
     /// A number of `[0, below)`, uniformly but for one part in 2^64.

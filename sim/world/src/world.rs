@@ -41,7 +41,7 @@ pub struct World {
     /// Brokers that lost unsynced data or their disk, with the broker epoch they had.
     losses: BTreeMap<ProcessId, Option<BrokerEpoch>>,
     trace: Trace,
-    checkers: Option<Checkers>,
+    checkers: Option<Box<Checkers>>,
     /// Counts, if the run has checkers.
     census: Option<Box<Census>>,
     /// The first promise that was broken.
@@ -103,7 +103,7 @@ impl World {
             leaders: BTreeMap::new(),
             losses: BTreeMap::new(),
             trace: Trace::new(watch.records),
-            checkers: watch.checkers.then(Checkers::default),
+            checkers: watch.checkers.then(Box::default),
             census: watch.checkers.then(|| Census::of(&scenario.expect).into()),
             violation: None,
             fresh: Vec::new(),
@@ -212,7 +212,7 @@ impl World {
 
     /// The checkers, if the run has them.
     pub fn checkers(&self) -> Option<&Checkers> {
-        self.checkers.as_ref()
+        self.checkers.as_deref()
     }
 
     /// The counts, if the run has checkers.
@@ -736,6 +736,9 @@ impl World {
     }
 
     fn finish_step(&mut self) {
+        if self.fresh.is_empty() {
+            return;
+        }
         let Some(mut checkers) = self.checkers.take() else {
             return;
         };

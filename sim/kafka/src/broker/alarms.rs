@@ -1,15 +1,15 @@
 //! Which alarms of a broker are set, so that one that needs no change is not set again. An alarm that goes off too early does
 //! no harm: its duty looks at what is due.
 
+use crate::sorted::Sorted;
 use crate::time::Time;
 use crate::timer::Timer;
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 /// The alarms that are set.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Alarms {
-    set: BTreeMap<Timer, Time>,
+    set: Sorted<Timer, Time>,
 }
 
 impl Alarms {

@@ -6,13 +6,14 @@
 //! unanswered is sent again, before all others, to the controller that the metadata quorum then has; a request that grows
 //! too old is given up. So a request may be carried out twice, and its receiver must know.
 
-use crate::client::connections::{Connections, Happened, NetworkSettings};
+use crate::client::connections::{Connections, Happened, Happenings, NetworkSettings};
 use crate::context::Context;
 use crate::ids::{Address, ClientId, ConnId, NodeId};
 use crate::input::Input;
 use crate::protocol::{ErrorCode, Request, Response};
 use crate::time::{Duration, Time};
 use serde::Serialize;
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 
 /// While no controller is known the quorum is looked at so often.
@@ -48,6 +49,9 @@ pub enum Outcome<T> {
     /// It grew too old.
     TimedOut(T),
 }
+
+/// What one input led to.
+pub type Outcomes<T> = SmallVec<[Outcome<T>; 1]>;
 
 impl<T> Channel<T> {
     /// A channel to the voters. With `patience` a request is given up when it is that old; an answer is waited for no longer
@@ -101,22 +105,22 @@ impl<T> Channel<T> {
         input: Input,
         leader: Option<NodeId>,
         cx: &mut Context<'_>,
-    ) -> Vec<Outcome<T>> {
+    ) -> Outcomes<T> {
         let happened = self.connections.handle(input, cx);
         self.learn(happened, leader, cx)
     }
 
     /// Does what is due: timeouts, reconnects, another look at who leads.
-    pub fn expire(&mut self, leader: Option<NodeId>, cx: &mut Context<'_>) -> Vec<Outcome<T>> {
+    pub fn expire(&mut self, leader: Option<NodeId>, cx: &mut Context<'_>) -> Outcomes<T> {
         let happened = self.connections.expire(cx);
         self.learn(happened, leader, cx)
     }
 
     /// Sends the first request in the queue, if it can be sent. `leader` leads the metadata quorum, as far as this broker knows.
-    pub fn drive(&mut self, leader: Option<NodeId>, cx: &mut Context<'_>) -> Vec<Outcome<T>> {
+    pub fn drive(&mut self, leader: Option<NodeId>, cx: &mut Context<'_>) -> Outcomes<T> {
         let now = cx.now();
         self.look_again = None;
-        let mut outcomes = Vec::new();
+        let mut outcomes = Outcomes::new();
         while self.queue.front().is_some_and(|i| self.is_too_old(i, now)) {
             let item = self.queue.pop_front().expect("just seen");
             outcomes.push(Outcome::TimedOut(item.tag));
@@ -167,11 +171,11 @@ impl<T> Channel<T> {
 
     fn learn(
         &mut self,
-        happened: Vec<Happened<()>>,
+        happened: Happenings<()>,
         leader: Option<NodeId>,
         cx: &mut Context<'_>,
-    ) -> Vec<Outcome<T>> {
-        let mut outcomes = Vec::new();
+    ) -> Outcomes<T> {
+        let mut outcomes = Outcomes::new();
         for happened in happened {
             match happened {
                 Happened::Answered(node, (), response) => {
@@ -254,7 +258,7 @@ mod tests {
             self.machine.step(|cx| self.channel.drive(leader, cx)).1
         }
 
-        fn input(&mut self, input: Input, leader: NodeId) -> (Vec<Outcome<u8>>, Vec<Output>) {
+        fn input(&mut self, input: Input, leader: NodeId) -> (Outcomes<u8>, Vec<Output>) {
             self.machine
                 .step(|cx| self.channel.handle(input, Some(leader), cx))
         }
@@ -269,12 +273,12 @@ mod tests {
             conn: ConnId,
             error: ErrorCode,
             leader: NodeId,
-        ) -> (Vec<Outcome<u8>>, Vec<Output>) {
+        ) -> (Outcomes<u8>, Vec<Output>) {
             let (id, response) = (CorrelationId(0), answer(error));
             self.input(Input::Response { conn, id, response }, leader)
         }
 
-        fn expire(&mut self, leader: Option<NodeId>) -> (Vec<Outcome<u8>>, Vec<Output>) {
+        fn expire(&mut self, leader: Option<NodeId>) -> (Outcomes<u8>, Vec<Output>) {
             self.machine.step(|cx| self.channel.expire(leader, cx))
         }
     }
@@ -307,7 +311,10 @@ mod tests {
         wire.ask(2, Some(OLD));
         assert_eq!(sends(&wire.open(ConnId(0), OLD)), 1);
         let (outcomes, outputs) = wire.answer(ConnId(0), ErrorCode::None, OLD);
-        assert_eq!(outcomes, [Outcome::Answered(1, answer(ErrorCode::None))]);
+        assert_eq!(
+            outcomes[..],
+            [Outcome::Answered(1, answer(ErrorCode::None))]
+        );
         assert_eq!(sends(&outputs), 1);
     }
 
@@ -317,7 +324,7 @@ mod tests {
         wire.ask(1, Some(OLD));
         wire.open(ConnId(0), OLD);
         let (outcomes, outputs) = wire.answer(ConnId(0), ErrorCode::NotController, NEW);
-        assert_eq!(outcomes, []);
+        assert_eq!(outcomes[..], []);
         assert_eq!(connects_to(&outputs), [Address(2)]);
         assert_eq!(sends(&wire.open(ConnId(1), NEW)), 1);
     }
@@ -338,7 +345,10 @@ mod tests {
         );
         wire.open(ConnId(1), NEW);
         let (outcomes, _) = wire.answer(ConnId(1), ErrorCode::None, NEW);
-        assert_eq!(outcomes, [Outcome::Answered(1, answer(ErrorCode::None))]);
+        assert_eq!(
+            outcomes[..],
+            [Outcome::Answered(1, answer(ErrorCode::None))]
+        );
     }
 
     #[test]
@@ -375,7 +385,7 @@ mod tests {
         let mut wire = Wire::new(Some(Duration::secs(2)));
         wire.ask(1, None);
         wire.machine.pass(Duration::secs(2));
-        assert_eq!(wire.expire(None).0, [Outcome::TimedOut(1)]);
+        assert_eq!(wire.expire(None).0[..], [Outcome::TimedOut(1)]);
         assert_eq!(wire.channel.next_deadline(wire.machine.now), None);
     }
 
@@ -387,7 +397,7 @@ mod tests {
         wire.open(ConnId(0), OLD);
         wire.machine.pass(Duration::secs(2));
         let (outcomes, outputs) = wire.expire(Some(OLD));
-        assert_eq!(outcomes, [Outcome::TimedOut(1)]);
+        assert_eq!(outcomes[..], [Outcome::TimedOut(1)]);
         assert!(outputs.contains(&Output::Close { conn: ConnId(0) }));
     }
 }

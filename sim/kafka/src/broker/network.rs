@@ -2,8 +2,8 @@
 //! broker that it copies from (N-2). It works for the broker's role, and so may name `Context`.
 
 use crate::broker::BrokerConfig;
-use crate::broker::channel::{Channel, Outcome};
-use crate::client::connections::{Connections, Happened, NetworkSettings};
+use crate::broker::channel::{Channel, Outcome, Outcomes};
+use crate::client::connections::{Connections, Happened, Happenings, NetworkSettings};
 use crate::context::Context;
 use crate::ids::*;
 use crate::input::Input;
@@ -11,6 +11,7 @@ use crate::protocol::admin::*;
 use crate::protocol::{ErrorCode, Request, Response};
 use crate::time::{Duration, Time};
 use serde::Serialize;
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// A broker's connections. Draws are named by a number each; the Raft client has the first.
@@ -62,6 +63,9 @@ pub enum News {
     Fetch(Happened<()>),
 }
 
+/// What one input led to: mostly one thing, and then it lies in no heap.
+pub type AllNews = SmallVec<[News; 1]>;
+
 impl Network {
     /// Knows the voters, and is not connected.
     pub fn new(config: &BrokerConfig) -> Network {
@@ -99,7 +103,7 @@ impl Network {
         input: Input,
         leader: Option<NodeId>,
         cx: &mut Context<'_>,
-    ) -> Vec<News> {
+    ) -> AllNews {
         if self.fetch.owns(conn) {
             fetched(self.fetch.handle(input, cx))
         } else if self.heartbeat.owns(conn) {
@@ -112,7 +116,7 @@ impl Network {
     }
 
     /// Does what is due: timeouts, reconnects, another look at who leads.
-    pub fn expire(&mut self, leader: Option<NodeId>, cx: &mut Context<'_>) -> Vec<News> {
+    pub fn expire(&mut self, leader: Option<NodeId>, cx: &mut Context<'_>) -> AllNews {
         let mut news = fetched(self.fetch.expire(cx));
         news.extend(beaten(self.heartbeat.expire(leader, cx)));
         news.extend(altered(self.alter.expire(leader, cx)));
@@ -137,7 +141,7 @@ impl Network {
         request: Request,
         leader: Option<NodeId>,
         cx: &mut Context<'_>,
-    ) -> Vec<News> {
+    ) -> AllNews {
         self.heartbeat.enqueue(request, (), cx.now());
         beaten(self.heartbeat.drive(leader, cx))
     }
@@ -148,7 +152,7 @@ impl Network {
         request: Request,
         leader: Option<NodeId>,
         cx: &mut Context<'_>,
-    ) -> Vec<News> {
+    ) -> AllNews {
         self.alter.enqueue(request, (), cx.now());
         altered(self.alter.drive(leader, cx))
     }
@@ -160,7 +164,7 @@ impl Network {
         who: Forwarded,
         leader: Option<NodeId>,
         cx: &mut Context<'_>,
-    ) -> Vec<News> {
+    ) -> AllNews {
         self.forward.enqueue(request, who, cx.now());
         forwarded(self.forward.drive(leader, cx))
     }
@@ -174,19 +178,19 @@ impl Network {
     }
 }
 
-fn fetched(happened: Vec<Happened<()>>) -> Vec<News> {
+fn fetched(happened: Happenings<()>) -> AllNews {
     happened.into_iter().map(News::Fetch).collect()
 }
 
-fn beaten(outcomes: Vec<Outcome<()>>) -> Vec<News> {
+fn beaten(outcomes: Outcomes<()>) -> AllNews {
     outcomes.into_iter().map(News::Heartbeat).collect()
 }
 
-fn altered(outcomes: Vec<Outcome<()>>) -> Vec<News> {
+fn altered(outcomes: Outcomes<()>) -> AllNews {
     outcomes.into_iter().map(News::Alter).collect()
 }
 
-fn forwarded(outcomes: Vec<Outcome<Forwarded>>) -> Vec<News> {
+fn forwarded(outcomes: Outcomes<Forwarded>) -> AllNews {
     outcomes.into_iter().map(News::Forward).collect()
 }
 

@@ -10,7 +10,7 @@
 pub mod calls;
 
 use super::backoff::Backoff;
-use super::connections::{Connections, Happened, NetworkSettings};
+use super::connections::{Connections, Happened, Happenings, NetworkSettings};
 use crate::config::AdminConfig;
 use crate::context::{Context, Exit, Purpose};
 use crate::event::{AdminEvent, Event};
@@ -268,7 +268,7 @@ impl Admin {
         }
     }
 
-    fn happened(&mut self, happened: Vec<Happened<CallId>>, cx: &mut Context<'_>) {
+    fn happened(&mut self, happened: Happenings<CallId>, cx: &mut Context<'_>) {
         for one in happened {
             match one {
                 Happened::Answered(_, id, response) => self.answered(id, response, cx),

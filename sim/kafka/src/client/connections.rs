@@ -18,9 +18,11 @@ use crate::event::{ClientEvent, Event};
 use crate::ids::{Address, ClientId, ConnId, CorrelationId, NodeId};
 use crate::input::Input;
 use crate::protocol::{ErrorCode, Header, Request, Response};
+use crate::sorted::Sorted;
 use crate::time::{Duration, Time};
 use serde::Serialize;
-use std::collections::{BTreeMap, VecDeque};
+use smallvec::{SmallVec, smallvec};
+use std::collections::VecDeque;
 
 /// Kafka's settings of a network client.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -61,7 +63,7 @@ impl Default for NetworkSettings {
 pub struct Connections<T> {
     client: ClientId,
     settings: NetworkSettings,
-    nodes: BTreeMap<NodeId, Node<T>>,
+    nodes: Sorted<NodeId, Node<T>>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -127,13 +129,16 @@ pub enum Happened<T> {
     Disconnected(NodeId),
 }
 
+/// What one input led to: mostly one thing, and then it lies in no heap.
+pub type Happenings<T> = SmallVec<[Happened<T>; 1]>;
+
 impl<T> Connections<T> {
     /// No connections yet. The client id names the draws.
     pub fn new(client: ClientId, settings: NetworkSettings) -> Connections<T> {
         Connections {
             client,
             settings,
-            nodes: BTreeMap::new(),
+            nodes: Sorted::default(),
         }
     }
 
@@ -198,16 +203,16 @@ impl<T> Connections<T> {
     }
 
     /// Takes an input about one of these connections. Others, and those of a connection given up, pass without effect.
-    pub fn handle(&mut self, input: Input, cx: &mut Context<'_>) -> Vec<Happened<T>> {
+    pub fn handle(&mut self, input: Input, cx: &mut Context<'_>) -> Happenings<T> {
         let (Input::Opened { conn, .. }
         | Input::Closed { conn, .. }
         | Input::Response { conn, .. }
         | Input::Sent { conn, .. }) = input
         else {
-            return Vec::new();
+            return Happenings::new();
         };
         let Some(node) = self.node_of(conn) else {
-            return Vec::new();
+            return Happenings::new();
         };
         match input {
             Input::Opened { .. } => self.opened(node, conn, cx.now()),
@@ -223,12 +228,12 @@ impl<T> Connections<T> {
     }
 
     /// Does what is due by now: timeouts of requests, set-up limits, idle connections.
-    pub fn expire(&mut self, cx: &mut Context<'_>) -> Vec<Happened<T>> {
+    pub fn expire(&mut self, cx: &mut Context<'_>) -> Happenings<T> {
         let now = cx.now();
         let is_due = |n: &Node<T>| self.deadline(n).is_some_and(|d| d <= now);
         let due = self.nodes.iter().filter(|(_, n)| is_due(n));
         let due: Vec<NodeId> = due.map(|(id, _)| *id).collect();
-        let mut happened = Vec::new();
+        let mut happened = Happenings::new();
         for node in due {
             let error = if self.has_timed_out_request(node, now) {
                 let event = ClientEvent::RequestTimedOut { node };
@@ -243,9 +248,9 @@ impl<T> Connections<T> {
     }
 
     /// Closes the connection to a node, if there is one: what is in flight fails with NETWORK_EXCEPTION.
-    pub fn disconnect(&mut self, node: NodeId, cx: &mut Context<'_>) -> Vec<Happened<T>> {
+    pub fn disconnect(&mut self, node: NodeId, cx: &mut Context<'_>) -> Happenings<T> {
         if self.is_disconnected(node) {
-            return Vec::new();
+            return Happenings::new();
         }
         self.close(node, ErrorCode::NetworkException, cx)
     }
@@ -381,7 +386,7 @@ impl<T> Connections<T> {
         found.next().map(|(id, _)| *id)
     }
 
-    fn opened(&mut self, node: NodeId, conn: ConnId, now: Time) -> Vec<Happened<T>> {
+    fn opened(&mut self, node: NodeId, conn: ConnId, now: Time) -> Happenings<T> {
         let n = self.nodes.get_mut(&node).expect("its connection is known");
         n.failed_attempts = 0;
         n.failed_setups = 0;
@@ -390,7 +395,7 @@ impl<T> Connections<T> {
             in_flight: VecDeque::new(),
             last_used: now,
         };
-        vec![Happened::Ready(node)]
+        smallvec![Happened::Ready(node)]
     }
 
     fn answered(
@@ -399,16 +404,16 @@ impl<T> Connections<T> {
         id: CorrelationId,
         response: Response,
         now: Time,
-    ) -> Vec<Happened<T>> {
+    ) -> Happenings<T> {
         let first = self
             .in_use(node, now)
             .pop_front()
             .expect("an answer has a request");
         assert_eq!(first.id, id, "answers come in the order of the requests");
-        vec![Happened::Answered(node, first.tag, response)]
+        smallvec![Happened::Answered(node, first.tag, response)]
     }
 
-    fn sent(&mut self, node: NodeId, id: CorrelationId, now: Time) -> Vec<Happened<T>> {
+    fn sent(&mut self, node: NodeId, id: CorrelationId, now: Time) -> Happenings<T> {
         let in_flight = self.in_use(node, now);
         let last = in_flight
             .back_mut()
@@ -467,7 +472,7 @@ impl<T> Connections<T> {
         oldest.is_some_and(|f| f.handed_over + self.settings.request_timeout <= now)
     }
 
-    fn close(&mut self, node: NodeId, error: ErrorCode, cx: &mut Context<'_>) -> Vec<Happened<T>> {
+    fn close(&mut self, node: NodeId, error: ErrorCode, cx: &mut Context<'_>) -> Happenings<T> {
         if let Some(conn) = self.nodes.get(&node).and_then(Node::conn) {
             cx.close(conn);
         }
@@ -475,7 +480,7 @@ impl<T> Connections<T> {
     }
 
     /// ClusterConnectionStates.disconnected: the back-off counts from now, whether the attempt or the connection failed.
-    fn lost(&mut self, node: NodeId, error: ErrorCode, cx: &mut Context<'_>) -> Vec<Happened<T>> {
+    fn lost(&mut self, node: NodeId, error: ErrorCode, cx: &mut Context<'_>) -> Happenings<T> {
         let drawn = cx.draw(Purpose::ReconnectBackoff(self.client));
         let NetworkSettings {
             reconnect_backoff: initial,
@@ -486,7 +491,7 @@ impl<T> Connections<T> {
         let until = cx.now() + Backoff::new(initial, max).after(n.failed_attempts, drawn);
         n.failed_attempts = n.failed_attempts.saturating_add(1);
         n.last_attempt = Some(cx.now());
-        let mut happened = Vec::new();
+        let mut happened = Happenings::new();
         match std::mem::replace(&mut n.state, NodeState::Disconnected { until }) {
             NodeState::Connecting { .. } => n.failed_setups = n.failed_setups.saturating_add(1),
             NodeState::Ready { in_flight, .. } => {
@@ -582,7 +587,7 @@ mod tests {
     fn open(c: &mut Connections<u8>, conn: ConnId, machine: &mut Machine) {
         let opened = Input::Opened { conn, peer: PEER };
         let (happened, _) = machine.step(|cx| c.handle(opened, cx));
-        assert_eq!(happened, [Happened::Ready(NODE)]);
+        assert_eq!(happened[..], [Happened::Ready(NODE)]);
     }
 
     fn end(
@@ -590,7 +595,7 @@ mod tests {
         conn: ConnId,
         why: Closed,
         machine: &mut Machine,
-    ) -> Vec<Happened<u8>> {
+    ) -> Happenings<u8> {
         machine
             .step(|cx| c.handle(Input::Closed { conn, why }, cx))
             .0
@@ -624,7 +629,7 @@ mod tests {
         assert_eq!(c.next_deadline(), Some(Time(0) + Duration::secs(30)));
         machine.pass(SECOND);
         let (happened, outputs) = machine.step(|cx| c.expire(cx));
-        assert_eq!(happened, both_failed(ErrorCode::RequestTimedOut));
+        assert_eq!(happened[..], both_failed(ErrorCode::RequestTimedOut));
         assert!(matches!(outputs[..], [Output::Tell(_), Output::Close { conn: c }] if c == conn));
     }
 
@@ -633,7 +638,7 @@ mod tests {
         let mut machine = Machine::default();
         let (mut c, conn) = open_with(&[1, 2], &mut machine);
         let happened = end(&mut c, conn, Closed::Reset, &mut machine);
-        assert_eq!(happened, both_failed(ErrorCode::NetworkException));
+        assert_eq!(happened[..], both_failed(ErrorCode::NetworkException));
     }
 
     #[test]
@@ -672,7 +677,7 @@ mod tests {
             patience.push(deadline.since(machine.now));
             machine.now = deadline;
             let (happened, outputs) = machine.step(|cx| c.expire(cx));
-            assert_eq!(happened, [Happened::Disconnected(NODE)]);
+            assert_eq!(happened[..], [Happened::Disconnected(NODE)]);
             assert_eq!(outputs, [Output::Close { conn }]);
             machine.pass(SECOND);
         }
@@ -690,7 +695,7 @@ mod tests {
             response: answer(),
         };
         let (happened, _) = machine.step(|cx| c.handle(first, cx));
-        assert_eq!(happened, [Happened::Answered(NODE, 1, answer())]);
+        assert_eq!(happened[..], [Happened::Answered(NODE, 1, answer())]);
         assert!(machine.step(|cx| c.ready(NODE, cx)).0);
     }
 
@@ -724,7 +729,7 @@ mod tests {
             id: CorrelationId(1),
         };
         let (happened, _) = machine.step(|cx| c.handle(sent, cx));
-        assert_eq!(happened, [Happened::Sent(NODE, 2)]);
+        assert_eq!(happened[..], [Happened::Sent(NODE, 2)]);
         assert_eq!(c.in_flight(), 0);
     }
 
@@ -734,7 +739,7 @@ mod tests {
         let (mut c, conn) = open_with(&[], &mut machine);
         machine.pass(Duration::secs(540));
         let (happened, outputs) = machine.step(|cx| c.expire(cx));
-        assert_eq!(happened, [Happened::Disconnected(NODE)]);
+        assert_eq!(happened[..], [Happened::Disconnected(NODE)]);
         assert_eq!(outputs, [Output::Close { conn }]);
     }
 

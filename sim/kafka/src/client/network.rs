@@ -10,7 +10,7 @@
 //! Left out: `metadata.recovery.strategy=none`. Kafka looks again every `reconnect.backoff.ms` while no node can be
 //! asked; here the earliest end of a back-off wakes it.
 
-use crate::client::connections::{Connections, Happened, NetworkSettings};
+use crate::client::connections::{Connections, Happened, Happenings, NetworkSettings};
 use crate::client::metadata::{Asked, ClientMetadata, LeaderLearned, MetadataSettings};
 use crate::context::{Context, Purpose};
 use crate::event::{ClientEvent, Event};
@@ -89,13 +89,13 @@ impl<T> NetworkClient<T> {
     }
 
     /// Takes an input about one of its connections.
-    pub fn handle(&mut self, input: Input, cx: &mut Context<'_>) -> Vec<Happened<T>> {
+    pub fn handle(&mut self, input: Input, cx: &mut Context<'_>) -> Happenings<T> {
         let happened = self.connections.handle(input, cx);
         self.take_in(happened, cx)
     }
 
     /// Does what is due: timeouts, and an update of the metadata. Whatever else the owner wants to send goes before it.
-    pub fn poll(&mut self, cx: &mut Context<'_>) -> Vec<Happened<T>> {
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Happenings<T> {
         let mut happened = self.connections.expire(cx);
         happened.extend(self.rebootstrap_if_stuck(cx));
         let happened = self.take_in(happened, cx);
@@ -213,13 +213,13 @@ impl<T> NetworkClient<T> {
     }
 
     /// Nothing could be learned for so long that what is known about the nodes is worth nothing.
-    fn rebootstrap_if_stuck(&mut self, cx: &mut Context<'_>) -> Vec<Happened<Tag<T>>> {
+    fn rebootstrap_if_stuck(&mut self, cx: &mut Context<'_>) -> Happenings<Tag<T>> {
         let now = cx.now();
         let since = self.trying_since;
         if since.is_none_or(|t| t + self.rebootstrap_trigger > now) {
-            return Vec::new();
+            return Happenings::new();
         }
-        let mut happened = Vec::new();
+        let mut happened = Happenings::new();
         for (node, _) in self.metadata.nodes() {
             happened.extend(self.connections.disconnect(*node, cx));
         }
@@ -228,12 +228,8 @@ impl<T> NetworkClient<T> {
     }
 
     /// Keeps what is about metadata and hands the rest to the owner.
-    fn take_in(
-        &mut self,
-        happened: Vec<Happened<Tag<T>>>,
-        cx: &mut Context<'_>,
-    ) -> Vec<Happened<T>> {
-        let mut owners = Vec::with_capacity(happened.len());
+    fn take_in(&mut self, happened: Happenings<Tag<T>>, cx: &mut Context<'_>) -> Happenings<T> {
+        let mut owners = Happenings::new();
         for one in happened {
             match one {
                 Happened::Ready(node) => owners.push(Happened::Ready(node)),
@@ -496,6 +492,6 @@ mod tests {
         let (happened, _) = machine.step(|cx| n.handle(Input::Closed { conn, why }, cx));
         let error = crate::protocol::ErrorCode::NetworkException;
         let failed = Happened::Failed(ONE, 5, error);
-        assert_eq!(happened, [failed, Happened::Disconnected(ONE)]);
+        assert_eq!(happened[..], [failed, Happened::Disconnected(ONE)]);
     }
 }

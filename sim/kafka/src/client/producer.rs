@@ -299,7 +299,7 @@ impl Producer {
             return Err(Obstacle::Refuse(SendFailure::RecordTooLarge));
         }
         let send = SendId(self.next_send);
-        let appended = match self.accumulator.append(at, send, plain, cx.now()) {
+        let appended = match self.accumulator.append(at, send, &plain, cx.now()) {
             Ok(appended) => appended,
             Err(OutOfMemory { bytes }) => {
                 let on = Blockage::Memory { bytes, timestamp };

@@ -232,6 +232,15 @@ impl BatchData {
         .sealed()
     }
 
+    /// The same batch with other sequence numbers, or by another producer: the records are shared.
+    pub fn renumbered(&self, producer: ProducerStamp) -> BatchData {
+        BatchData {
+            producer: Some(producer),
+            ..self.clone()
+        }
+        .sealed()
+    }
+
     /// The records as they would be read if the batch began at this offset.
     pub fn records_from(&self, base_offset: Offset) -> Records<'_> {
         Records::of(self, base_offset)
@@ -355,7 +364,7 @@ impl BatchData {
             | u8::from(self.is_control()) << 5
     }
 
-    fn unsealed(
+    pub(super) fn unsealed(
         payload: Payload,
         count: i32,
         at: Timestamp,

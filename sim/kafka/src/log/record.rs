@@ -8,7 +8,6 @@ use crate::ids::{Offset, RecordId};
 use crate::time::Timestamp;
 use bytes::Bytes;
 use serde::Serialize;
-use smallvec::SmallVec;
 
 /// A header's key and value.
 pub type Header = (Bytes, Option<Bytes>);
@@ -64,24 +63,35 @@ pub fn size_upper_bound(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[Hea
 /// The body of a batch: all records, in order, with offset deltas 0, 1, 2, ….
 pub(super) fn encode_all(records: &[PlainRecord], base: Timestamp) -> Bytes {
     let deltas = records.iter().zip(0i64..);
-    let sizes = deltas.map(|(record, delta)| content_size(record, base, delta));
-    let sizes: SmallVec<[usize; 16]> = sizes.collect();
-    let with_lengths = sizes.iter().map(|n| varint_size(*n as i64) + n);
-    let mut body = Vec::with_capacity(with_lengths.sum());
-    for ((record, delta), size) in records.iter().zip(0i64..).zip(sizes) {
-        put_varint(&mut body, size as i64);
-        body.push(0);
-        put_varint(&mut body, record.timestamp.0 - base.0);
-        put_varint(&mut body, delta);
-        put_bytes(&mut body, record.key.as_deref());
-        put_bytes(&mut body, record.value.as_deref());
-        put_varint(&mut body, record.headers.len() as i64);
-        for (key, value) in &record.headers {
-            put_bytes(&mut body, Some(key));
-            put_bytes(&mut body, value.as_deref());
-        }
+    let sizes = deltas
+        .clone()
+        .map(|(record, delta)| encoded_size(record, base, delta));
+    let mut body = Vec::with_capacity(sizes.sum());
+    for (record, delta) in deltas {
+        encode(&mut body, record, base, delta);
     }
     Bytes::from(body)
+}
+
+/// A record's bytes in a batch, the length before it included.
+pub(super) fn encoded_size(record: &PlainRecord, base: Timestamp, delta: i64) -> usize {
+    let size = content_size(record, base, delta);
+    varint_size(size as i64) + size
+}
+
+/// Puts a record behind the others of its batch.
+pub(super) fn encode(body: &mut Vec<u8>, record: &PlainRecord, base: Timestamp, delta: i64) {
+    put_varint(body, content_size(record, base, delta) as i64);
+    body.push(0); // attributes
+    put_varint(body, record.timestamp.0 - base.0);
+    put_varint(body, delta);
+    put_bytes(body, record.key.as_deref());
+    put_bytes(body, record.value.as_deref());
+    put_varint(body, record.headers.len() as i64);
+    for (key, value) in &record.headers {
+        put_bytes(body, Some(key));
+        put_bytes(body, value.as_deref());
+    }
 }
 
 /// The one record of a transaction marker (L-2): key (version 0, type), value (version 0, coordinator epoch).

@@ -126,6 +126,10 @@ impl Segment {
     /// How many batches end at or before `offset`.
     fn index_of(&self, offset: Offset) -> usize {
         let ends_before = |p: &Placed| p.batch.end_offset() <= offset;
+        // Most who ask have read to the end.
+        if self.last_placed().is_none_or(ends_before) {
+            return self.full.len() * CHUNK + self.tail.len();
+        }
         let chunk = self
             .full
             .partition_point(|c| c.last().is_some_and(ends_before));
@@ -134,14 +138,16 @@ impl Segment {
 
     /// The byte position of the first batch that ends after `offset`.
     fn position_of(&self, offset: Offset) -> u64 {
-        let next = self.placed_from(self.index_of(offset)).next();
+        let index = self.index_of(offset);
+        let next = self.chunk(index / CHUNK).get(index % CHUNK);
         next.map_or(self.size(), |p| p.position)
     }
 
     fn placed_from(&self, index: usize) -> impl Iterator<Item = &Placed> {
         let (first, skip) = (index / CHUNK, index % CHUNK);
-        let chunks = (first..=self.full.len()).flat_map(|i| self.chunk(i));
-        chunks.skip(skip)
+        let begun = self.chunk(first).get(skip..).unwrap_or(&[]);
+        let rest = first + 1..=self.full.len();
+        begun.iter().chain(rest.flat_map(|i| self.chunk(i)))
     }
 
     fn chunk(&self, index: usize) -> &[Placed] {

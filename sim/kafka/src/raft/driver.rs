@@ -3,7 +3,7 @@
 //!
 //! A role gives it every input that [`Driver::takes`], and looks at [`Driver::raft`]'s `seen` afterwards.
 
-use crate::client::connections::{Connections, Happened, NetworkSettings};
+use crate::client::connections::{Connections, Happened, Happenings, NetworkSettings};
 use crate::context::{Context, Exit, Halt, Purpose};
 use crate::controller::records::MetadataRecord;
 use crate::disk::{DiskImage, FileId};
@@ -212,7 +212,7 @@ impl Driver {
         }
     }
 
-    fn happened(&mut self, happened: Vec<Happened<()>>, rules: &Rules, cx: &mut Context<'_>) {
+    fn happened(&mut self, happened: Happenings<()>, rules: &Rules, cx: &mut Context<'_>) {
         for happened in happened {
             match happened {
                 Happened::Answered(from, (), response) => {

@@ -9,6 +9,7 @@ use crate::raft::Member;
 use crate::rules::Rules;
 use crate::time::{Duration, Time, Timestamp};
 use serde::Serialize;
+use smallvec::SmallVec;
 
 /// A leader's part of a replica.
 #[derive(Clone, Debug, Serialize)]
@@ -165,7 +166,8 @@ impl Leader {
     /// forbids that. With `own-epoch-commit` off the bound is one too low, as before KAFKA-12619, and the records before
     /// the epoch's first are committed by counting.
     pub fn majority_offset(&self, rules: &Rules) -> Option<Offset> {
-        let mut ends: Vec<Option<Offset>> = self.voters.iter().map(|v| v.end_offset).collect();
+        let ends = self.voters.iter().map(|v| v.end_offset);
+        let mut ends: SmallVec<[Option<Offset>; 8]> = ends.collect();
         ends.sort_by(|a, b| b.cmp(a));
         let least = if rules.own_epoch_commit {
             self.epoch_start.plus(1)

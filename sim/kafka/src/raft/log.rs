@@ -153,10 +153,16 @@ impl MetadataLog {
         let first = self
             .chunks
             .partition_point(|c| c.last().is_none_or(|b| b.end_offset() <= from));
-        self.chunks[first..]
-            .iter()
-            .flat_map(|c| c.iter())
-            .skip_while(move |b| b.end_offset() <= from)
+        let ends_before = |b: &RecordBatch| b.end_offset() <= from;
+        let before = self
+            .chunks
+            .get(first)
+            .map_or(0, |c| c.partition_point(ends_before));
+        let (begun, rest) = match self.chunks.get(first..) {
+            Some([begun, rest @ ..]) => (&begun[before..], rest),
+            _ => (&[][..], &[][..]),
+        };
+        begun.iter().chain(rest.iter().flat_map(|c| c.iter()))
     }
 
     /// Whether a replica whose log ends at `offset`, after a record of `epoch`, has this log's records up to there (K-5).

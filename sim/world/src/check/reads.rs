@@ -4,6 +4,7 @@
 //! faith and is gone.
 
 use super::history::{Change, History};
+use super::lineage::Node;
 use super::{About, Promise, Seen};
 use crate::trace::{Record, What};
 use crate::verdict::explain;
@@ -39,8 +40,10 @@ impl ConsistentRead {
         };
         let place = history.place_of(*partition)?;
         self.opportunities += records.len() as u64;
+        // Records that are read together mostly lie in one batch.
+        let mut batch = None;
         let wrong = |(offset, epoch, id): &&(Offset, LeaderEpoch, RecordId)| {
-            !is_committed(history, place, *offset, *epoch, *id)
+            !is_committed(history, place, *offset, *epoch, *id, &mut batch)
         };
         let (offset, epoch, id) = records.iter().find(wrong)?;
         let there = history.lineage(place).committed_at(*offset);
@@ -94,13 +97,15 @@ impl ConsistentRead {
     }
 }
 
-/// Whether a record that was read is the committed one, or was overruled since it was fetched.
-fn is_committed(
-    history: &History,
+/// Whether a record that was read is the committed one, or was overruled since it was fetched. `batch` is the committed batch
+/// that was looked at last.
+fn is_committed<'a>(
+    history: &'a History,
     partition: u32,
     offset: Offset,
     epoch: LeaderEpoch,
     id: RecordId,
+    batch: &mut Option<&'a Node>,
 ) -> bool {
     let lineage = history.lineage(partition);
     let overruled = lineage
@@ -110,7 +115,11 @@ fn is_committed(
     if overruled {
         return true;
     }
-    lineage.committed_at(offset).is_some_and(|node| {
+    let holds = |n: &Node| n.batch.base_offset <= offset && offset < n.batch.end_offset();
+    *batch = batch
+        .filter(|n| holds(n))
+        .or_else(|| lineage.committed_at(offset));
+    batch.is_some_and(|node| {
         let at = usize::try_from(offset.0 - node.batch.base_offset.0).ok();
         let there = at.and_then(|at| node.batch.data.ids().get(at));
         node.batch.leader_epoch == epoch && there == Some(&id)

@@ -11,6 +11,7 @@ use crate::check::lineage::{Lineage, NodeRef, Replica};
 use crate::scenario::Scenario;
 use crate::trace::Phase;
 use klab_kafka::ids::{Offset, RecordId, TopicIdPartition};
+use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The judgement over all records.
@@ -74,7 +75,7 @@ struct Judge<'a> {
 impl Judge<'_> {
     fn pass(&self, judged: &mut Judged) {
         let spots = self.life.spots.iter().copied();
-        let there: Vec<Spot> = spots.filter(|s| self.line(*s).holds(s.node)).collect();
+        let there: SmallVec<[Spot; 2]> = spots.filter(|s| self.line(*s).holds(s.node)).collect();
         let fate = self.fate(&there);
         match fate.copies {
             0 => self.missing(judged),

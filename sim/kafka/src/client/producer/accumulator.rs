@@ -7,7 +7,7 @@
 //! Left out: adaptive partitioning's queue statistics, node latencies, splitting, several threads waiting for memory.
 
 use super::SendId;
-use super::batch::{BatchId, ProducerBatch, TopicIndex, TopicPartition, size_upper_bound};
+use super::batch::{BatchId, Batches, ProducerBatch, TopicIndex, TopicPartition, size_upper_bound};
 use super::config::Settings;
 use super::idempotence::{Idempotence, Renumbered};
 use super::partitioner::Sticky;
@@ -17,7 +17,8 @@ use crate::ids::{NodeId, TopicId, TopicIdPartition};
 use crate::log::batch::{BatchData, PlainRecord};
 use crate::time::{Duration, Time};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use smallvec::SmallVec;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// The waiting batches of a producer, and those in flight.
@@ -29,13 +30,11 @@ pub struct Accumulator {
     retry_backoff: Backoff,
     topics: Vec<Topic>,
     by_name: BTreeMap<Arc<str>, TopicIndex>,
-    /// All that wait, and all that the network has not given back. The oldest first.
-    batches: BTreeMap<BatchId, ProducerBatch>,
-    next: u64,
-    /// Partitions with a batch in their queue.
-    queued: BTreeSet<TopicPartition>,
-    /// Partitions that may have one batch in flight, and have it (P-15).
-    muted: BTreeSet<TopicPartition>,
+    /// The topic last written to is the next one's likeliest.
+    last_topic: u32,
+    batches: Batches,
+    /// Partitions with a batch in their queue, in order.
+    queued: Vec<TopicPartition>,
     /// Where the last drain of a node ended.
     drained_last: BTreeMap<NodeId, TopicPartition>,
     /// Bytes of `buffer.memory` not given out.
@@ -51,7 +50,15 @@ struct Topic {
     /// The id under which it was last seen.
     id: TopicId,
     sticky: Sticky,
-    queues: Vec<VecDeque<BatchId>>,
+    queues: Vec<Queue>,
+}
+
+/// What waits for one partition, in the order in which it leaves.
+#[derive(Clone, Debug, Default, Serialize)]
+struct Queue {
+    batches: VecDeque<BatchId>,
+    /// The partition may have one batch in flight, and has it (P-15).
+    muted: bool,
 }
 
 /// A record was appended.
@@ -75,12 +82,12 @@ pub struct OutOfMemory {
 /// What `ready` found.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Ready {
-    /// Nodes that lead a partition with something to send, by id.
-    pub nodes: Vec<ReadyNode>,
+    /// Nodes that lead a partition with something to send.
+    pub nodes: SmallVec<[ReadyNode; 2]>,
     /// When something else may be ready.
     pub next_check: Option<Time>,
     /// Topics with something to send to a partition that nobody leads.
-    pub unknown_leaders: BTreeSet<TopicIndex>,
+    pub unknown_leaders: Vec<TopicIndex>,
 }
 
 /// A node that can be sent something.
@@ -89,7 +96,8 @@ pub struct ReadyNode {
     /// Which.
     pub node: NodeId,
     /// All partitions with something queued that it leads, in order.
-    pub partitions: Vec<TopicPartition>,
+    pub partitions: SmallVec<[TopicPartition; 4]>,
+    ready: bool,
 }
 
 /// A batch that leaves for the network.
@@ -113,10 +121,9 @@ impl Accumulator {
             retry_backoff: settings.retry_backoff,
             topics: Vec::new(),
             by_name: BTreeMap::new(),
-            batches: BTreeMap::new(),
-            next: 0,
-            queued: BTreeSet::new(),
-            muted: BTreeSet::new(),
+            last_topic: 0,
+            batches: Batches::default(),
+            queued: Vec::new(),
             drained_last: BTreeMap::new(),
             free_memory: settings.buffer_memory,
             flushing: None,
@@ -126,6 +133,15 @@ impl Accumulator {
 
     /// A topic's place in the list, with its newest id.
     pub fn topic(&mut self, name: &Arc<str>, id: TopicId) -> TopicIndex {
+        let last = self.topics.get(self.last_topic as usize);
+        if last.is_none_or(|last| !Arc::ptr_eq(&last.name, name)) {
+            self.last_topic = self.find_topic(name, id).0;
+        }
+        self.topics[self.last_topic as usize].id = id;
+        TopicIndex(self.last_topic)
+    }
+
+    fn find_topic(&mut self, name: &Arc<str>, id: TopicId) -> TopicIndex {
         let next = TopicIndex(u32::try_from(self.topics.len()).expect("below 2^32 topics"));
         let index = *self.by_name.entry(name.clone()).or_insert(next);
         if index == next {
@@ -136,7 +152,6 @@ impl Accumulator {
                 queues: Vec::new(),
             });
         }
-        self.topics[index.0 as usize].id = id;
         index
     }
 
@@ -166,11 +181,11 @@ impl Accumulator {
 
     /// Draws the next sticky partition of a topic.
     pub fn choose_sticky(&mut self, topic: TopicIndex, metadata: &ClientMetadata, drawn: u64) {
-        let name = self.name(topic);
-        let partitions = metadata.topic(name).map_or(&[][..], |t| &t.partitions);
+        let known = metadata.topic(self.name(topic));
+        let partitions = known.map_or(&[][..], |t| &t.partitions);
         let numbered = (0..).zip(partitions);
         let led = numbered.filter(|(_, p)| metadata.reachable(p).is_some());
-        let available: Vec<i32> = led.map(|(i, _)| i).collect();
+        let available: SmallVec<[i32; 16]> = led.map(|(i, _)| i).collect();
         let count = u32::try_from(partitions.len()).expect("partitions are numbered by i32");
         let sticky = &mut self.topics[topic.0 as usize].sticky;
         sticky.choose(&available, count, drawn);
@@ -186,7 +201,7 @@ impl Accumulator {
 
     fn all_batches_full(&self, at: TopicPartition) -> bool {
         let last = self.queue(at).and_then(VecDeque::back);
-        last.is_none_or(|last| self.batches[last].is_full())
+        last.is_none_or(|last| self.batches.get(*last).is_full())
     }
 
     /// Appends a record to the last batch of its partition, or to a new one (P-6).
@@ -197,51 +212,43 @@ impl Accumulator {
         &mut self,
         at: TopicPartition,
         send: SendId,
-        record: PlainRecord,
+        record: &PlainRecord,
         now: Time,
     ) -> Result<Appended, OutOfMemory> {
         assert!(!self.closed, "a closed accumulator takes nothing");
-        let record = match self.append_to_last(at, send, record, now) {
-            Ok(appended) => return Ok(appended),
-            Err(record) => record,
-        };
-        let bytes = self.batch_size.max(size_upper_bound(&record));
+        if let Some(appended) = self.append_to_last(at, send, record, now) {
+            return Ok(appended);
+        }
+        let bytes = self.batch_size.max(size_upper_bound(record));
         if bytes > self.free_memory {
             return Err(OutOfMemory { bytes });
         }
         self.free_memory -= bytes;
         let mut batch = ProducerBatch::new(at, bytes, now);
-        let appended = batch.append(send, record, now);
-        assert!(appended.is_ok(), "the first record is always taken");
-        let id = BatchId(self.next);
-        self.next += 1;
-        let queue = self.queue_mut(at);
-        queue.push_back(id);
-        let appended = Appended {
-            bytes: batch.size(),
-            full: queue.len() > 1 || batch.is_full(),
+        let taken = batch.append(send, record, now);
+        assert!(taken, "the first record is always taken");
+        let (size, full) = (batch.size(), batch.is_full());
+        let id = self.batches.push(batch);
+        self.enqueue(at, usize::MAX, id);
+        Ok(Appended {
+            bytes: size,
+            full: full || self.queue(at).is_some_and(|q| q.len() > 1),
             new_batch: true,
-        };
-        self.batches.insert(id, batch);
-        self.queued.insert(at);
-        Ok(appended)
+        })
     }
 
     fn append_to_last(
         &mut self,
         at: TopicPartition,
         send: SendId,
-        record: PlainRecord,
+        record: &PlainRecord,
         now: Time,
-    ) -> Result<Appended, PlainRecord> {
-        let waiting = self.queue(at).map_or(0, VecDeque::len);
-        let Some(last) = self.queue(at).and_then(VecDeque::back).copied() else {
-            return Err(record);
-        };
-        let batch = self.batch_mut(last);
+    ) -> Option<Appended> {
+        let queue = self.queue(at)?;
+        let (last, waiting) = (*queue.back()?, queue.len());
+        let batch = self.batches.get_mut(last);
         let before = batch.size();
-        batch.append(send, record, now)?;
-        Ok(Appended {
+        batch.append(send, record, now).then(|| Appended {
             bytes: batch.size() - before,
             full: waiting > 1 || batch.is_full(),
             new_batch: false,
@@ -256,7 +263,6 @@ impl Accumulator {
     /// Which nodes can be sent something (P-7). `exhausted`: somebody waits for memory.
     pub fn ready(&mut self, metadata: &ClientMetadata, exhausted: bool, now: Time) -> Ready {
         let mut ready = Ready::default();
-        let mut led: BTreeMap<NodeId, (bool, Vec<TopicPartition>)> = BTreeMap::new();
         let mut last: Option<(TopicIndex, Option<&TopicMetadata>)> = None;
         let pressed = exhausted || self.closed || self.is_flushing();
         for at in &self.queued {
@@ -267,32 +273,33 @@ impl Accumulator {
             };
             last = Some((at.topic, known));
             let queue = &topic.queues[at.partition as usize];
-            let first = queue.front().expect("a queued partition has a batch");
-            let batch = self.batches.get_mut(first).expect("a queued batch is kept");
+            let first = queue
+                .batches
+                .front()
+                .expect("a queued partition has a batch");
+            let batch = self.batches.get_mut(*first);
             let partition = known.and_then(|t| t.partitions.get(at.partition as usize));
             if let Some(partition) = partition {
                 batch.note_leader_epoch(partition.epoch);
             }
             let Some(leader) = partition.and_then(|p| metadata.reachable(p)) else {
-                ready.unknown_leaders.insert(at.topic);
+                ready.without_leader(at.topic);
                 continue;
             };
-            let (is_ready, partitions) = led.entry(leader).or_default();
-            partitions.push(*at);
-            if *is_ready || self.muted.contains(at) {
+            let node = ready.node(leader);
+            node.partitions.push(*at);
+            if node.ready || queue.muted {
                 continue;
             }
             let lingered = batch.waiting_since() + self.linger;
-            let full = queue.len() > 1 || batch.is_full();
+            let full = queue.batches.len() > 1 || batch.is_full();
             match batch.backing_off_until(now) {
                 Some(until) => ready.check_at(until),
-                None if full || pressed || lingered <= now => *is_ready = true,
+                None if full || pressed || lingered <= now => node.ready = true,
                 None => ready.check_at(lingered),
             }
         }
-        let nodes = led.into_iter().filter(|(_, (is_ready, _))| *is_ready);
-        let nodes = nodes.map(|(node, (_, partitions))| ReadyNode { node, partitions });
-        ready.nodes = nodes.collect();
+        ready.nodes.retain(|node| node.ready);
         ready
     }
 
@@ -304,22 +311,20 @@ impl Accumulator {
         mut idempotence: Option<&mut Idempotence>,
         max_request_size: u64,
         now: Time,
-    ) -> Vec<Drained> {
+    ) -> SmallVec<[Drained; 2]> {
         let turns = &ready.partitions;
         let last = self.drained_last.get(&ready.node);
         let from = last.map_or(0, |last| turns.partition_point(|at| at < last));
-        let mut drained = Vec::new();
+        let mut drained = SmallVec::new();
         let mut size = 0;
         for at in turns[from..].iter().chain(&turns[..from]).copied() {
             self.drained_last.insert(ready.node, at);
-            if self.muted.contains(&at) {
+            let queue = self.queue_mut(at);
+            if queue.muted {
                 continue;
             }
-            let id = *self
-                .queue(at)
-                .and_then(VecDeque::front)
-                .expect("it is queued");
-            let batch = self.batches.get_mut(&id).expect("a queued batch is kept");
+            let id = *queue.batches.front().expect("it is queued");
+            let batch = self.batches.get_mut(id);
             if batch.backing_off_until(now).is_some() {
                 continue;
             }
@@ -350,7 +355,7 @@ impl Accumulator {
     /// # Panics
     /// If it is neither.
     pub fn batch(&self, id: BatchId) -> &ProducerBatch {
-        &self.batches[&id]
+        self.batches.get(id)
     }
 
     /// The same, to be changed.
@@ -358,30 +363,24 @@ impl Accumulator {
     /// # Panics
     /// If it is neither.
     pub fn batch_mut(&mut self, id: BatchId) -> &mut ProducerBatch {
-        self.batches
-            .get_mut(&id)
-            .expect("a batch is kept until the network has given it back")
+        self.batches.get_mut(id)
     }
 
     /// Puts a batch back for another attempt: in the order of sequence numbers if it has them, else in front (P-11).
     pub fn reenqueue(&mut self, id: BatchId, now: Time, drawn: u64) {
-        let backoff = self.retry_backoff;
-        let batch = self.batch_mut(id);
-        let wait = backoff.after(batch.attempts, drawn);
+        let batch = self.batches.get_mut(id);
+        let wait = self.retry_backoff.after(batch.attempts, drawn);
         batch.reenqueued(now, wait);
         let (at, stamp) = (batch.partition, batch.stamp());
-        let position = match stamp {
-            None => 0,
-            Some(stamp) => self.queue(at).map_or(0, |queue| {
-                let earlier = |other: &&BatchId| {
-                    let other = self.batches[other].stamp();
-                    other.is_some_and(|o| o.base_sequence < stamp.base_sequence)
-                };
-                queue.iter().take_while(earlier).count()
-            }),
-        };
-        self.queue_mut(at).insert(position, id);
-        self.queued.insert(at);
+        let position = stamp.map_or(0, |stamp| {
+            let earlier = |other: &&BatchId| {
+                let other = self.batches.get(**other).stamp();
+                other.is_some_and(|o| o.base_sequence < stamp.base_sequence)
+            };
+            self.queue(at)
+                .map_or(0, |queue| queue.iter().take_while(earlier).count())
+        });
+        self.enqueue(at, position, id);
     }
 
     /// Takes batches whose delivery timeout has passed out of their queues (P-10).
@@ -389,7 +388,7 @@ impl Accumulator {
         let mut expired = Vec::new();
         for at in self.queued.clone() {
             while let Some(first) = self.queue(at).and_then(VecDeque::front).copied() {
-                if !self.batches[&first].has_expired(self.delivery_timeout, now) {
+                if !self.has_expired(first, now) {
                     break;
                 }
                 self.unqueue(at, first);
@@ -404,39 +403,39 @@ impl Accumulator {
         let aged = self.batches.iter();
         let expired = aged.take_while(|(_, b)| b.has_expired(self.delivery_timeout, now));
         let open = expired.filter(|(_, b)| b.in_flight && !b.done);
-        open.map(|(id, _)| *id).collect()
+        open.map(|(id, _)| id).collect()
     }
 
     /// Whether a batch's delivery timeout has passed.
     pub fn has_expired(&self, id: BatchId, now: Time) -> bool {
-        self.batches[&id].has_expired(self.delivery_timeout, now)
+        self.batches.get(id).has_expired(self.delivery_timeout, now)
     }
 
     /// When the next batch expires.
     pub fn next_expiry(&self) -> Option<Time> {
-        let mut open = self.batches.values().filter(|b| !b.done);
-        open.next()
-            .map(|oldest| oldest.created + self.delivery_timeout)
+        let oldest = self.batches.iter().find(|(_, b)| !b.done);
+        oldest.map(|(_, b)| b.created + self.delivery_timeout)
     }
 
     /// The batch is over; what it held of the memory is free again.
     ///
     /// # Panics
     /// If it is in flight: its bytes may still be read.
-    pub fn release(&mut self, id: BatchId) {
-        let batch = self.batches.remove(&id).expect("it is released once");
+    pub fn release(&mut self, id: BatchId) -> Box<ProducerBatch> {
+        let batch = self.batches.remove(id);
         assert!(batch.done && !batch.in_flight, "nobody needs it any more");
         self.free_memory += batch.memory;
+        batch
     }
 
     /// Takes every batch that is not over out of the queues, the oldest first (abortBatches).
     pub fn take_incomplete(&mut self) -> Vec<BatchId> {
         for topic in &mut self.topics {
-            topic.queues.iter_mut().for_each(VecDeque::clear);
+            topic.queues.iter_mut().for_each(|q| q.batches.clear());
         }
         self.queued.clear();
         let open = self.batches.iter().filter(|(_, b)| !b.done);
-        open.map(|(id, _)| *id).collect()
+        open.map(|(id, _)| id).collect()
     }
 
     /// Gives batches other sequence numbers.
@@ -448,17 +447,17 @@ impl Accumulator {
 
     /// One batch in flight is enough for this partition.
     pub fn mute(&mut self, at: TopicPartition) {
-        self.muted.insert(at);
+        self.queue_mut(at).muted = true;
     }
 
     /// The partition may have another batch in flight.
     pub fn unmute(&mut self, at: TopicPartition) {
-        self.muted.remove(&at);
+        self.queue_mut(at).muted = false;
     }
 
     /// Sends what waits without lingering until all of it is over.
     pub fn begin_flush(&mut self) {
-        self.flushing = Some(BatchId(self.next));
+        self.flushing = Some(self.batches.next_id());
     }
 
     /// Whether batches from before the last flush are not over.
@@ -466,7 +465,8 @@ impl Accumulator {
         let Some(limit) = self.flushing else {
             return false;
         };
-        self.batches.range(..limit).any(|(_, b)| !b.done)
+        let mut before = self.batches.iter().take_while(|(id, _)| *id < limit);
+        before.any(|(_, b)| !b.done)
     }
 
     /// Takes no more records and sends what waits without lingering.
@@ -479,24 +479,36 @@ impl Accumulator {
         !self.queued.is_empty()
     }
 
-    fn unqueue(&mut self, at: TopicPartition, id: BatchId) {
-        let queue = self.queue_mut(at);
-        assert_eq!(queue.pop_front(), Some(id), "batches leave from the front");
-        if queue.is_empty() {
-            self.queued.remove(&at);
+    fn enqueue(&mut self, at: TopicPartition, position: usize, id: BatchId) {
+        let queue = &mut self.queue_mut(at).batches;
+        queue.insert(position.min(queue.len()), id);
+        if let Err(place) = self.queued.binary_search(&at) {
+            self.queued.insert(place, at);
         }
+    }
+
+    fn unqueue(&mut self, at: TopicPartition, id: BatchId) {
+        let queue = &mut self.queue_mut(at).batches;
+        assert_eq!(queue.pop_front(), Some(id), "batches leave from the front");
+        if !queue.is_empty() {
+            return;
+        }
+        let place = self.queued.binary_search(&at);
+        self.queued
+            .remove(place.expect("a partition with a queue is listed"));
     }
 
     fn queue(&self, at: TopicPartition) -> Option<&VecDeque<BatchId>> {
         let index = usize::try_from(at.partition).expect("partitions count from 0");
-        self.topics[at.topic.0 as usize].queues.get(index)
+        let queue = self.topics[at.topic.0 as usize].queues.get(index)?;
+        Some(&queue.batches)
     }
 
-    fn queue_mut(&mut self, at: TopicPartition) -> &mut VecDeque<BatchId> {
+    fn queue_mut(&mut self, at: TopicPartition) -> &mut Queue {
         let index = usize::try_from(at.partition).expect("partitions count from 0");
         let queues = &mut self.topics[at.topic.0 as usize].queues;
         if queues.len() <= index {
-            queues.resize_with(index + 1, VecDeque::new);
+            queues.resize_with(index + 1, Queue::default);
         }
         &mut queues[index]
     }
@@ -505,6 +517,25 @@ impl Accumulator {
 impl Ready {
     fn check_at(&mut self, at: Time) {
         self.next_check = Some(self.next_check.map_or(at, |next| next.min(at)));
+    }
+
+    fn without_leader(&mut self, topic: TopicIndex) {
+        if self.unknown_leaders.last() != Some(&topic) {
+            self.unknown_leaders.push(topic);
+        }
+    }
+
+    fn node(&mut self, node: NodeId) -> &mut ReadyNode {
+        let known = self.nodes.iter().position(|n| n.node == node);
+        let index = known.unwrap_or_else(|| {
+            self.nodes.push(ReadyNode {
+                node,
+                partitions: SmallVec::new(),
+                ready: false,
+            });
+            self.nodes.len() - 1
+        });
+        &mut self.nodes[index]
     }
 }
 
@@ -588,7 +619,7 @@ mod tests {
             value: Some(Bytes::from(vec![0; size])),
             headers: Vec::new(),
         };
-        a.append(to(partition), SendId(0), record, at(ms))
+        a.append(to(partition), SendId(0), &record, at(ms))
             .expect("memory")
     }
 
@@ -603,7 +634,7 @@ mod tests {
         let ready = a.ready(metadata, true, at(ms));
         a.flushing = None;
         let node = ready.nodes.iter().find(|n| n.node == NodeId(1));
-        let drained = node.map_or(Vec::new(), |n| a.drain(n, None, limit, at(ms)));
+        let drained = node.map_or(SmallVec::new(), |n| a.drain(n, None, limit, at(ms)));
         drained.iter().map(|d| d.partition.partition).collect()
     }
 
@@ -646,7 +677,7 @@ mod tests {
             for (i, size) in (0..).zip(sizes) {
                 append(&mut a, 0, *size, i);
             }
-            let batches = a.batches.values();
+            let batches = a.batches.iter().map(|(_, b)| b);
             let batches: Vec<_> = batches
                 .map(|b| (b.count(), b.size(), b.is_full()))
                 .collect();
@@ -707,7 +738,7 @@ mod tests {
         append(&mut a, 1, 10, 0);
         let found = a.ready(&led_by(&[Some(1), None], 0), false, at(9));
         assert!(found.nodes.is_empty());
-        assert!(found.unknown_leaders.contains(&TopicIndex(0)));
+        assert!(found.unknown_leaders[..] == [TopicIndex(0)]);
     }
 
     #[test]
@@ -768,7 +799,7 @@ mod tests {
         put_back(&mut a, 0, 1);
         put_back(&mut a, 1, 2);
         assert_eq!(
-            a.topics[0].queues[0],
+            a.topics[0].queues[0].batches,
             [1, 0, 2].map(BatchId),
             "the order is lost"
         );
@@ -789,7 +820,7 @@ mod tests {
         }
         put_back(&mut a, 0, 1);
         put_back(&mut a, 1, 2);
-        assert_eq!(a.topics[0].queues[0], [0, 1, 2].map(BatchId));
+        assert_eq!(a.topics[0].queues[0].batches, [0, 1, 2].map(BatchId));
     }
 
     #[test]

@@ -8,8 +8,12 @@
 use super::SendId;
 use crate::ids::{LeaderEpoch, RecordId};
 use crate::log::batch::{BATCH_OVERHEAD, BatchData, PlainRecord, ProducerStamp};
+use crate::log::builder::BatchBuilder;
+use crate::log::record;
 use crate::time::{Duration, Time};
 use serde::Serialize;
+use smallvec::SmallVec;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Names one batch of a producer; later batches have larger numbers.
@@ -44,12 +48,9 @@ pub struct ProducerBatch {
     pub in_flight: bool,
     /// Its callbacks have run.
     pub done: bool,
-    records: Arc<Vec<PlainRecord>>,
-    sends: Arc<Vec<SendId>>,
-    /// Encoded size, header included.
-    size: u64,
+    contents: Contents,
+    sends: SmallVec<[SendId; 4]>,
     closed_for_appends: bool,
-    encoded: Option<Arc<BatchData>>,
     stamp: Option<ProducerStamp>,
     /// It got new sequence numbers after it was last drained.
     sequence_reset: bool,
@@ -62,6 +63,13 @@ pub struct ProducerBatch {
     attempts_when_leader_changed: u32,
 }
 
+/// Open -> Encoded (drained for the first time).
+#[derive(Clone, Debug, Serialize)]
+enum Contents {
+    Open(BatchBuilder),
+    Encoded(Arc<BatchData>),
+}
+
 impl ProducerBatch {
     /// An empty batch. It takes records up to `memory` bytes, and the first one whatever its size.
     pub fn new(partition: TopicPartition, memory: u64, now: Time) -> ProducerBatch {
@@ -72,11 +80,9 @@ impl ProducerBatch {
             attempts: 0,
             in_flight: false,
             done: false,
-            records: Arc::default(),
-            sends: Arc::default(),
-            size: BATCH_OVERHEAD.into(),
+            contents: Contents::Open(BatchBuilder::default()),
+            sends: SmallVec::new(),
             closed_for_appends: false,
-            encoded: None,
             stamp: None,
             sequence_reset: false,
             waiting_since: now,
@@ -87,64 +93,54 @@ impl ProducerBatch {
         }
     }
 
-    /// Appends a record if there is room; gives it back and takes no more if not.
-    ///
-    /// # Errors
-    /// The record, if there is no room for it.
-    pub fn append(
-        &mut self,
-        send: SendId,
-        record: PlainRecord,
-        now: Time,
-    ) -> Result<(), PlainRecord> {
-        let size = self.size_of(&record);
-        let fits = self.records.is_empty() || self.size + size <= self.memory;
-        if self.is_full() || !fits {
-            self.closed_for_appends = true;
-            return Err(record);
+    /// Appends a record if there is room; takes no more from then on if not.
+    pub fn append(&mut self, send: SendId, record: &PlainRecord, now: Time) -> bool {
+        if self.is_full() {
+            return false;
         }
-        assert!(!self.in_flight, "a drained batch takes no records");
-        Arc::make_mut(&mut self.records).push(record);
-        Arc::make_mut(&mut self.sends).push(send);
-        self.size += size;
+        let Contents::Open(builder) = &mut self.contents else {
+            unreachable!("because a drained batch is full");
+        };
+        let fits = self.sends.is_empty() || builder.size_with(record) <= self.memory;
+        if !fits {
+            self.closed_for_appends = true;
+            return false;
+        }
+        builder.append(record);
+        self.sends.push(send);
         self.last_append = now;
-        Ok(())
-    }
-
-    fn size_of(&self, record: &PlainRecord) -> u64 {
-        let first = self.records.first();
-        let base = first.map_or(record.timestamp, |r| r.timestamp);
-        record_size(
-            record,
-            record.timestamp.0 - base.0,
-            self.records.len() as i64,
-        )
+        true
     }
 
     /// Whether no more records will come.
     pub fn is_full(&self) -> bool {
-        self.closed_for_appends || (!self.records.is_empty() && self.memory <= self.size)
+        self.closed_for_appends || (!self.sends.is_empty() && self.memory <= self.size())
     }
 
     /// Encoded size in bytes, header included.
     pub fn size(&self) -> u64 {
-        self.size
+        match &self.contents {
+            Contents::Open(builder) => builder.size(),
+            Contents::Encoded(data) => data.size.into(),
+        }
     }
 
     /// How many records.
     pub fn count(&self) -> i32 {
-        i32::try_from(self.records.len()).expect("a batch is below 2 GiB")
+        i32::try_from(self.sends.len()).expect("a batch holds fewer than 2^31 records")
     }
 
-    /// The calls of `send` and the records, in order.
-    pub fn sends(&self) -> impl Iterator<Item = (SendId, RecordId)> + use<> {
-        let (sends, records) = (self.sends.clone(), self.records.clone());
-        (0..sends.len()).map(move |i| (sends[i], records[i].id))
+    /// The calls of `send` and the application's names of the records, in order.
+    pub fn sends(&self) -> impl Iterator<Item = (SendId, RecordId)> {
+        self.sends.iter().copied().zip(self.ids().iter().copied())
     }
 
     /// The application's names of the records.
-    pub fn ids(&self) -> Box<[RecordId]> {
-        self.records.iter().map(|r| r.id).collect()
+    pub fn ids(&self) -> &[RecordId] {
+        match &self.contents {
+            Contents::Open(builder) => builder.ids(),
+            Contents::Encoded(data) => data.ids(),
+        }
     }
 
     /// Its producer id, epoch and first sequence number, if it has them.
@@ -162,7 +158,6 @@ impl ProducerBatch {
     pub fn reset_stamp(&mut self, stamp: ProducerStamp) {
         assert!(self.stamp.is_some(), "there were sequence numbers before");
         self.stamp = Some(stamp);
-        self.encoded = None;
         self.sequence_reset = true;
     }
 
@@ -174,16 +169,15 @@ impl ProducerBatch {
     /// It leaves its queue for the network: encoded, if its bytes do not stand yet.
     pub fn drain(&mut self) -> Arc<BatchData> {
         self.closed_for_appends = true;
-        self.sequence_reset = false;
         self.in_flight = true;
-        let encode = || Arc::new(BatchData::of_records(&self.records, self.stamp));
-        let data = self.encoded.get_or_insert_with(encode);
-        assert_eq!(
-            u64::from(data.size),
-            self.size,
-            "the size was counted right"
-        );
-        data.clone()
+        let reset = std::mem::replace(&mut self.sequence_reset, false);
+        let data = match (&mut self.contents, self.stamp) {
+            (Contents::Encoded(data), Some(stamp)) if reset => Arc::new(data.renumbered(stamp)),
+            (Contents::Encoded(data), _) => data.clone(),
+            (Contents::Open(builder), stamp) => Arc::new(std::mem::take(builder).build(stamp)),
+        };
+        self.contents = Contents::Encoded(data.clone());
+        data
     }
 
     /// Puts it back for another attempt, after a back-off.
@@ -224,39 +218,79 @@ impl ProducerBatch {
     }
 }
 
-/// Bytes of a record in a batch, the length before it included.
-pub fn record_size(record: &PlainRecord, timestamp_delta: i64, offset_delta: i64) -> u64 {
-    let attributes = 1;
-    let deltas = varint_size(timestamp_delta) + varint_size(offset_delta);
-    let body = attributes + deltas + content_size(record);
-    varint_size(body as i64) + body
-}
-
 /// What a record alone in a batch takes at most, before its place in the batch is known (P-2, P-6).
 pub fn size_upper_bound(record: &PlainRecord) -> u64 {
-    /// Length, attributes and deltas at their longest: DefaultRecord.MAX_RECORD_OVERHEAD.
-    const MAX_RECORD_OVERHEAD: u64 = 21;
-    u64::from(BATCH_OVERHEAD) + MAX_RECORD_OVERHEAD + content_size(record)
+    let (key, value) = (record.key.as_deref(), record.value.as_deref());
+    let alone = record::size_upper_bound(key, value, &record.headers);
+    u64::from(BATCH_OVERHEAD) + u64::from(alone)
 }
 
-fn content_size(record: &PlainRecord) -> u64 {
-    let bytes = |b: Option<&bytes::Bytes>| match b {
-        None => varint_size(-1),
-        Some(b) => varint_size(b.len() as i64) + b.len() as u64,
-    };
-    let headers = record.headers.iter();
-    let headers = headers.map(|(key, value)| bytes(Some(key)) + bytes(value.as_ref()));
-    bytes(record.key.as_ref())
-        + bytes(record.value.as_ref())
-        + varint_size(record.headers.len() as i64)
-        + headers.sum::<u64>()
+/// All batches that wait and all that the network has not given back, by id: the oldest first.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Batches {
+    /// The id of the first slot.
+    first: u64,
+    /// Emptied slots stay until they come to the front.
+    slots: VecDeque<Option<Box<ProducerBatch>>>,
 }
 
-/// Bytes of a zig-zag varint.
-fn varint_size(value: i64) -> u64 {
-    let zigzag = ((value << 1) ^ (value >> 63)) as u64;
-    let bits = u64::from(u64::BITS - zigzag.leading_zeros());
-    bits.div_ceil(7).max(1)
+impl Batches {
+    /// The id of the batch that comes next.
+    pub fn next_id(&self) -> BatchId {
+        BatchId(self.first + self.slots.len() as u64)
+    }
+
+    /// Takes a batch in, under the next id.
+    pub fn push(&mut self, batch: ProducerBatch) -> BatchId {
+        let id = self.next_id();
+        self.slots.push_back(Some(Box::new(batch)));
+        id
+    }
+
+    /// A batch that is here.
+    ///
+    /// # Panics
+    /// If it is not.
+    pub fn get(&self, id: BatchId) -> &ProducerBatch {
+        let slot = self.slots.get(self.slot(id)).and_then(Option::as_deref);
+        slot.expect("a batch is kept until the network has given it back")
+    }
+
+    /// The same, to be changed.
+    ///
+    /// # Panics
+    /// If it is not here.
+    pub fn get_mut(&mut self, id: BatchId) -> &mut ProducerBatch {
+        let slot = self.slot(id);
+        let slot = self.slots.get_mut(slot).and_then(Option::as_deref_mut);
+        slot.expect("a batch is kept until the network has given it back")
+    }
+
+    /// Gives a batch away.
+    ///
+    /// # Panics
+    /// If it is not here.
+    pub fn remove(&mut self, id: BatchId) -> Box<ProducerBatch> {
+        let slot = self.slot(id);
+        let batch = self.slots.get_mut(slot).and_then(Option::take);
+        while let Some(None) = self.slots.front() {
+            self.slots.pop_front();
+            self.first += 1;
+        }
+        batch.expect("a batch is given away once")
+    }
+
+    /// All, the oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = (BatchId, &ProducerBatch)> {
+        let numbered = (self.first..).map(BatchId).zip(&self.slots);
+        numbered.filter_map(|(id, slot)| Some((id, slot.as_deref()?)))
+    }
+
+    fn slot(&self, id: BatchId) -> usize {
+        let slot = id.0.checked_sub(self.first);
+        slot.and_then(|s| usize::try_from(s).ok())
+            .unwrap_or(usize::MAX)
+    }
 }
 
 #[cfg(test)]
@@ -265,7 +299,6 @@ mod tests {
     use crate::ids::{ProducerEpoch, ProducerId};
     use crate::time::Timestamp;
     use bytes::Bytes;
-    use proptest::prelude::*;
 
     const AT: TopicPartition = TopicPartition {
         topic: TopicIndex(0),
@@ -290,7 +323,7 @@ mod tests {
         let mut batch = ProducerBatch::new(AT, memory, at(0));
         for n in 0..records {
             let send = SendId(n.into());
-            batch.append(send, record(n, 10), at(0)).expect("room");
+            assert!(batch.append(send, &record(n, 10), at(0)));
         }
         batch
     }
@@ -307,9 +340,9 @@ mod tests {
     fn records_are_taken_up_to_the_limit_and_the_first_whatever_its_size() {
         let mut b = batch(61 + 2 * 17, 2);
         assert!(b.is_full());
-        assert!(b.append(SendId(2), record(2, 10), at(0)).is_err());
+        assert!(!b.append(SendId(2), &record(2, 10), at(0)));
         let mut tiny = ProducerBatch::new(AT, 1, at(0));
-        assert!(tiny.append(SendId(0), record(0, 1000), at(0)).is_ok());
+        assert!(tiny.append(SendId(0), &record(0, 1000), at(0)));
         assert!(tiny.is_full());
     }
 
@@ -317,8 +350,8 @@ mod tests {
     fn a_batch_that_had_no_room_once_takes_no_smaller_record_either() {
         let mut b = batch(100, 1);
         assert!(!b.is_full());
-        assert!(b.append(SendId(1), record(1, 80), at(0)).is_err());
-        assert!(b.append(SendId(2), record(2, 1), at(0)).is_err());
+        assert!(!b.append(SendId(1), &record(1, 80), at(0)));
+        assert!(!b.append(SendId(2), &record(2, 1), at(0)));
     }
 
     #[test]
@@ -357,22 +390,15 @@ mod tests {
         assert!(b.has_expired(Duration::millis(100), at(100)));
     }
 
-    proptest! {
-        /// The size that decides about room is the size on the wire.
-        #[test]
-        fn sizes_are_counted_as_they_are_encoded(
-            sizes in prop::collection::vec((0usize..300, prop::option::of(0usize..40), -9i64..9_000_000), 1..40),
-        ) {
-            let mut b = ProducerBatch::new(AT, u64::MAX, at(0));
-            for (i, (value, key, later)) in sizes.iter().enumerate() {
-                let mut r = record(i as u32, *value);
-                r.timestamp = Timestamp(1_000 + later);
-                r.key = key.map(|n| Bytes::from(vec![b'k'; n]));
-                prop_assert!(size_upper_bound(&r) >= 61 + record_size(&r, *later, i as i64));
-                b.append(SendId(i as u64), r, at(0)).expect("room");
-            }
-            let data = b.drain();
-            prop_assert_eq!(u64::from(data.size), b.size());
-        }
+    #[test]
+    fn batches_are_found_by_id_whichever_of_them_have_left() {
+        let mut all = Batches::default();
+        let ids: Vec<BatchId> = (0..4).map(|n| all.push(batch(100 + n, 1))).collect();
+        all.remove(ids[1]);
+        all.remove(ids[0]);
+        assert_eq!(all.get(ids[2]).memory, 102);
+        let here: Vec<BatchId> = all.iter().map(|(id, _)| id).collect();
+        assert_eq!(here, ids[2..]);
+        assert_eq!(all.next_id(), BatchId(4));
     }
 }

@@ -11,7 +11,7 @@
 
 use super::batch::{BatchId, TopicPartition};
 use crate::ids::{NodeId, Offset, ProducerEpoch, ProducerId};
-use crate::log::batch::ProducerStamp;
+use crate::log::batch::{ProducerStamp, sequence_after};
 use crate::protocol::ErrorCode;
 use crate::time::Time;
 use serde::Serialize;
@@ -372,12 +372,6 @@ impl Entry {
     }
 }
 
-/// The number `count` further on: after 2^31-1 comes 0 (L-1).
-pub fn sequence_after(sequence: i32, count: i32) -> i32 {
-    let sum = i64::from(sequence) + i64::from(count);
-    (sum & i64::from(i32::MAX)) as i32
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::batch::TopicIndex;
@@ -435,13 +429,6 @@ mod tests {
         let mut i = with_in_flight(2);
         assert_eq!(i.number(P0, BatchId(2), 1), stamp(0, 20));
         assert_eq!(i.number(P1, BatchId(3), 1), stamp(0, 0));
-    }
-
-    #[test]
-    fn after_the_largest_sequence_number_comes_zero() {
-        assert_eq!(sequence_after(i32::MAX, 1), 0);
-        assert_eq!(sequence_after(i32::MAX - 2, 5), 2);
-        assert_eq!(sequence_after(5, 5), 10);
     }
 
     #[test]

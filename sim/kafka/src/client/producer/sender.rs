@@ -11,19 +11,21 @@
 
 use super::accumulator::{Drained, ReadyNode};
 use super::batch::{BatchId, TopicPartition};
-use super::idempotence::{Asking, Identity, RefusedBatch, sequence_after};
-use super::{Blockage, Call, Life, Producer, RecordMetadata};
-use crate::client::connections::Happened;
+use super::idempotence::{Asking, Identity, RefusedBatch};
+use super::{Blockage, Call, Life, Producer, RecordMetadata, SendId};
+use crate::client::connections::{Happened, Happenings};
 use crate::config::Acks;
 use crate::context::{Context, Purpose};
 use crate::event::{ClientEvent, SendFailure};
-use crate::ids::{NodeId, Offset, TopicIdPartition};
+use crate::ids::{NodeId, Offset, RecordId, TopicIdPartition};
+use crate::log::batch::sequence_after;
 use crate::protocol::produce::{
     InitProducerIdRequest, InitProducerIdResponse, LeaderIdAndEpoch, PartitionProduceData,
     PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
 };
 use crate::protocol::{ErrorCode, Request, Response};
 use crate::time::Time;
+use smallvec::SmallVec;
 
 /// What became of a batch, as one answer says.
 #[derive(Clone, Copy)]
@@ -169,7 +171,7 @@ impl Producer {
             }
             self.network.metadata.request_update();
         }
-        let mut requests = Vec::new();
+        let mut requests: SmallVec<[_; 2]> = SmallVec::new();
         for node in &ready.nodes {
             if self.network.ready(node.node, cx) {
                 requests.push((node.node, self.drain(node, now)));
@@ -186,7 +188,7 @@ impl Producer {
         }
     }
 
-    fn drain(&mut self, node: &ReadyNode, now: Time) -> Vec<Drained> {
+    fn drain(&mut self, node: &ReadyNode, now: Time) -> SmallVec<[Drained; 2]> {
         let limit = self.settings.max_request_size;
         let drained = self
             .accumulator
@@ -202,6 +204,9 @@ impl Producer {
 
     /// P-10. A batch that was sent before may have been written, whatever its callbacks are told now (P-18).
     fn expire(&mut self, now: Time, cx: &mut Context<'_>) {
+        if self.accumulator.next_expiry().is_none_or(|at| at > now) {
+            return;
+        }
         let queued = self.accumulator.take_expired(now);
         let in_flight = self.accumulator.expired_in_flight(now);
         for id in queued.into_iter().chain(in_flight) {
@@ -218,7 +223,12 @@ impl Producer {
         }
     }
 
-    fn send_produce_request(&mut self, node: NodeId, drained: Vec<Drained>, cx: &mut Context<'_>) {
+    fn send_produce_request(
+        &mut self,
+        node: NodeId,
+        drained: SmallVec<[Drained; 2]>,
+        cx: &mut Context<'_>,
+    ) {
         let mut topics: Vec<TopicProduceData> = Vec::new();
         let mut batches = Vec::with_capacity(drained.len());
         for one in drained {
@@ -263,7 +273,7 @@ impl Producer {
         let batch = self.accumulator.batch(id);
         let event = ClientEvent::BatchSent {
             partition,
-            ids: batch.ids(),
+            ids: batch.ids().into(),
             base_sequence: batch.stamp().map(|s| s.base_sequence),
             attempt: batch.attempts,
         };
@@ -271,7 +281,7 @@ impl Producer {
     }
 
     /// Takes in what the network says.
-    pub(super) fn take_in(&mut self, happened: Vec<Happened<Call>>, cx: &mut Context<'_>) {
+    pub(super) fn take_in(&mut self, happened: Happenings<Call>, cx: &mut Context<'_>) {
         for one in happened {
             match one {
                 Happened::Answered(_, Call::Produce(batches), Response::Produce(response)) => {
@@ -419,7 +429,7 @@ impl Producer {
         let batch = self.accumulator.batch(id);
         let event = ClientEvent::Retried {
             partition: self.accumulator.with_id(batch.partition),
-            ids: batch.ids(),
+            ids: batch.ids().into(),
             error,
         };
         self.tell(event, cx);
@@ -428,28 +438,27 @@ impl Producer {
     fn succeed(&mut self, id: BatchId, offset: Option<Offset>, cx: &mut Context<'_>) {
         let batch = self.accumulator.batch_mut(id);
         let told = std::mem::replace(&mut batch.done, true);
-        let (at, count) = (batch.partition, batch.count());
-        let (stamp, sends) = (batch.stamp(), batch.sends());
-        if let (Some(idempotence), Some(stamp)) = (&mut self.idempotence, stamp) {
+        let batch = self.accumulator.release(id);
+        if let (Some(idempotence), Some(stamp)) = (&mut self.idempotence, batch.stamp()) {
+            let count = batch.count();
             let last = sequence_after(stamp.base_sequence, count - 1);
             let last_offset = offset.map(|o| o.plus(i64::from(count) - 1));
-            idempotence.completed(at, id, last, last_offset);
+            idempotence.completed(batch.partition, id, last, last_offset);
         }
-        self.accumulator.release(id);
         if told {
             return; // It has expired meanwhile: its callbacks said so.
         }
-        let partition = self.accumulator.with_id(at);
-        for (delta, (send, record)) in (0..).zip(sends) {
+        let partition = self.accumulator.with_id(batch.partition);
+        for (delta, (send, id)) in (0..).zip(batch.sends()) {
             let offset = offset.map(|base| base.plus(delta));
             let acked = ClientEvent::Acked {
-                id: record,
+                id,
                 partition,
                 offset,
             };
             self.tell(acked, cx);
             let metadata = RecordMetadata { partition, offset };
-            self.completed.push_back((send, record, Ok(metadata)));
+            self.completed.push_back((send, id, Ok(metadata)));
         }
     }
 
@@ -463,8 +472,8 @@ impl Producer {
     ) {
         let batch = self.accumulator.batch_mut(id);
         let told = std::mem::replace(&mut batch.done, true);
-        let (at, in_flight) = (batch.partition, batch.in_flight);
-        let (stamp, sends) = (batch.stamp(), batch.sends());
+        let (at, in_flight, stamp) = (batch.partition, batch.in_flight, batch.stamp());
+        let sends: Vec<(SendId, RecordId)> = batch.sends().collect();
         if !in_flight {
             self.accumulator.release(id);
         }
@@ -479,14 +488,14 @@ impl Producer {
             idempotence.failed(at, id, error, never_written);
         }
         let partition = Some(self.accumulator.with_id(at));
-        for (send, record) in sends {
+        for (send, id) in sends {
             let failed = ClientEvent::Failed {
-                id: record,
+                id,
                 partition,
                 error: failure,
             };
             self.tell(failed, cx);
-            self.completed.push_back((send, record, Err(failure)));
+            self.completed.push_back((send, id, Err(failure)));
         }
     }
 

@@ -1,0 +1,97 @@
+//! A map of a few entries: a sorted list. Looking through it touches no tree, and its order is that of its keys.
+
+use serde::{Serialize, Serializer};
+
+/// Entries in the order of their keys.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Sorted<K, V>(Vec<(K, V)>);
+
+impl<K, V> Default for Sorted<K, V> {
+    fn default() -> Sorted<K, V> {
+        Sorted(Vec::new())
+    }
+}
+
+impl<K: Ord, V> Sorted<K, V> {
+    /// A key's value.
+    pub fn get(&self, key: &K) -> Option<&V> {
+        let found = self.0.iter().find(|(there, _)| there == key);
+        found.map(|(_, value)| value)
+    }
+
+    /// A key's value, to be changed.
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        let found = self.0.iter_mut().find(|(there, _)| there == key);
+        found.map(|(_, value)| value)
+    }
+
+    /// Puts a value in the place of an earlier one, which it returns, or in a new one.
+    pub fn insert(&mut self, key: K, value: V) -> Option<V> {
+        match self.place(&key) {
+            Ok(at) => Some(std::mem::replace(&mut self.0[at].1, value)),
+            Err(at) => {
+                self.0.insert(at, (key, value));
+                None
+            }
+        }
+    }
+
+    /// Takes a key's value out.
+    pub fn remove(&mut self, key: &K) -> Option<V> {
+        self.place(key).ok().map(|at| self.0.remove(at).1)
+    }
+
+    /// Takes all out.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// All entries in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.0.iter().map(|(key, value)| (key, value))
+    }
+
+    /// All values, in the order of their keys.
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        self.0.iter().map(|(_, value)| value)
+    }
+
+    fn place(&self, key: &K) -> Result<usize, usize> {
+        let at = self.0.iter().position(|(there, _)| there >= key);
+        match at {
+            Some(at) if self.0[at].0 == *key => Ok(at),
+            Some(at) => Err(at),
+            None => Err(self.0.len()),
+        }
+    }
+}
+
+/// As a map.
+impl<K: Serialize, V: Serialize> Serialize for Sorted<K, V> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    proptest! {
+        #[test]
+        fn it_is_the_same_as_a_tree(changes in prop::collection::vec((0u8..12, prop::option::of(0u8..9)), 0..60)) {
+            let mut sorted = Sorted::default();
+            let mut tree = BTreeMap::new();
+            for (key, value) in changes {
+                match value {
+                    Some(value) => prop_assert_eq!(sorted.insert(key, value), tree.insert(key, value)),
+                    None => prop_assert_eq!(sorted.remove(&key), tree.remove(&key)),
+                }
+                prop_assert!(sorted.iter().eq(tree.iter()));
+                prop_assert_eq!(sorted.get(&key), tree.get(&key));
+            }
+        }
+    }
+}
