@@ -15,8 +15,10 @@ use klab_kafka::config::{Acks, Configs, ProducerConfig, ServerConfig};
 use klab_kafka::rules::Rules;
 use klab_kafka::time::{Duration, Timestamp};
 use quantity::{Range, Rate};
+use selector::Selector;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use trigger::{Fact, PartitionVerb, ProcessVerb, Trigger};
 
 /// Whether the settings leave nothing to explain.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,7 +42,7 @@ pub fn scenario(seed: u64, half: Half, rules: &Rules) -> Scenario {
     let topics = draw_topics(&mut dice, half, cluster.brokers);
     let producers = draw_producers(&mut dice, half, &topics);
     let consumers = draw_consumers(&mut dice, &topics);
-    let steps = draw_steps(&mut dice, half);
+    let steps = draw_steps(&mut dice, half, &topics);
     // From 50 µs, one room, to 2 ms, one region.
     let base = 1_000 * dice.octaves(2_000).max(50);
     let scenario = Scenario {
@@ -248,9 +250,14 @@ fn draw_consumers(
 
 /// C.1: of ten runs one has no fault, six have 1 to 3; a quarter has 4 to 8; one in twenty up to 30. Each family is
 /// switched off in half of the runs.
-fn draw_steps(dice: &mut Dice<'_>, half: Half) -> Vec<Step> {
+fn draw_steps(
+    dice: &mut Dice<'_>,
+    half: Half,
+    topics: &BTreeMap<Arc<str>, TopicPlan>,
+) -> Vec<Step> {
     let (least, most) = dice.weighted(&[(10, (0, 0)), (60, (1, 3)), (25, (4, 8)), (5, (9, 30))]);
     let count = dice.within(least, most);
+    let follow_ups = dice.within(0, count.div_ceil(2));
     let all = [
         (30, Family::Partition),
         (20, Family::Network),
@@ -269,9 +276,12 @@ fn draw_steps(dice: &mut Dice<'_>, half: Half) -> Vec<Step> {
     };
     let step = |i: u64, dice: &mut Dice<'_>| Step {
         id: 1_000 * (i + 1),
-        when: When::At(ScenarioTime(
-            dice.within(500, FAULTS_UNTIL - 1_000) as i64 * 1_000_000,
-        )),
+        when: match i < count {
+            true => When::At(ScenarioTime(
+                dice.within(500, FAULTS_UNTIL - 1_000) as i64 * 1_000_000,
+            )),
+            false => draw_trigger(dice, topics),
+        },
         action: Action::Random {
             family: dice.weighted(&families),
             budget,
@@ -279,5 +289,36 @@ fn draw_steps(dice: &mut Dice<'_>, half: Half) -> Vec<Step> {
         lasts: Lasts::UntilHeal,
         optional: true,
     };
-    (0..count).map(|i| step(i, dice)).collect()
+    (0..count + follow_ups).map(|i| step(i, dice)).collect()
+}
+
+/// Protocols are weakest while they change hands: a fault may follow close upon an election, a change of the ISR, a
+/// truncation or a comeback, instead of falling at any time.
+fn draw_trigger(dice: &mut Dice<'_>, topics: &BTreeMap<Arc<str>, TopicPlan>) -> When {
+    let names: Vec<&Arc<str>> = topics.keys().collect();
+    let topic = dice.pick(&names);
+    let partitions = topics[topic].partitions as u64;
+    let partition = selector::TopicPartition {
+        topic: topic.clone(),
+        partition: dice.below(partitions) as i32,
+    };
+    let n = dice.within(1, 2) as i64;
+    let on = |verb, n| Fact::OnPartition(verb, partition, n);
+    let (who, fact) = match dice.below(7) {
+        0 => (Selector::Brokers, on(PartitionVerb::Elected, 1)),
+        1 => (Selector::Brokers, on(PartitionVerb::TruncatedTo, i64::MAX)),
+        2 => (Selector::Brokers, on(PartitionVerb::ShrankIsr, n)),
+        3 => (Selector::Brokers, on(PartitionVerb::ExpandedIsr, 2)),
+        4 | 5 => (Selector::Brokers, Fact::Itself(ProcessVerb::Unfenced)),
+        _ => (Selector::Controllers, Fact::Itself(ProcessVerb::Elected)),
+    };
+    When::Met {
+        trigger: Trigger { who, fact },
+        nth: dice.within(1, 2) as u32,
+        after: match dice.chance(30) {
+            true => Duration::ZERO,
+            false => Duration(1_000 * dice.octaves(100_000)),
+        },
+        only_while: None,
+    }
 }

@@ -694,7 +694,8 @@ impl World {
     fn record(&mut self, process: Option<ProcessId>, cause: Option<u64>, what: What) -> u64 {
         let record = self.trace.push(self.now, process, cause, what);
         let seq = record.seq;
-        if self.steps.is_waiting() {
+        // Once the healing has begun nothing new breaks.
+        if self.steps.is_waiting() && Steps::are_armed(self.run.phase) {
             self.look_for_triggers(&record);
         }
         if let Some(mut census) = self.census.take() {

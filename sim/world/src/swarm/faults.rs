@@ -214,19 +214,26 @@ fn draw_cut(targets: &Targets, dice: &mut Dice<'_>) -> Realised {
     }
 }
 
-/// A broker from all controllers, a broker from all other brokers, the clients from a broker, or halves.
+/// A broker from all controllers, from all other brokers, from both (its clients still reach it), from the clients, or
+/// halves.
 fn draw_wide_cut(targets: &Targets, dice: &mut Dice<'_>) -> Realised {
-    let broker = dice.pick(&targets.brokers);
+    let leaders: Vec<ProcessId> = targets
+        .roles
+        .iter()
+        .copied()
+        .filter(|p| targets.brokers.contains(p))
+        .collect();
+    let broker = match dice.chance(50) && !leaders.is_empty() {
+        true => dice.pick(&leaders),
+        false => dice.pick(&targets.brokers),
+    };
     let from = one(broker);
-    let to: Box<[ProcessId]> = match dice.below(4) {
+    let others = targets.brokers.iter().copied().filter(|p| *p != broker);
+    let to: Box<[ProcessId]> = match dice.below(6) {
         0 => targets.controllers.clone().into(),
-        1 => targets
-            .brokers
-            .iter()
-            .copied()
-            .filter(|p| *p != broker)
-            .collect(),
-        2 => targets.clients.clone().into(),
+        1 => others.collect(),
+        2 | 3 => others.chain(targets.controllers.iter().copied()).collect(),
+        4 => targets.clients.clone().into(),
         _ => {
             let (a, b): (Vec<ProcessId>, Vec<ProcessId>) =
                 all(targets).into_iter().partition(|_| dice.chance(50));
