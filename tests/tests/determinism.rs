@@ -135,3 +135,21 @@ fn drawn_step(at: ScenarioTime) -> Step {
         optional: true,
     }
 }
+
+#[test]
+fn a_timeline_keeps_each_record_of_the_trace_once_however_one_wanders() {
+    let scenario = scenario(5);
+    let mut straight = World::new(scenario.clone(), 5, WATCHED);
+    straight.run_to_end();
+    let mut timeline = Timeline::open(scenario, 5, WATCHED, 512);
+    timeline.run_to_end();
+    let end = timeline.now().now();
+    for percent in [50, 10, 90] {
+        timeline.at(Time(end.0 / 100 * percent));
+    }
+    assert_eq!(timeline.records(), straight.trace().records());
+    let so_far = timeline.records_so_far();
+    assert_eq!(so_far.len() as u64, timeline.world().trace().count());
+    assert!(so_far.len() < timeline.records().len());
+    assert!(timeline.world().trace().records().is_empty());
+}

@@ -1,11 +1,15 @@
-//! The wasm door: what JavaScript may ask of a run. It is a thin coat; everything it says is made in `run`.
+//! The wasm door: what JavaScript may ask of a run. It is a thin coat; everything it says is made in `session` and `run`.
 //!
-//! A panic reaches JavaScript as an `Error` with the panic's own words, and the next call finds a fresh instance of the module
-//! (`door.js`, which wraps every class exported here): a bug in one run never leaves a dead page.
-//! What is left out: the picture, the timeline and interventions, which come with the page.
+//! Values cross as JSON text. A mistake reaches JavaScript as an `Error` whose message is a JSON list of mistakes, each in words
+//! and, where there is one, with its place. A panic reaches it as an `Error` with the panic's own words, and the next call finds a
+//! fresh instance of the module (`door.js`, which wraps every class exported here): a bug in one run never leaves a dead page.
+//!
+//! Times are nanoseconds since the run was ready; a double holds them exactly for the hundred days that a run may last.
 
 pub mod run;
+pub mod session;
 
+use serde::Serialize;
 use wasm_bindgen::JsError;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -17,16 +21,16 @@ fn start() {
     }));
 }
 
-/// One run of one scenario with one seed.
+/// One run of one scenario with one seed, straight to its end: what the parity check compares.
 #[wasm_bindgen]
-pub struct Session(run::Run);
+pub struct Run(run::Run);
 
 #[wasm_bindgen]
-impl Session {
+impl Run {
     /// Opens a scenario, given as the text of its file; `twin` counts its twins from 1, and is 0 for the scenario itself.
-    pub fn open(scenario: &str, twin: u32, seed: u64) -> Result<Session, JsError> {
+    pub fn open(scenario: &str, twin: u32, seed: u64) -> Result<Run, JsError> {
         run::Run::open(scenario, twin, seed)
-            .map(Session)
+            .map(Run)
             .map_err(|error| JsError::new(&error))
     }
 
@@ -55,4 +59,127 @@ impl Session {
     pub fn rehearse_panic(&mut self) {
         panic!("rehearsed");
     }
+}
+
+/// One run that a person looks at and changes.
+#[wasm_bindgen]
+pub struct Session(session::Session);
+
+#[wasm_bindgen]
+impl Session {
+    /// Opens a scenario, given as the text of its file; `twin` counts its twins from 1, and is 0 for the scenario itself; without a
+    /// seed it is that of the file.
+    pub fn open(scenario: &str, twin: u32, seed: Option<u64>) -> Result<Session, JsError> {
+        session::Session::open(scenario, twin, seed)
+            .map(Session)
+            .map_err(|mistakes| wrong(&mistakes))
+    }
+
+    /// Goes on towards the end of the run by about so many events and says whether it is known whole.
+    pub fn run(&mut self, events: u32) -> Result<bool, JsError> {
+        self.0
+            .run(events.into())
+            .map_err(|mistakes| wrong(&mistakes))
+    }
+
+    /// The run as a whole (`session::Info`), once it is known; else null.
+    pub fn info(&self) -> String {
+        json(&self.0.info())
+    }
+
+    /// Goes to a time by at most so many events and says whether it is there.
+    pub fn seek(&mut self, at: f64, events: u32) -> bool {
+        self.0.seek(at as i64, events.into())
+    }
+
+    /// The time of the next event, or of the one before.
+    pub fn step(&mut self, at: f64, forward: bool) -> f64 {
+        self.0.step(at as i64, forward) as f64
+    }
+
+    /// The picture at a time (`klab_world::frame::Frame`).
+    pub fn frame(&mut self, at: f64) -> String {
+        json(&self.0.frame(at as i64))
+    }
+
+    /// Lines of the trace around a time (`session::Line`).
+    pub fn lines(&self, at: f64, before: u32, after: u32, everything: bool) -> String {
+        let (before, after) = (before as usize, after as usize);
+        json(&self.0.lines(at as i64, before, after, everything))
+    }
+
+    /// Why a record has its fate (`session::Link`).
+    pub fn why_record(&mut self, at: f64, source: u32, number: u32) -> String {
+        json(&self.0.why_record(at as i64, source, number))
+    }
+
+    /// What an event came of (`session::Link`).
+    pub fn why_event(&mut self, seq: f64) -> String {
+        json(&self.0.why_event(seq as u64))
+    }
+
+    /// What can be done to a process, or to a link between two (`klab_world::frame::menu::Offer`).
+    pub fn menu(&mut self, at: f64, a: &str, b: Option<String>) -> String {
+        json(&self.0.menu(at as i64, a, b.as_deref()))
+    }
+
+    /// Does something, and says when it lands; then `run` until the run is known whole again.
+    pub fn act(&mut self, at: f64, act: &str) -> Result<f64, JsError> {
+        let landed = self.0.act(at as i64, act);
+        landed
+            .map(|at| at as f64)
+            .map_err(|mistakes| wrong(&mistakes))
+    }
+
+    /// Takes the last act back, and begins anew; then `run`.
+    pub fn undo(&mut self) -> bool {
+        self.0.undo()
+    }
+
+    /// Changes a setting, and begins anew; then `run`.
+    pub fn set(&mut self, pointer: &str, json: &str) -> Result<(), JsError> {
+        self.0
+            .set(pointer, json)
+            .map_err(|mistakes| wrong(&mistakes))
+    }
+
+    /// A file whose run, natively, is this run.
+    pub fn export(&self) -> String {
+        self.0.export()
+    }
+
+    /// The hash of the run at a time, as 16 hexadecimal digits.
+    pub fn hash(&mut self, at: f64) -> String {
+        self.0.hash(at as i64)
+    }
+
+    /// The verdict at a time, in sentences.
+    pub fn verdict(&mut self, at: f64) -> String {
+        self.0.verdict(at as i64)
+    }
+
+    /// Panics on purpose, so that the page's tests can see what becomes of a panic.
+    pub fn rehearse_panic(&mut self) {
+        panic!("rehearsed");
+    }
+}
+
+/// The scenarios that come with klab, as JSON: name, title, what it teaches, text.
+#[wasm_bindgen]
+pub fn library() -> String {
+    json(&session::library())
+}
+
+/// The version of klab.
+#[wasm_bindgen]
+pub fn version() -> String {
+    env!("CARGO_PKG_VERSION").into()
+}
+
+fn wrong(mistakes: &session::Mistakes) -> JsError {
+    JsError::new(&json(mistakes))
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("plain data has a form in JSON")
 }

@@ -6,6 +6,7 @@
 mod callgrind;
 mod casts;
 mod costs;
+mod page;
 mod parity;
 mod profiles;
 mod web;
@@ -24,8 +25,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Step {
-    /// Build klab-web as a WebAssembly module with its JavaScript bindings, into target/web/pkg
-    Web,
+    /// Build the page with its WebAssembly module, into target/web/page; serve it, test it
+    Web(page::Options),
     /// Run every scenario natively and in WebAssembly, and compare the hashes
     Parity(parity::Options),
     /// Run every scenario with the klab of a plain build and with that of a release build, and compare the hashes
@@ -38,7 +39,7 @@ enum Step {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().step {
-        Step::Web => web::build().map(|built| println!("{built}")),
+        Step::Web(options) => page::run(&options),
         Step::Parity(options) => parity::run(&options),
         Step::Profiles(options) => profiles::run(&options),
         Step::Casts => casts::run(),

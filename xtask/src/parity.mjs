@@ -7,7 +7,7 @@ import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
 const [folder, jobFile] = process.argv.slice(2).map((path) => resolve(path));
-const { initSync, Session } = await import(pathToFileURL(join(folder, "door.js")));
+const { initSync, Run } = await import(pathToFileURL(join(folder, "door.js")));
 const job = JSON.parse(readFileSync(jobFile, "utf8"));
 
 initSync({ module: readFileSync(join(folder, "klab_web_bg.wasm")) });
@@ -21,7 +21,7 @@ for (const [scenario, { text, twin }] of job.scenarios.entries()) {
 
 function runWhole(text, twin, seed) {
   try {
-    const session = Session.open(text, twin, seed);
+    const session = Run.open(text, twin, seed);
     while (!session.run(job.slice));
     const ended = { hash: session.hash(), verdict: session.verdict(), census: JSON.parse(session.census()) };
     session.free();
@@ -34,7 +34,7 @@ function runWhole(text, twin, seed) {
 // A panic must arrive here as an Error with its own words, its run must say that it is gone, and the module must live on: the runs that
 // follow are the proof of the last.
 function rehearsePanic(text) {
-  const session = Session.open(text, 0, 1n);
+  const session = Run.open(text, 0, 1n);
   assert.throws(() => session.rehearse_panic(), /^Error: a bug in klab: panicked at .*rehearsed$/s);
   assert.throws(() => session.hash(), /open it again/);
   session.free();

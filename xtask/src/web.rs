@@ -1,4 +1,5 @@
-//! `cargo xtask web`: klab-web as a WebAssembly module, and the JavaScript bindings beside it.
+//! klab-web as a WebAssembly module, and the JavaScript bindings beside it: the first half of `cargo xtask web`, and what
+//! `cargo xtask parity` runs.
 //!
 //! Two compilers can do it. An ordinary machine has rustup's standard library for `wasm32-unknown-unknown`, because
 //! `rust-toolchain.toml` names that target. Where rustup has none, Debian's `rustc-web` builds the library from Debian's own source

@@ -7,6 +7,7 @@ pub mod clocks;
 pub mod digest;
 pub mod disks;
 pub mod fault;
+pub mod frame;
 mod lifecycle;
 pub mod line;
 mod machinery;

@@ -5,6 +5,7 @@
 
 mod event;
 mod harm;
+pub mod picture;
 
 use crate::process::{Down, Names, ProcessId};
 use crate::trace::{Handled, Phase, ProcessFact, Record, What};
@@ -185,7 +186,8 @@ impl Lexicon {
         }
     }
 
-    fn phase(&self, phase: Phase) -> String {
+    /// A phase of the run.
+    pub fn phase(&self, phase: Phase) -> String {
         match phase {
             Phase::Booting => "the cluster starts",
             Phase::Running => "the cluster is ready: the workload begins",

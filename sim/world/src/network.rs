@@ -147,6 +147,17 @@ pub enum Body {
     Fin(Closed),
 }
 
+/// What spoils a direction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Way {
+    /// Nothing passes; what is under way waits.
+    pub cut: bool,
+    /// What is sent vanishes.
+    pub hole: bool,
+    /// By how much messages are slowed.
+    pub slow: Option<u32>,
+}
+
 /// Waits for one message.
 #[derive(Clone, Debug, Serialize)]
 pub struct Catch {
@@ -562,6 +573,16 @@ impl Network {
     /// Lifts one black hole: connections made from now on work.
     pub fn fill(&mut self, from: ProcessId, to: ProcessId) {
         release(&mut self.holes, (from, to));
+    }
+
+    /// What spoils a direction now.
+    pub fn way(&self, from: ProcessId, to: ProcessId) -> Way {
+        let way = (from, to);
+        Way {
+            cut: self.cuts.contains_key(&way),
+            hole: self.holes.contains_key(&way),
+            slow: self.slow.get(&way).copied(),
+        }
     }
 
     /// Stretches the latency of a direction.

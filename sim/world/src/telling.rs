@@ -158,6 +158,26 @@ impl Kept {
     }
 }
 
+/// Whether a record is about what a telling can keep: a fault, a life, an election, an ISR, a truncation, a send that
+/// failed or was tried again, a phase of the run.
+pub fn is_story(record: &Record) -> bool {
+    match &record.what {
+        What::Fault { .. } | What::StepMissed { .. } | What::Phase(_) => true,
+        What::Process(fact) => *fact != ProcessFact::Started { start: 1 },
+        What::Told(event) => match event {
+            Event::Controller(event) => controller(event).is_some(),
+            Event::Raft(RaftEvent::Became { state, .. }) => *state == RaftState::Leader,
+            Event::Log(partition, event) => {
+                partition.topic != METADATA_TOPIC && log(event).is_some()
+            }
+            Event::Replica(_, event) => matches!(event, ReplicaEvent::BecameLeader { .. }),
+            Event::Client(_, event) => client(event).is_some(),
+            _ => false,
+        },
+        What::Handled(_) | What::Sent { .. } => false,
+    }
+}
+
 fn controller(event: &ControllerEvent) -> Option<(&'static str, Kind)> {
     match event {
         ControllerEvent::LeaderElected { .. } => Some(("elections", Kind::Leader)),

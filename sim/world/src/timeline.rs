@@ -2,8 +2,12 @@
 //!
 //! Forward motion steps the cursor; only going back starts from a checkpoint. An intervention forks: both futures stay,
 //! and the fork equals a fresh run of the scenario with the step added (the prefix law).
+//!
+//! The records of the trace are kept here, once, and not in the checkpoints: a run of n records would else keep them n/every
+//! times over.
 
 use crate::scenario::{Scenario, Step, When};
+use crate::trace::Record;
 use crate::view::View;
 use crate::world::{Watch, World};
 use klab_kafka::time::Time;
@@ -15,6 +19,8 @@ pub struct Timeline {
     /// Worlds in order of time, the first at boot.
     checkpoints: Vec<World>,
     cursor: World,
+    /// All records of what the cursor has ever passed, if the run keeps them.
+    records: Vec<Record>,
     /// Events between two checkpoints; doubled whenever there are too many of them.
     every: u64,
     /// How many checkpoints there may be.
@@ -30,13 +36,28 @@ pub enum ForkError {
     AfterEnd,
 }
 
+impl std::fmt::Display for ForkError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            ForkError::NotReady => {
+                "the cluster is not ready yet: there is nothing to do anything to"
+            }
+            ForkError::AfterEnd => {
+                "the end of the run has begun, when all that is broken is mended"
+            }
+        })
+    }
+}
+
 impl Timeline {
     /// A run at its beginning; a checkpoint is kept after each `every` events.
     pub fn open(scenario: Arc<Scenario>, seed: u64, watch: Watch, every: u64) -> Timeline {
-        let world = World::new(scenario, seed, watch);
+        let mut world = World::new(scenario, seed, watch);
+        let records = world.take_records();
         Timeline {
             checkpoints: vec![world.clone()],
             cursor: world,
+            records,
             every,
             most: 256,
         }
@@ -44,14 +65,32 @@ impl Timeline {
 
     /// The state after all that happens up to and at `t`.
     pub fn at(&mut self, t: Time) -> View<'_> {
+        while !self.approach(t, u64::MAX) {}
+        View::new(&self.cursor)
+    }
+
+    /// Goes towards the state at `t` by at most so many events; true when it is reached. For those who may not block.
+    pub fn approach(&mut self, t: Time, events: u64) -> bool {
         if t < self.cursor.now() {
             self.cursor = self.before(t).clone();
         }
+        let until = self.cursor.events().saturating_add(events);
         while self.cursor.next_at().is_some_and(|at| at <= t) {
-            self.cursor.step();
+            if self.cursor.events() >= until {
+                return false;
+            }
+            self.step();
+        }
+        true
+    }
+
+    /// Does the next thing at the cursor; false when the run is over there.
+    pub fn step(&mut self) -> bool {
+        let stepped = self.cursor.step();
+        if stepped {
             self.remember();
         }
-        View::new(&self.cursor)
+        stepped
     }
 
     /// The state at the cursor.
@@ -64,11 +103,21 @@ impl Timeline {
         &self.cursor
     }
 
+    /// All records up to the furthest moment that the cursor has seen, by number from 1; none if the run keeps none.
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// The records up to the cursor.
+    pub fn records_so_far(&self) -> &[Record] {
+        let count = self.cursor.trace().count();
+        let all = usize::try_from(count).map_or(self.records.len(), |n| n.min(self.records.len()));
+        &self.records[..all]
+    }
+
     /// On to the end of the run.
     pub fn run_to_end(&mut self) {
-        while self.cursor.step() {
-            self.remember();
-        }
+        while self.step() {}
     }
 
     /// The same run with one more step; this one stays as it is. The fork's cursor stands at the moment of the fork, or
@@ -93,9 +142,12 @@ impl Timeline {
             world.add_step(scenario.clone(), &step);
         }
         let cursor = checkpoints[kept - 1].clone();
+        let known = cursor.trace().count();
+        let before = self.records.iter().take_while(|r| r.seq <= known);
         Ok(Timeline {
             checkpoints,
             cursor,
+            records: before.cloned().collect(),
             every: self.every,
             most: self.most,
         })
@@ -108,6 +160,10 @@ impl Timeline {
     }
 
     fn remember(&mut self) {
+        let known = self.records.last().map_or(0, |r| r.seq);
+        let fresh = self.cursor.take_records();
+        self.records
+            .extend(fresh.into_iter().filter(|r| r.seq > known));
         let last = self.checkpoints.last().map_or(0, World::events);
         if self.cursor.events() < last + self.every {
             return;

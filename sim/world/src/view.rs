@@ -54,6 +54,16 @@ impl<'a> View<'a> {
         !self.world.steps.active().is_empty()
     }
 
+    /// Faults in force.
+    pub fn faults(&self) -> impl Iterator<Item = &'a crate::fault::Realised> {
+        self.world.steps.active().iter().map(|(_, fault, _)| fault)
+    }
+
+    /// Facts told so far.
+    pub fn seq(&self) -> u64 {
+        self.world.trace().count()
+    }
+
     /// What is run.
     pub fn scenario(&self) -> &'a Scenario {
         self.world.scenario()

@@ -205,6 +205,11 @@ impl World {
         &self.trace
     }
 
+    /// Hands over the records kept since the last time; the hash and the count stay.
+    pub(crate) fn take_records(&mut self) -> Vec<Record> {
+        self.trace.take_records()
+    }
+
     /// All that was done to the run.
     pub fn tape(&self) -> &[Entry] {
         self.steps.tape()

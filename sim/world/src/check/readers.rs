@@ -44,6 +44,13 @@ impl Readers {
             .map(|(_, reading)| reading)
     }
 
+    /// What one process read, by partition.
+    pub fn by(&self, process: ProcessId) -> impl Iterator<Item = (TopicIdPartition, &Reading)> {
+        let all = self.readings.iter();
+        all.filter(move |((p, ..), _)| *p == process)
+            .map(|((_, _, id), reading)| (*id, reading))
+    }
+
     /// A client told a fact.
     pub fn client(&mut self, client: ClientId, event: &ClientEvent, record: &Record) {
         let Some(process) = record.process else {

@@ -14,6 +14,14 @@ use std::fmt;
 /// A list of records in a sentence is no longer than this.
 const MOST_NAMES: usize = 12;
 
+/// A kind of harm in words: how many are what; which, and why.
+struct About {
+    what: String,
+    rest: String,
+    /// It is about one record alone.
+    one: bool,
+}
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.sentences().join(" "))
@@ -24,16 +32,8 @@ impl Verdict {
     /// The verdict, one sentence each: what hurts first, or that nothing does.
     pub fn sentences(&self) -> Vec<String> {
         let mut all: Vec<String> = Vec::new();
-        let kinds = [
-            FindingKind::Lost,
-            FindingKind::Duplicated,
-            FindingKind::Reordered,
-            FindingKind::AcceptedLost,
-            FindingKind::ReadLost,
-            FindingKind::ReadAgain,
-            FindingKind::ReadDisorder,
-        ];
-        all.extend(kinds.into_iter().filter_map(|kind| self.about(kind)));
+        let about = self.abouts();
+        all.extend(about.map(|about| format!("{}: {}", about.what, about.rest)));
         all.extend(self.ghosts());
         let quiet = all.is_empty();
         if !self.over {
@@ -43,6 +43,43 @@ impl Verdict {
         }
         all.extend(self.rest(quiet));
         all.extend(self.promises_broken());
+        all
+    }
+
+    /// The one sentence that decides: what hurts most, or that nothing does, or how far the run is.
+    pub fn headline(&self) -> String {
+        let worst = self.abouts().next().map(|about| format!("{}.", about.what));
+        let broken = || self.promises_broken().into_iter().next();
+        let open = || (!self.over).then(|| self.so_far());
+        let waits = || self.waits();
+        worst
+            .or_else(broken)
+            .or_else(|| self.ghosts())
+            .or_else(open)
+            .or_else(waits)
+            .unwrap_or_else(|| self.all_well())
+    }
+
+    /// What stands under the headline, one sentence each.
+    pub fn evidence(&self) -> Vec<String> {
+        let headline = self.headline();
+        let mut all: Vec<String> = Vec::new();
+        for (n, about) in self.abouts().enumerate() {
+            all.push(match n {
+                0 if about.one => format!("It is {}", about.rest),
+                0 => format!("They are {}", about.rest),
+                _ => format!("{}: {}", about.what, about.rest),
+            });
+        }
+        let quiet = all.is_empty();
+        all.extend(self.ghosts());
+        all.extend(self.rest(quiet));
+        all.extend(self.promises_broken());
+        if !self.over {
+            all.push(self.so_far());
+        }
+        all.retain(|sentence| *sentence != headline);
+        all.push(format!("In this run, with seed {}.", self.seed));
         all
     }
 
@@ -61,7 +98,21 @@ impl Verdict {
         Lexicon::new(self.names.clone(), topics.collect(), self.ready)
     }
 
-    fn about(&self, kind: FindingKind) -> Option<String> {
+    /// What hurts, by kind, the worst first.
+    fn abouts(&self) -> impl Iterator<Item = About> {
+        let kinds = [
+            FindingKind::Lost,
+            FindingKind::Duplicated,
+            FindingKind::Reordered,
+            FindingKind::AcceptedLost,
+            FindingKind::ReadLost,
+            FindingKind::ReadAgain,
+            FindingKind::ReadDisorder,
+        ];
+        kinds.into_iter().filter_map(|kind| self.about(kind))
+    }
+
+    fn about(&self, kind: FindingKind) -> Option<About> {
         let findings: Vec<&Finding> = self.found(kind).collect();
         let first = findings.first()?;
         let (n, acked) = (findings.len() as u64, self.acked());
@@ -91,7 +142,9 @@ impl Verdict {
         };
         let names = self.names_of(&ids);
         // One explanation stands for all that share it.
-        Some(format!("{what}: {names}. {}", self.why(first)))
+        let rest = format!("{names}. {}", self.why(first));
+        let one = n == 1;
+        Some(About { what, rest, one })
     }
 
     fn names_of(&self, ids: &[RecordId]) -> String {
@@ -188,23 +241,25 @@ impl Verdict {
                 "Of {records} the application was never told anything."
             ));
         }
-        if !self.undecided.is_empty() {
-            let lexicon = self.lexicon();
-            let names: Vec<String> = self
-                .undecided
-                .iter()
-                .map(|id| lexicon.partition(*id))
-                .collect();
-            let has = if names.len() == 1 { "has" } else { "have" };
-            all.push(format!(
-                "Not decided: {} {has} no leader, and a copy is left.",
-                list(&names)
-            ));
-        }
+        all.extend(self.waits());
         if self.over && quiet && all.is_empty() && self.delivered == 0 && !self.fates.is_empty() {
             all.push("Nobody read them.".into());
         }
         all
+    }
+
+    fn waits(&self) -> Option<String> {
+        if self.undecided.is_empty() {
+            return None;
+        }
+        let lexicon = self.lexicon();
+        let names = self.undecided.iter();
+        let names: Vec<String> = names.map(|id| lexicon.partition(*id)).collect();
+        let has = if names.len() == 1 { "has" } else { "have" };
+        Some(format!(
+            "Not decided: {} {has} no leader, and a copy is left.",
+            list(&names)
+        ))
     }
 
     fn promises_broken(&self) -> Vec<String> {

@@ -1,0 +1,159 @@
+//! `cargo xtask web`: the whole page, ready to be served or copied into a book: `target/web/page`.
+//!
+//! The module and its bindings come first (`web.rs`), then npm fetches what `web/package-lock.json` pins, the compiler looks at
+//! the types, and the bundler writes. `kafka-lab.js` with `klab_web_bg.wasm` beside it is the element alone; the rest is the
+//! playground around it. `--test` runs the page's tests under Node and in Chromium, `--serve` serves it to this machine.
+//!
+//! Nothing is installed from here but npm's packages into `web/node_modules`: what else is missing, the error names.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+/// The oldest Node that is tried.
+const NODE: u32 = 20;
+const WHAT_TO_INSTALL: &str = "the page needs Node 20 or newer and npm (https://nodejs.org; Debian: apt-get install nodejs npm)";
+
+/// What may be said on the command line.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Serve the page to this machine afterwards, until Ctrl-C
+    #[arg(long)]
+    serve: bool,
+    /// Run the page's tests afterwards, under Node and in Chromium
+    #[arg(long)]
+    test: bool,
+    /// Where to serve it
+    #[arg(long, default_value_t = 8017)]
+    port: u16,
+}
+
+/// What `cargo xtask web` leaves behind.
+struct Built {
+    module: crate::web::Built,
+    folder: PathBuf,
+    script: u64,
+}
+
+impl fmt::Display for Built {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let folder = self.folder.display();
+        writeln!(f, "{}", self.module)?;
+        write!(f, "{folder}: kafka-lab.js has {} bytes", self.script)
+    }
+}
+
+/// Builds the page, tests it and serves it, as the options say.
+pub fn run(options: &Options) -> Result<()> {
+    check_node()?;
+    let built = build()?;
+    println!("{built}");
+    if options.test {
+        test(&built)?;
+    }
+    if options.serve {
+        let port = options.port.to_string();
+        let serve = Path::new("app/serve.mjs");
+        node([serve.as_os_str(), built.folder.as_os_str(), port.as_ref()])?;
+    }
+    Ok(())
+}
+
+fn build() -> Result<Built> {
+    let module = crate::web::build()?;
+    let folder = module.folder.with_file_name("page");
+    fetch_packages()?;
+    let compiler = Path::new("node_modules/typescript/bin/tsc");
+    node([compiler.as_os_str(), "--noEmit".as_ref()]).context("the page's types do not fit")?;
+    let bundle = Path::new("app/build.mjs");
+    node([
+        bundle.as_os_str(),
+        module.folder.as_os_str(),
+        folder.as_os_str(),
+    ])?;
+    let script = std::fs::metadata(folder.join("kafka-lab.js"))
+        .context("the bundler has written no kafka-lab.js")?
+        .len();
+    Ok(Built {
+        module,
+        folder,
+        script,
+    })
+}
+
+/// The tests compare the page with the command line, so that is built first.
+fn test(built: &Built) -> Result<()> {
+    let status = Command::new("cargo")
+        .args(["build", "--locked", "--release", "--package", "klab-cli"])
+        .current_dir(crate::root())
+        .status()
+        .context("starting cargo")?;
+    if !status.success() {
+        bail!("the command line does not build (see cargo's message above)");
+    }
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || crate::root().join("target"),
+        |dir| crate::root().join(dir),
+    );
+    let web = built.folder.parent().expect("it lies in target/web");
+    let status = Command::new("node")
+        .args(["--test", "--test-concurrency=1", "tests"])
+        .env("KLAB_WEB", web)
+        .env("KLAB", target.join("release/klab"))
+        .current_dir(web_folder())
+        .status()
+        .context(WHAT_TO_INSTALL)?;
+    if !status.success() {
+        bail!("the page's tests failed (see above)");
+    }
+    Ok(())
+}
+
+fn check_node() -> Result<()> {
+    let told = Command::new("node").arg("--version").output();
+    let told = told.context(WHAT_TO_INSTALL)?;
+    let version = String::from_utf8_lossy(&told.stdout);
+    let major = version.trim().trim_start_matches('v').split('.').next();
+    match major.and_then(|major| major.parse::<u32>().ok()) {
+        Some(major) if major >= NODE => Ok(()),
+        _ => bail!("node says it is {}; {WHAT_TO_INSTALL}", version.trim()),
+    }
+}
+
+/// Fetches the pinned packages, unless those that are there are the pinned ones.
+fn fetch_packages() -> Result<()> {
+    let pinned = std::fs::read(web_folder().join("package-lock.json"))
+        .context("reading web/package-lock.json")?;
+    let mark = web_folder().join("node_modules/.klab-fetched");
+    if std::fs::read(&mark).is_ok_and(|fetched| fetched == pinned) {
+        return Ok(());
+    }
+    let status = Command::new("npm")
+        .args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"])
+        .current_dir(web_folder())
+        .status()
+        .context(WHAT_TO_INSTALL)?;
+    if !status.success() {
+        bail!("npm could not fetch the page's packages (see its message above)");
+    }
+    std::fs::write(&mark, pinned).context("marking the packages as fetched")
+}
+
+fn node<'a>(arguments: impl IntoIterator<Item = &'a OsStr>) -> Result<()> {
+    let status = Command::new("node")
+        .args(arguments)
+        .current_dir(web_folder())
+        .status()
+        .context(WHAT_TO_INSTALL)?;
+    if !status.success() {
+        bail!("node failed (see its message above)");
+    }
+    Ok(())
+}
+
+fn web_folder() -> PathBuf {
+    crate::root().join("web")
+}
