@@ -75,9 +75,10 @@ fn build(profile: &[&str]) -> Result<PathBuf> {
     let told = messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let executables = told.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
+    let mut executables =
+        told.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
     executables
-        .last()
+        .next_back()
         .ok_or_else(|| anyhow!("cargo built no program"))
 }
 

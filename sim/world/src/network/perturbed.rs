@@ -10,7 +10,7 @@ const LINK: (ProcessId, ProcessId) = (ProcessId(0), ProcessId(1));
 
 /// A connection with something under way to its server.
 fn connection(w: &mut World) -> &mut Connection {
-    let mut all = w.network.connections.values_mut();
+    let mut all = w.network.connections.iter_mut().map(|(_, c)| c);
     all.find(|c| !c.to_server.messages.is_empty())
         .expect("somebody asks something")
 }
@@ -55,7 +55,9 @@ fn any_field_of_the_network_changes_the_hash() {
         &world,
         &[
             ("connections", |w| {
-                w.network.connections.pop_last();
+                let last = w.network.connections.iter().last();
+                let (key, _) = last.expect("somebody is connected");
+                w.network.connections.remove(key);
             }),
             ("next", |w| w.network.next += 1),
             ("latency.0", |w| w.network.latency.0 += 1),
