@@ -24,6 +24,9 @@ fn holds(world: &World, condition: &Condition) -> bool {
             let registration = registration(View::new(world), tp);
             registration.is_some_and(|r| r.isr.len() as u64 == u64::from(*size))
         }
+        Condition::Past(time) => world
+            .ready()
+            .is_some_and(|ready| world.now() >= ready + *time),
     }
 }
 
@@ -80,6 +83,10 @@ fn on_partition(
             PartitionVerb::ExpandedIsr,
         ) => (*tp == id && isr.len() as i64 >= n).then_some(record.process?),
         (
+            What::Told(Event::Replica(tp, ReplicaEvent::IsrChangePending { isr, .. })),
+            PartitionVerb::ProposedIsr,
+        ) => (*tp == id && isr.len() as i64 == n).then_some(record.process?),
+        (
             What::Told(Event::Replica(tp, ReplicaEvent::BecameLeader { epoch, .. })),
             PartitionVerb::Elected,
         ) => (*tp == id && i64::from(epoch.0) >= n).then_some(record.process?),
@@ -123,6 +130,13 @@ fn itself(world: &World, verb: ProcessVerb, record: &Record) -> Option<ProcessId
         (
             What::Told(Event::Controller(ControllerEvent::Activated { .. })),
             ProcessVerb::Elected,
+        )
+        | (
+            What::Told(Event::Raft(RaftEvent::Became {
+                state: RaftState::Leader,
+                ..
+            })),
+            ProcessVerb::Won,
         ) => record.process,
         _ => None,
     }

@@ -242,6 +242,8 @@ pub enum When {
 pub enum Condition {
     /// `isr of orders-0 is 1`: so many members, as the controller has it.
     Isr(TopicPartition, u32),
+    /// `time is past 20s`: counted from when the run was ready.
+    Past(Duration),
 }
 
 /// What is done.

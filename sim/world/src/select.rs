@@ -7,10 +7,16 @@ use crate::view::View;
 use crate::world::World;
 use klab_kafka::controller::records::PartitionRegistration;
 use klab_kafka::ids::NodeId;
+use std::collections::BTreeSet;
 
 impl World {
     /// The processes that a selector means now; none if nobody holds the role. `step` names the draws.
     pub fn resolve(&mut self, selector: &Selector, step: u64) -> Box<[ProcessId]> {
+        if let Selector::Several(parts) = selector {
+            let meant = parts.iter().flat_map(|part| self.resolve(part, step));
+            let meant: BTreeSet<ProcessId> = meant.collect();
+            return meant.into_iter().collect();
+        }
         let candidates = self.candidates(selector);
         match selector {
             Selector::IsrMember(_) | Selector::StandbyController => self.pick(candidates, 1, step),
@@ -107,6 +113,7 @@ impl World {
                     .collect()
             }
             Selector::Struck(struck, role) => self.struck(*struck, *role).into_iter().collect(),
+            Selector::Several(parts) => parts.iter().flat_map(|p| self.candidates(p)).collect(),
         }
     }
 

@@ -73,7 +73,7 @@ pub enum Kind {
     Link,
     /// `"leader of orders-0 appended offset 40"`.
     Trigger,
-    /// `"isr of orders-0 is 1"`.
+    /// `"isr of orders-0 is 1"`, `"time is past 20s"`.
     Condition,
     /// `"8s"` or `"ever"`.
     Lasts,
@@ -140,7 +140,9 @@ impl Kind {
             Kind::Trigger => {
                 "a fact to wait for, such as \"leader of orders-0 appended offset 40\""
             }
-            Kind::Condition => "a condition, such as \"isr of orders-0 is 1\"",
+            Kind::Condition => {
+                "a condition, such as \"isr of orders-0 is 1\" or \"time is past 20s\""
+            }
             Kind::Lasts => "a duration, such as \"8s\", or \"ever\"",
             Kind::Keep => "\"drawn\", \"synced\" or a number of batches",
             Kind::Expectation => "an expectation, such as \"log.lost == 0\"",

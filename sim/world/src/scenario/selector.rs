@@ -56,6 +56,8 @@ pub enum Selector {
     MajorityOfControllers,
     /// `the crashed broker`, `the paused controller`, `the cut client`: whom the latest such fault struck.
     Struck(Struck, Role),
+    /// `broker-1 and broker-2`: all that each part means.
+    Several(Vec<Selector>),
 }
 
 /// What was done to a process.
@@ -92,7 +94,7 @@ pub struct Known {
 }
 
 /// The forms of a selector, for errors and for the reference page.
-pub const FORMS: [(&str, &str); 17] = [
+pub const FORMS: [(&str, &str); 18] = [
     (
         "broker-2",
         "one process by its name: a broker, a controller, an application, admin",
@@ -137,6 +139,7 @@ pub const FORMS: [(&str, &str); 17] = [
         "the crashed broker",
         "whom the latest such fault struck: crashed, paused or cut; a broker, controller or client",
     ),
+    ("broker-1 and controllers", "whom either part means"),
 ];
 
 impl Selector {
@@ -147,6 +150,11 @@ impl Selector {
     }
 
     pub(super) fn from_words(words: &[&str], known: &Known) -> Result<Selector, Mistake> {
+        if words.contains(&"and") {
+            let parts = words.split(|word| *word == "and");
+            let parts = parts.map(|part| Selector::from_words(part, known));
+            return Ok(Selector::Several(parts.collect::<Result<_, _>>()?));
+        }
         Ok(match words {
             ["brokers"] => Selector::Brokers,
             ["controllers"] => Selector::Controllers,
@@ -350,6 +358,10 @@ impl fmt::Display for Selector {
             Selector::MinorityOfControllers => f.write_str("minority of controllers"),
             Selector::MajorityOfControllers => f.write_str("majority of controllers"),
             Selector::Struck(struck, role) => write!(f, "the {struck} {role}"),
+            Selector::Several(parts) => {
+                let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
+                f.write_str(&parts.join(" and "))
+            }
         }
     }
 }
@@ -419,6 +431,17 @@ pub(super) mod tests {
             mistake("follower of orders-0 1").expected,
             "a number in brackets, such as [0]"
         );
+    }
+
+    #[test]
+    fn several_are_joined_by_and_and_each_part_is_checked() {
+        let several = Selector::parse("broker-1 and leader of orders-0 and shop", &known());
+        assert!(matches!(several, Ok(Selector::Several(parts)) if parts.len() == 3));
+        assert_eq!(
+            mistake("broker-1 and broker-4").found,
+            "unknown process \"broker-4\""
+        );
+        assert_eq!(mistake("broker-1 and").found, "the selector \"\"");
     }
 
     #[test]

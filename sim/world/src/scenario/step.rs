@@ -1,8 +1,10 @@
 //! What a step is called: by its own id, or by its content, never by its place in the list.
 
 use super::error::{Mistake, quoted};
+use super::quantity;
 use super::selector::Known;
 use super::{Condition, Family, Step};
+use klab_kafka::time::Duration;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -42,9 +44,12 @@ impl Condition {
                     "the number of members of the ISR",
                 )),
             },
+            ["time", "is", "past", time] => {
+                Ok(Condition::Past(Duration(quantity::duration(time)?)))
+            }
             _ => Err(Mistake::new(
                 format!("the condition {}", quoted(text)),
-                "such as \"isr of orders-0 is 1\"",
+                "such as \"isr of orders-0 is 1\" or \"time is past 20s\"",
             )),
         }
     }
@@ -54,6 +59,9 @@ impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Condition::Isr(tp, size) => write!(f, "isr of {tp} is {size}"),
+            Condition::Past(time) => {
+                write!(f, "time is past {}", quantity::write_duration(time.0))
+            }
         }
     }
 }
@@ -62,5 +70,32 @@ impl fmt::Display for Condition {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.to_node().to_line())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::selector::tests::known;
+
+    #[test]
+    fn every_condition_is_read_and_written_back() {
+        for text in ["isr of orders-0 is 1", "time is past 20s"] {
+            let condition = Condition::parse(text, &known()).expect("a documented form");
+            assert_eq!(condition.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_condition_that_is_none_says_what_it_should_be() {
+        let mistake = |text| Condition::parse(text, &known()).expect_err("no such condition");
+        assert_eq!(
+            mistake("time is past noon").found,
+            quantity::duration("noon").expect_err("no duration").found
+        );
+        assert_eq!(
+            mistake("isr is 1").expected,
+            "such as \"isr of orders-0 is 1\" or \"time is past 20s\""
+        );
     }
 }

@@ -44,6 +44,8 @@ pub enum PartitionVerb {
     ShrankIsr,
     /// The ISR has grown to this many members, or more.
     ExpandedIsr,
+    /// As the leader it asks the controller for an ISR of exactly this many members.
+    ProposedIsr,
     /// It has become the leader; the number is the least leader epoch.
     Elected,
 }
@@ -78,10 +80,12 @@ pub enum ProcessVerb {
     Unfenced,
     /// It became the active controller.
     Elected,
+    /// It won the vote of the quorum, and is not active yet.
+    Won,
 }
 
 /// Verbs with a partition: name, the words before the number, and the sentence.
-pub const PARTITION_VERBS: [(PartitionVerb, &str, &str); 7] = [
+pub const PARTITION_VERBS: [(PartitionVerb, &str, &str); 8] = [
     (
         PartitionVerb::Appended,
         "appended offset",
@@ -111,6 +115,11 @@ pub const PARTITION_VERBS: [(PartitionVerb, &str, &str); 7] = [
         PartitionVerb::ExpandedIsr,
         "expanded isr to",
         "The ISR has this many members or more.",
+    ),
+    (
+        PartitionVerb::ProposedIsr,
+        "proposed isr of",
+        "As the leader it asks the controller for an ISR of this many members.",
     ),
     (
         PartitionVerb::Elected,
@@ -144,7 +153,7 @@ pub const RECORD_VERBS: [(RecordVerb, &str, &str); 4] = [
 ];
 
 /// Verbs that stand alone.
-pub const PROCESS_VERBS: [(ProcessVerb, &str, &str); 7] = [
+pub const PROCESS_VERBS: [(ProcessVerb, &str, &str); 8] = [
     (ProcessVerb::Started, "started", "The process began to run."),
     (ProcessVerb::Crashed, "crashed", "The process died."),
     (
@@ -171,6 +180,11 @@ pub const PROCESS_VERBS: [(ProcessVerb, &str, &str); 7] = [
         ProcessVerb::Elected,
         "elected",
         "It became the leader, or the active controller.",
+    ),
+    (
+        ProcessVerb::Won,
+        "won",
+        "It won the vote of the quorum; it is active once that is committed.",
     ),
 ];
 
