@@ -6,6 +6,7 @@
 
 pub mod acked;
 pub mod at_end;
+pub mod canary;
 pub mod duplicates;
 pub mod harms;
 pub mod history;

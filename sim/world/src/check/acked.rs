@@ -17,7 +17,7 @@ pub const PROMISE: Promise = Promise {
     name: "acked survives",
     sentence: "A record acknowledged with acks=all is in every later leader's log at the same offset.",
     ids: "I-1 W2 W6 B4 B5",
-    canary: "hw-quorum=committed-isr, isr-expand-epoch-start=off, isr-broker-epoch=off, truncate=hw",
+    canary: "hw-quorum=committed-isr, isr-expand-epoch-start=off, isr-broker-epoch=off, truncate=hw; mutated history: drop",
 };
 
 /// Watches it.

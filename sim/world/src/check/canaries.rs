@@ -3,6 +3,7 @@
 
 use super::ALL;
 use super::at_end::AtEnd;
+use super::canary::MUTATED;
 use super::history::History;
 use super::story::{ORDERS_0, Story};
 use crate::process::Down;
@@ -126,7 +127,12 @@ fn a_good_history_tests_every_promise_and_breaks_none() {
 #[test]
 fn a_leader_that_lacks_a_committed_batch_breaks_acked_survives() {
     // broker-2 never got the third batch, and leads next.
-    let verdict = breaks(&["acked survives", "consistent read"], |story| {
+    let promises = [
+        "acked survives",
+        "in sync holds committed",
+        "consistent read",
+    ];
+    let verdict = breaks(&promises, |story| {
         let at = find(story, 4, |w| is_append(w, false));
         assert_eq!(story.records[at].process, Some(story.process("broker-2")));
         story.records.remove(at);
@@ -183,8 +189,29 @@ fn an_acknowledgement_of_what_failed_breaks_acked_survives() {
 }
 
 #[test]
+fn a_member_without_the_last_batch_breaks_in_sync_holds_committed() {
+    breaks(&["in sync holds committed"], |story| {
+        // broker-3 never got the last batch, and its leader commits it all the same.
+        let at = find(story, 7, |w| is_append(w, false));
+        assert_eq!(story.records[at].process, Some(story.process("broker-3")));
+        story.records.remove(at);
+        let is_hw = |w: &What| {
+            matches!(
+                w,
+                What::Told(Event::Log(
+                    ORDERS_0,
+                    LogEvent::HighWatermark { hw: Offset(8) }
+                ))
+            )
+        };
+        let at = find(story, 2, is_hw);
+        story.records.remove(at);
+    });
+}
+
+#[test]
 fn a_copy_from_another_epoch_breaks_log_matching() {
-    breaks(&["log matching"], |story| {
+    breaks(&["log matching", "in sync holds committed"], |story| {
         // broker-3 copies the last batch as of an epoch in which nobody wrote it.
         let at = find(story, 7, |w| is_append(w, false));
         batch_of(&mut story.records[at].what).leader_epoch = LeaderEpoch(0);
@@ -278,7 +305,8 @@ fn a_leaders_high_watermark_that_goes_back_breaks_offsets_ordered() {
 
 #[test]
 fn a_dropped_copy_breaks_offsets_ordered() {
-    breaks(&["offsets ordered", "log matching"], |story| {
+    let promises = ["offsets ordered", "log matching", "in sync holds committed"];
+    breaks(&promises, |story| {
         // broker-3 misses the third batch but copies the fourth.
         let at = find(story, 5, |w| is_append(w, false));
         story.records.remove(at);
@@ -502,5 +530,47 @@ fn every_promise_has_a_mutation_in_this_file() {
             "{}",
             promise.name
         );
+    }
+}
+
+/// A test of this file by its name: it is there, or this file does not compile.
+macro_rules! tests {
+    ($($name:ident,)*) => {
+        [$((stringify!($name), $name as fn()),)*]
+    };
+}
+
+#[test]
+fn every_promise_has_a_mutated_history_in_the_table_of_canaries() {
+    let here = tests![
+        a_leader_that_lacks_a_committed_batch_breaks_acked_survives,
+        a_member_without_the_last_batch_breaks_in_sync_holds_committed,
+        a_copy_from_another_epoch_breaks_log_matching,
+        two_records_swapped_in_a_read_break_consistent_read,
+        a_second_leader_breaks_one_leader_per_epoch,
+        a_dropped_copy_breaks_offsets_ordered,
+        a_second_quorum_leader_breaks_raft_safety,
+        an_epoch_raised_over_a_stable_leader_breaks_stable_leadership,
+        a_sequence_number_left_out_breaks_idempotence,
+        a_batch_doubled_breaks_idempotence_and_no_duplicates,
+        a_dropped_read_breaks_no_lost_writes,
+        a_relabelled_record_breaks_no_phantom,
+        two_batches_swapped_break_order,
+        a_record_accepted_and_never_sent_breaks_accepted_is_sent,
+        a_run_that_stays_stuck_after_the_mending_breaks_progress,
+    ];
+    for promise in ALL {
+        let entries = MUTATED.iter().filter(|(name, _)| *name == promise.name);
+        let tests: Vec<&str> = entries.map(|(_, test)| *test).collect();
+        let [test] = tests[..] else {
+            panic!("{}: {tests:?}", promise.name);
+        };
+        let (_, run) = here
+            .iter()
+            .find(|(name, _)| *name == test)
+            .unwrap_or_else(|| panic!("{test} is no test of this file"));
+        run();
+        let claims = test.ends_with(&promise.name.replace(' ', "_"));
+        assert!(claims, "{test} does not claim {}", promise.name);
     }
 }

@@ -17,7 +17,7 @@ pub const PROMISE: Promise = Promise {
     name: "in sync holds committed",
     sentence: "Every member of the ISR holds every committed record.",
     ids: "I-4 I-5",
-    canary: "truncate=hw, hw-quorum=committed-isr, isr-expand-epoch-start=off; mutated history: drop",
+    canary: "hw-quorum=committed-isr, isr-expand-epoch-start=off, isr-broker-epoch=off, truncate=hw, truncate=kip101; mutated history: drop",
 };
 
 /// Watches it.

@@ -16,7 +16,7 @@ pub const PROMISE: Promise = Promise {
     name: "log matching",
     sentence: "Two replicas agree below both their high watermarks; offset and leader epoch name one batch.",
     ids: "I-2 W1",
-    canary: "truncate=hw, truncate=kip101",
+    canary: "truncate=kip101; mutated history: relabel, double",
 };
 
 /// Watches it.

@@ -16,7 +16,7 @@ pub const PROMISE: Promise = Promise {
     name: "consistent read",
     sentence: "A record once read at an offset is the committed record there, and is never replaced.",
     ids: "I-3 W7 B1 B22",
-    canary: "truncate=hw, hw-quorum=committed-isr; mutated history: swap",
+    canary: "mutated history: swap, relabel",
 };
 
 /// Watches it.

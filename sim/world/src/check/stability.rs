@@ -22,7 +22,7 @@ pub const PROMISE: Promise = Promise {
     name: "stable leadership",
     sentence: "A quorum leader that a majority fetches from is not deposed by a vote.",
     ids: "KIP-996 K-2",
-    canary: "prevote=off",
+    canary: "prevote=off; mutated history: relabel",
 };
 
 /// A voter as it told of itself.

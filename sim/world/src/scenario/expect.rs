@@ -12,6 +12,7 @@ use super::error::{Mistake, nearest, quoted};
 use super::quantity;
 use super::selector::{Known, TopicPartition};
 use super::trigger::Trigger;
+use crate::check;
 
 /// One expectation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -347,23 +348,16 @@ pub const GOALS: [(Goal, &str, &str); 16] = [
     ),
 ];
 
-/// The promises that can be expected to break.
-pub const PROMISES: [&str; 14] = [
-    "acked survives",
-    "log matching",
-    "consistent read",
-    "one leader per epoch",
-    "offsets ordered",
-    "raft safety",
-    "stable leadership",
-    "idempotence",
-    "no duplicates",
-    "no lost writes",
-    "no phantom",
-    "order",
-    "accepted is sent",
-    "progress",
-];
+/// The promises that can be expected to break: all that have a checker.
+pub const PROMISES: [&str; check::ALL.len()] = {
+    let mut names = [""; check::ALL.len()];
+    let mut n = 0;
+    while n < names.len() {
+        names[n] = check::ALL[n].name;
+        n += 1;
+    }
+    names
+};
 
 const COMPARATORS: [(Comparator, &str); 6] = [
     (Comparator::Is, "=="),
