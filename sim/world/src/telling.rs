@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use klab_kafka::event::{
     ClientEvent, ControllerEvent, Event, LogEvent, RaftEvent, RaftState, ReplicaEvent,
 };
-use klab_kafka::ids::{METADATA_TOPIC, TopicIdPartition};
+use klab_kafka::ids::{METADATA_PARTITION, METADATA_TOPIC, TopicIdPartition};
 
 use crate::line::Lexicon;
 use crate::process::ProcessId;
@@ -115,6 +115,11 @@ impl Kept {
                     state: RaftState::Leader,
                     ..
                 }) => ("elections", Kind::Quorum),
+                Event::Log(METADATA_PARTITION, LogEvent::Truncated { from, to, .. })
+                    if from > to =>
+                {
+                    ("truncations", Kind::Truncated)
+                }
                 Event::Log(partition, event) if partition.topic != METADATA_TOPIC => {
                     match log(event) {
                         Some(kept) if self.has(kept.0) => kept,
