@@ -4,6 +4,8 @@
 
 use crate::outcome::Outcome;
 use crate::report;
+use klab_kafka::rules::SWITCHES;
+use klab_world::check::canary::DIRECTED;
 
 /// A rule and its file and test, by id. An empty text is none.
 const PLACES: &[(&str, &str, &str)] = include!(concat!(env!("OUT_DIR"), "/places.rs"));
@@ -186,12 +188,31 @@ const RULES: &[(&str, &str)] = &[
     ("C-11", "what a consumer does about errors"),
 ];
 
-/// Prints the table.
+/// Prints the table, and under it the protocol switches.
 pub fn rules() -> Outcome {
     for (id, words) in RULES {
         report::print(&format!("{id:<5} {words:<50} {}", place(id)));
     }
+    report::print(
+        "\nSwitches in `rules` of a scenario, and what shows the bug that each keeps away",
+    );
+    for switch in SWITCHES {
+        report::print(&format!("{:<23} {}", switch.name, shown(switch.name)));
+    }
     Outcome::Good
+}
+
+/// The directed scenarios of a switch.
+fn shown(switch: &str) -> String {
+    let of_switch = DIRECTED.iter().filter(|d| d.switch == switch);
+    let shown: Vec<String> = of_switch
+        .map(|d| format!("{}: {} breaks {}", d.value, d.scenario, d.breaks.join(", ")))
+        .collect();
+    match &shown[..] {
+        [] => "off breaks no promise; without_check_quorum_an_isolated_leader_goes_on_believing"
+            .to_owned(),
+        _ => shown.join("; "),
+    }
 }
 
 /// Where a rule is obeyed and tested, or why it is left out.
@@ -222,5 +243,15 @@ mod tests {
         ids.dedup();
         assert_eq!(ids.len(), count);
         assert!(LEFT_OUT.iter().all(|(id, _)| ids.contains(id)));
+    }
+
+    #[test]
+    fn a_switch_names_its_directed_scenarios() {
+        let both = shown("truncate");
+        assert!(both.starts_with("hw: rules/r01-truncate-to-hw breaks acked survives"));
+        assert!(both.contains("; kip101: rules/r03-fast-failovers breaks "));
+        for switch in SWITCHES.iter().filter(|s| s.name != "check-quorum") {
+            assert!(shown(switch.name).contains("rules/"), "{}", switch.name);
+        }
     }
 }

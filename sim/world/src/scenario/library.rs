@@ -27,6 +27,13 @@ library! {
     "producer/p14-fire-and-forget",
     "replication/r22-all-of-one",
     "replication/r24-paused-leader",
+    "rules/r01-truncate-to-hw",
+    "rules/r03-fast-failovers",
+    "rules/r06-expand-below-epoch-start",
+    "rules/r10-newcomer-not-counted",
+    "rules/r12-reborn-replica",
+    "rules/k03-commit-by-counting",
+    "rules/k06-rejoining-voter",
 }
 
 /// The text of a scenario of the library, by its name, without its folder, or by its number alone (`P01`).
