@@ -214,6 +214,18 @@ impl Story {
         }]);
     }
 
+    /// The metadata log has a new registration of a broker.
+    pub fn register(&mut self, broker: &str) {
+        self.commit(vec![MetadataRecord::RegisterBroker {
+            broker: node(broker),
+            incarnation: IncarnationId(1),
+            epoch: BrokerEpoch(1),
+            address: Address(0),
+            rack: None,
+            fenced: false,
+        }]);
+    }
+
     /// The metadata log names a new leader, from the ISR or not.
     pub fn elect(&mut self, broker: &str, isr: Option<&[i32]>) {
         self.change(Some(Some(node(broker).0)), isr);

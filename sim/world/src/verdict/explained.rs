@@ -147,6 +147,7 @@ fn disk_lost(story: &mut Story, rejoins: bool) {
         crate::trace::What::Process(replaced),
     );
     if rejoins {
+        story.register("broker-2");
         story.change(None, Some(&[1, 2]));
     } else {
         story.change(Some(Some(1)), None);
@@ -279,6 +280,8 @@ fn several_requests_in_flight_without_idempotence_explain_disorder() {
     for (number, offset) in [(1, 0), (0, 1)] {
         let batch = story.batch(number..number + 1, offset, 0, None);
         story.append("broker-1", &batch);
+        story.copy("broker-2", &batch);
+        story.copy("broker-3", &batch);
     }
     story.hw("broker-1", 2);
     story.done();
