@@ -10,7 +10,7 @@ use klab_world::line::Lexicon;
 use klab_world::process::{Process, ProcessId};
 use klab_world::scenario::{Answers, Scenario, library};
 use klab_world::swarm::explore::replay_without;
-use klab_world::trace::{Handled, Record, What};
+use klab_world::trace::{Handled, ProcessFact, Record, What};
 use klab_world::verdict::{FindingKind, Verdict};
 use klab_world::view::View;
 use klab_world::why::{self, Absence, EdgeKind, MOST_LINES, Part, Why, WhyLine};
@@ -208,6 +208,7 @@ impl<'a> Look<'a> {
                 mentions(to.seq) && !self.has_copy(self.elected(election), election)
             }
             EdgeKind::Absence(Absence::HeartbeatNotSent) => self.is_silent(to.seq, line.seq),
+            EdgeKind::Absence(Absence::Left) => self.has_ended(to.seq, line.seq),
             EdgeKind::Absence(Absence::AnswerNotReceived) => {
                 let between = self.between(to.seq, line.seq);
                 let answers = between.filter(|r| is_answer(r));
@@ -269,6 +270,18 @@ impl<'a> Look<'a> {
             &record.what,
             What::Told(Event::Log(_, LogEvent::Appended { .. }))
         ) && self.id.is_some_and(|id| why::mentions(record, id))
+    }
+
+    /// Whoever the fault struck has ended by the event, and not begun again.
+    fn has_ended(&self, fault: u64, event: u64) -> bool {
+        let What::Fault { fault: harm, .. } = &self.record(fault).what else {
+            return false;
+        };
+        let ends = self.between(fault, event).filter_map(|r| match &r.what {
+            What::Process(fact) if r.process.is_some_and(|p| strikes(harm, p)) => Some(fact),
+            _ => None,
+        });
+        matches!(ends.last(), Some(ProcessFact::Ended { .. }))
     }
 
     /// Whoever the fault struck sends no heartbeat up to the event.

@@ -101,6 +101,8 @@ pub enum Absence {
     CopyNotFetched,
     /// A broker's heartbeat did not reach the controller.
     HeartbeatNotSent,
+    /// A broker took its leave of the controller and is gone.
+    Left,
     /// The answer to a produce request did not reach the client.
     AnswerNotReceived,
     /// A copy was not flushed before the power went, or not on the disk that is there now.
@@ -316,6 +318,7 @@ impl fmt::Display for EdgeKind {
             EdgeKind::Absence(absence) => match absence {
                 Absence::CopyNotFetched => "absence: copy not fetched of",
                 Absence::HeartbeatNotSent => "absence: no heartbeat since",
+                Absence::Left => "absence: it has left since",
                 Absence::AnswerNotReceived => "absence: no answer to",
                 Absence::CopyNotKept => "absence: copy not kept of",
                 Absence::NotSent => "absence: not sent after",

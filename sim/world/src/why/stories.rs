@@ -3,6 +3,7 @@
 use super::{Absence, EdgeKind, Part, Teller, mentions};
 use crate::check::life::{Life, Mark, Spot, Told};
 use crate::check::lineage::Removal;
+use crate::fault::Fault;
 use crate::process::ProcessId;
 use crate::trace::{Handled, Record, What};
 use crate::verdict::explain::{self, CopyFate, Explanation, Named, Winner};
@@ -14,6 +15,7 @@ use std::num::NonZeroU64;
 const COPY_NOT_FETCHED: EdgeKind = EdgeKind::Absence(Absence::CopyNotFetched);
 const COPY_NOT_KEPT: EdgeKind = EdgeKind::Absence(Absence::CopyNotKept);
 const NO_HEARTBEAT: EdgeKind = EdgeKind::Absence(Absence::HeartbeatNotSent);
+const LEFT: EdgeKind = EdgeKind::Absence(Absence::Left);
 const NO_ANSWER: EdgeKind = EdgeKind::Absence(Absence::AnswerNotReceived);
 const NOT_SENT: EdgeKind = EdgeKind::Absence(Absence::NotSent);
 
@@ -44,7 +46,12 @@ pub fn lost(teller: &mut Teller<'_>, life: &Life, explanation: Option<&Explanati
         teller.add(Part::Loss, seq, EdgeKind::Cause);
     }
     if let Some(winner) = winner {
-        teller.add(Part::Election, winner.seq, NO_HEARTBEAT);
+        let is_stop = |f: &Named| matches!(f.fault, Fault::Stop { .. });
+        let edge = match explanation.fault.as_ref().is_some_and(is_stop) {
+            true => LEFT,
+            false => NO_HEARTBEAT,
+        };
+        teller.add(Part::Election, winner.seq, edge);
     }
     for copy in explanation.copies.iter().filter(|c| c.end.is_some()) {
         cut_off(teller, copy);
