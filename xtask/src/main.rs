@@ -9,6 +9,7 @@ mod costs;
 mod page;
 mod parity;
 mod profiles;
+mod switches;
 mod web;
 
 use std::path::PathBuf;
@@ -31,6 +32,8 @@ enum Step {
     Parity(parity::Options),
     /// Run every scenario with the klab of a plain build and with that of a release build, and compare the hashes
     Profiles(profiles::Options),
+    /// Find each protocol switch by drawn runs alone, in three ranges of seeds
+    Switches(switches::Options),
     /// Find casts in the engine crates that a browser's 32-bit usize would cut
     Casts,
     /// Count the instructions per delivered record and per idle virtual second, under valgrind
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Step::Web(options) => page::run(&options),
         Step::Parity(options) => parity::run(&options),
         Step::Profiles(options) => profiles::run(&options),
+        Step::Switches(options) => switches::run(&options),
         Step::Casts => casts::run(),
         Step::Callgrind(options) => callgrind::run(&options),
     };

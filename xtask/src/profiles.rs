@@ -52,7 +52,7 @@ pub fn run(options: &Options) -> Result<()> {
 }
 
 /// Builds `klab` and says where it lies, as cargo tells it.
-fn build(profile: &[&str]) -> Result<PathBuf> {
+pub fn build(profile: &[&str]) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .current_dir(crate::root())

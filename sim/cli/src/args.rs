@@ -136,6 +136,12 @@ pub struct Swarm {
     /// Turns a protocol switch of every server, such as hw-quorum=committed-isr.
     #[arg(long = "rule", value_name = "NAME=VALUE", value_parser = switch)]
     pub rules: Vec<(String, String)>,
+    /// Stops at the first bad run.
+    #[arg(long)]
+    pub first: bool,
+    /// Prints the bad runs as JSON and nothing else.
+    #[arg(long)]
+    pub json: bool,
     /// How many threads; without it as many as the machine has.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,

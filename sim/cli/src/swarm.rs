@@ -1,13 +1,19 @@
 //! `klab swarm`: drawn clusters, settings, workloads and faults, one run a seed; then what was found and a census of what was
-//! reached. In the safe half nothing may be lost, duplicated or reordered; in the free half everything must be explained.
+//! reached. In the safe half nothing may be lost, duplicated or reordered; in the free half everything must be explained, and
+//! every fault that an explanation names is tried again without it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Instant;
 
 use klab_kafka::rules::{Rules, SWITCHES};
 use klab_world::scenario::expect::GOALS;
 use klab_world::swarm::Half;
-use klab_world::swarm::explore::{Explored, explore};
+use klab_world::swarm::explore::aims::{AIMS, JUDGED_FROM, Least};
+use klab_world::swarm::explore::recheck::{Guilt, recheck};
+use klab_world::swarm::explore::{Drawn, Explored, explore};
+use klab_world::verdict::FindingKind;
+use serde_json::json;
 
 use crate::args::{Halves, Swarm};
 use crate::files;
@@ -17,59 +23,136 @@ use crate::sweep;
 /// How many bad seeds are shown.
 const SHOWN: usize = 10;
 
-/// Runs them all.
+/// How many seeds are run before the first bad one among them is looked for.
+const AT_ONCE: u64 = 64;
+
+/// One run, and whether the faults that it accuses of losses are guilty.
+type Checked = (Explored, Guilt);
+
+/// Runs them all, or until one is bad.
 pub fn swarm(args: &Swarm) -> Result<Outcome, Wrong> {
     let rules = rules(&args.rules)?;
     let began = Instant::now();
-    let half = |seed: u64| match args.half {
+    let runs = match args.first {
+        true => until_bad(args, &rules)?,
+        false => sweep::each(args.seeds.clone(), args.jobs, |seed| {
+            let drawn = Drawn::run(seed, half(args, seed), &rules);
+            (drawn.report(), recheck(&drawn.world, FindingKind::Lost))
+        })?,
+    };
+    let (mut explored, mut bugs, mut guilt) = (Vec::new(), Vec::new(), Guilt::default());
+    for (seed, run) in runs {
+        match run {
+            Ok((run, of_run)) => {
+                explored.push(run);
+                guilt = guilt.and(of_run);
+            }
+            Err(what) => bugs.push((seed, what)),
+        }
+    }
+    let bad: Vec<&Explored> = explored.iter().filter(|e| e.is_bad()).collect();
+    keep(args, &rules, bad.iter().map(|e| e.seed), &bugs)?;
+    let mut all_reached = true;
+    if args.json {
+        println!("{}", as_json(&explored, &bad, &bugs));
+    } else {
+        census(&explored);
+        findings(&explored);
+        for e in bad.iter().take(SHOWN) {
+            println!("{}", sentence(e));
+        }
+        for (seed, what) in bugs.iter().take(SHOWN) {
+            println!("seed {seed}: a bug in klab: {what}");
+        }
+        // A switch may make an aim impossible, and one half has not all of them.
+        let is_judged = explored.len() as u64 >= JUDGED_FROM
+            && args.rules.is_empty()
+            && args.half == Halves::Both
+            && !args.first;
+        all_reached = aims(&explored, &guilt, is_judged);
+        let events: u64 = explored.iter().map(|e| e.events).sum();
+        let took = began.elapsed().as_millis();
+        println!(
+            "{} runs, {} bad, {} bugs; {events} events in {}.{:03} s",
+            explored.len() + bugs.len(),
+            bad.len(),
+            bugs.len(),
+            took / 1000,
+            took % 1000,
+        );
+    }
+    Ok(match (bugs.is_empty(), bad.is_empty() && all_reached) {
+        (false, _) => Outcome::Bug,
+        (true, false) => Outcome::Failed,
+        (true, true) => Outcome::Good,
+    })
+}
+
+fn half(args: &Swarm, seed: u64) -> Half {
+    match args.half {
         Halves::Safe => Half::Safe,
         Halves::Free => Half::Free,
         Halves::Both if seed % 2 == 0 => Half::Safe,
         Halves::Both => Half::Free,
+    }
+}
+
+/// The runs up to the first that is bad, whatever the number of threads.
+fn until_bad(args: &Swarm, rules: &Rules) -> Result<sweep::Seeds<Checked>, Wrong> {
+    let mut runs = Vec::new();
+    let Range { mut start, end } = args.seeds;
+    while start < end {
+        let some = start..end.min(start + AT_ONCE);
+        start = some.end;
+        runs.extend(sweep::each(some, args.jobs, |seed| {
+            (explore(seed, half(args, seed), rules), Guilt::default())
+        })?);
+        let is_bad = |(_, run): &(u64, Result<Checked, String>)| {
+            run.as_ref().map_or(true, |(run, _)| run.is_bad())
+        };
+        if let Some(first) = runs.iter().position(is_bad) {
+            runs.truncate(first + 1);
+            break;
+        }
+    }
+    Ok(runs)
+}
+
+/// Writes the scenarios of bad runs, if that is wanted.
+fn keep(
+    args: &Swarm,
+    rules: &Rules,
+    bad: impl Iterator<Item = u64>,
+    bugs: &[(u64, String)],
+) -> Result<(), Wrong> {
+    let Some(folder) = &args.keep else {
+        return Ok(());
     };
-    let runs = sweep::each(args.seeds.clone(), args.jobs, |seed| {
-        explore(seed, half(seed), &rules)
-    })?;
-    let mut explored = Vec::new();
-    let mut bugs = Vec::new();
-    for (seed, run) in runs {
-        match run {
-            Ok(run) => explored.push(run),
-            Err(what) => bugs.push((seed, what)),
-        }
+    for seed in bad.chain(bugs.iter().map(|b| b.0)) {
+        let scenario = klab_world::swarm::scenario(seed, half(args, seed), rules);
+        let path = folder.join(format!("swarm-{seed}.jsonc"));
+        files::write(&path, scenario.export().as_bytes())?;
+        eprintln!("kept: klab run {}", path.display());
     }
-    census(&explored);
-    findings(&explored);
-    let bad: Vec<&Explored> = explored.iter().filter(|e| e.is_bad()).collect();
-    for e in bad.iter().take(SHOWN) {
-        println!("{}", sentence(e));
-    }
-    if let Some(folder) = &args.keep {
-        for seed in bad.iter().map(|e| e.seed).chain(bugs.iter().map(|b| b.0)) {
-            let scenario = klab_world::swarm::scenario(seed, half(seed), &rules);
-            let path = folder.join(format!("swarm-{seed}.jsonc"));
-            files::write(&path, scenario.export().as_bytes())?;
-            println!("kept: klab run {}", path.display());
-        }
-    }
-    for (seed, what) in bugs.iter().take(SHOWN) {
-        println!("seed {seed}: a bug in klab: {what}");
-    }
-    let events: u64 = explored.iter().map(|e| e.events).sum();
-    let took = began.elapsed().as_millis();
-    println!(
-        "{} runs, {} bad, {} bugs; {} with harm that bites; {events} events in {}.{:03} s",
-        explored.len() + bugs.len(),
-        bad.len(),
-        bugs.len(),
-        explored.iter().filter(|e| e.bites).count(),
-        took / 1000,
-        took % 1000,
-    );
-    Ok(match (bugs.is_empty(), bad.is_empty()) {
-        (false, _) => Outcome::Bug,
-        (true, false) => Outcome::Failed,
-        (true, true) => Outcome::Good,
+    Ok(())
+}
+
+fn as_json(explored: &[Explored], bad: &[&Explored], bugs: &[(u64, String)]) -> serde_json::Value {
+    let one = |e: &&Explored| {
+        json!({
+            "seed": e.seed,
+            "half": format!("{:?}", e.half),
+            "broken": e.broken,
+            "found": e.found,
+            "unexplained": e.unexplained,
+            "stuck": e.stuck,
+            "hash": format!("{:016x}", e.hash),
+        })
+    };
+    json!({
+        "runs": explored.len() + bugs.len(),
+        "bad": bad.iter().map(one).collect::<Vec<_>>(),
+        "bugs": bugs.iter().map(|(seed, what)| json!({ "seed": seed, "what": what })).collect::<Vec<_>>(),
     })
 }
 
@@ -107,6 +190,50 @@ fn census(explored: &[Explored]) {
     }
     for (harm, n) in harms {
         println!("{n:>6} seeds  {harm}");
+    }
+}
+
+/// What the runs must reach together, and whether they did; true if they did or are too few to be judged.
+fn aims(explored: &[Explored], guilt: &Guilt, is_judged: bool) -> bool {
+    let runs = explored.len() as u64;
+    let mut all_reached = true;
+    println!("\n reached  at least  of {runs} runs");
+    for aim in AIMS {
+        let reached = explored.iter().filter(|e| (aim.is_reached)(e)).count() as u64;
+        let least = match aim.least {
+            Least::Runs(least) => least.to_string(),
+            Least::All => "all".to_owned(),
+        };
+        let is_met = aim.least.is_met(reached, runs);
+        let mark = mark(is_met, is_judged);
+        println!("{reached:>8}  {least:>8}  {}{mark}", aim.name);
+        all_reached &= is_met;
+    }
+    println!(
+        "{} lost records accuse {} faults, {} accuse none; {} are safe without the accused fault,",
+        guilt.accusing, guilt.faults, guilt.without_fault, guilt.safe
+    );
+    println!(
+        "{} more without those that take its place: at least nine of ten together{}",
+        guilt.replaced,
+        mark(guilt.is_sound(), is_judged)
+    );
+    for doubt in guilt.doubtful.iter().take(SHOWN) {
+        println!(
+            "  seed {} without step {}: {} of {} are lost even so",
+            doubt.seed, doubt.step, doubt.lost, doubt.accusing
+        );
+    }
+    if !is_judged {
+        println!("(judged from {JUDGED_FROM} runs of both halves on, with Kafka's own rules)");
+    }
+    !is_judged || (all_reached && guilt.is_sound())
+}
+
+fn mark(is_met: bool, is_judged: bool) -> &'static str {
+    match (is_met, is_judged) {
+        (false, true) => "  NOT REACHED",
+        _ => "",
     }
 }
 

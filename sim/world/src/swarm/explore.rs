@@ -1,14 +1,20 @@
 //! One drawn run from its seed to its findings: what was lost, whether it is explained, which goals it reached.
 
+pub mod aims;
+pub mod recheck;
+
 use super::Half;
+use crate::census::{Among, Census};
 use crate::fault::Realised;
 use crate::scenario::Scenario;
 use crate::scenario::expect::{GOALS, Goal};
 use crate::steps::{Entry, Taped};
-use crate::verdict::FindingKind;
+use crate::trace::Phase;
+use crate::verdict::{FindingKind, Verdict};
 use crate::view::View;
 use crate::world::{Watch, World};
 use klab_kafka::rules::Rules;
+use klab_kafka::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -37,8 +43,12 @@ pub struct Explored {
     pub harms: BTreeSet<&'static str>,
     /// The verdict's sentence.
     pub sentence: String,
-    /// Harm changed a leader, an ISR, a controller or a request under way.
+    /// Harm was done, and a leader, an ISR, a controller or a request under way changed.
     pub bites: bool,
+    /// A leader was elected from the ISR after the start.
+    pub elects_cleanly: bool,
+    /// How long harm could be done: from ready until everything was healed.
+    pub open_to_harm: Duration,
 }
 
 impl Explored {
@@ -57,17 +67,93 @@ impl Explored {
     }
 }
 
-/// Draws the run of a seed and runs it to its end.
-pub fn explore(seed: u64, half: Half, rules: &Rules) -> Explored {
-    let scenario = Arc::new(super::scenario(seed, half, rules));
-    let watch = Watch {
-        records: false,
-        checkers: true,
-    };
-    let mut world = World::new(scenario, seed, watch);
-    world.run_to_end();
-    report(&world, seed, half)
+/// A drawn run that is over.
+pub struct Drawn {
+    /// The world at its end.
+    pub world: World,
+    half: Half,
+    open_to_harm: Duration,
 }
+
+impl Drawn {
+    /// Draws the run of a seed and runs it to its end.
+    pub fn run(seed: u64, half: Half, rules: &Rules) -> Drawn {
+        let scenario = Arc::new(super::scenario(seed, half, rules));
+        let mut world = World::new(scenario, seed, WATCHED);
+        while matches!(world.phase(), Phase::Booting | Phase::Running) && world.step() {}
+        let ready = world.ready().unwrap_or(world.now());
+        let open_to_harm = world.now().since(ready);
+        world.run_to_end();
+        Drawn {
+            world,
+            half,
+            open_to_harm,
+        }
+    }
+
+    /// What it showed.
+    pub fn report(&self) -> Explored {
+        let world = &self.world;
+        let verdict = verdict(world);
+        let census = world.census().expect("a drawn run is counted");
+        let mut found = BTreeMap::new();
+        for finding in &verdict.findings {
+            *found.entry(finding.kind).or_insert(0) += 1;
+        }
+        let mut broken = BTreeMap::new();
+        for violation in &verdict.broken {
+            broken
+                .entry(violation.promise)
+                .or_insert_with(|| violation.to_string());
+        }
+        let goals = goals(census, &found);
+        let harms: BTreeSet<&'static str> = world.tape().iter().filter_map(harm).collect();
+        let all = Among::default();
+        Explored {
+            seed: world.seed(),
+            half: self.half,
+            hash: world.hash(),
+            events: world.events(),
+            unexplained: verdict.unexplained().count() as u64,
+            broken,
+            stuck: world.stuck().map(str::to_owned),
+            bites: !harms.is_empty() && BITING.iter().any(|g| goals.contains(g)),
+            elects_cleanly: census.elections(all) > census.unclean_elections(all),
+            open_to_harm: self.open_to_harm,
+            found,
+            goals,
+            harms,
+            sentence: verdict.to_string(),
+        }
+    }
+}
+
+/// What harm changes when it bites.
+const BITING: [Goal; 4] = [
+    Goal::LeaderElected,
+    Goal::IsrShrunk,
+    Goal::ControllerElected,
+    Goal::RequestRetried,
+];
+
+fn goals(census: &Census, found: &BTreeMap<FindingKind, u64>) -> BTreeSet<Goal> {
+    let is_reached = |goal: &Goal| match goal {
+        Goal::RecordLost => found.contains_key(&FindingKind::Lost),
+        Goal::RecordDuplicated => found.contains_key(&FindingKind::Duplicated),
+        _ => census.reached(*goal),
+    };
+    GOALS.iter().map(|(g, ..)| *g).filter(is_reached).collect()
+}
+
+/// Draws the run of a seed, runs it to its end and tells what it showed.
+pub fn explore(seed: u64, half: Half, rules: &Rules) -> Explored {
+    Drawn::run(seed, half, rules).report()
+}
+
+const WATCHED: Watch = Watch {
+    records: false,
+    checkers: true,
+};
 
 /// Replays the run of a seed without those entries of its tape that `keep` refuses.
 pub fn replay_without(
@@ -77,63 +163,14 @@ pub fn replay_without(
     keep: impl Fn(&Entry) -> bool,
 ) -> World {
     let kept: Vec<Entry> = tape.iter().filter(|e| keep(e)).cloned().collect();
-    let watch = Watch {
-        records: false,
-        checkers: true,
-    };
-    let mut world = World::replay(scenario, seed, watch, Arc::new(kept));
+    let mut world = World::replay(scenario, seed, WATCHED, Arc::new(kept));
     world.run_to_end();
     world
 }
 
-fn report(world: &World, seed: u64, half: Half) -> Explored {
+fn verdict(world: &World) -> Verdict {
     let checkers = world.checkers().expect("a drawn run is watched");
-    let verdict = checkers.verdict(View::new(world));
-    let census = world.census().expect("a drawn run is counted");
-    let mut found = BTreeMap::new();
-    for finding in &verdict.findings {
-        *found.entry(finding.kind).or_insert(0) += 1;
-    }
-    let mut broken = BTreeMap::new();
-    for violation in &verdict.broken {
-        broken
-            .entry(violation.promise)
-            .or_insert_with(|| violation.to_string());
-    }
-    let is_reached = |goal: Goal| match goal {
-        Goal::RecordLost => found.contains_key(&FindingKind::Lost),
-        Goal::RecordDuplicated => found.contains_key(&FindingKind::Duplicated),
-        _ => census.reached(goal),
-    };
-    let goals: BTreeSet<Goal> = GOALS
-        .iter()
-        .map(|(g, ..)| *g)
-        .filter(|g| is_reached(*g))
-        .collect();
-    let biting = [
-        Goal::LeaderElected,
-        Goal::IsrShrunk,
-        Goal::ControllerElected,
-        Goal::RequestRetried,
-    ];
-    Explored {
-        seed,
-        half,
-        hash: world.hash(),
-        events: world.events(),
-        found,
-        unexplained: verdict
-            .findings
-            .iter()
-            .filter(|f| f.explanation.is_none())
-            .count() as u64,
-        broken,
-        stuck: world.stuck().map(str::to_owned),
-        bites: biting.iter().any(|g| goals.contains(g)),
-        goals,
-        harms: world.tape().iter().filter_map(harm).collect(),
-        sentence: verdict.to_string(),
-    }
+    checkers.verdict(View::new(world))
 }
 
 fn harm(entry: &Entry) -> Option<&'static str> {

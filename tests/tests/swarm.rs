@@ -1,0 +1,275 @@
+//! Drawn runs: the settings that leave nothing to explain are known to a function; where they hold nothing is lost, doubled
+//! or misplaced, where they do not everything is explained, and the faults that explanations accuse are guilty.
+//!
+//! What many runs must reach together is judged by `klab swarm --seeds 0..500`.
+
+use klab_kafka::config::{Acks, Configs};
+use klab_kafka::rules::Rules;
+use klab_kafka::time::Duration;
+use klab_world::disks::Keep;
+use klab_world::fault::Fault;
+use klab_world::scenario::{Action, Budget, OnRestart, ProducerPlan, Scenario, TopicPlan};
+use klab_world::swarm::explore::aims::{AIMS, HARM_FOR, Least};
+use klab_world::swarm::explore::recheck::{Guilt, recheck};
+use klab_world::swarm::explore::{Drawn, Explored};
+use klab_world::swarm::{self, Half, leaves_nothing_to_explain};
+use klab_world::trace::Phase;
+use klab_world::verdict::FindingKind;
+use klab_world::view::View;
+use std::collections::BTreeSet;
+
+/// How many runs of each half.
+const RUNS: u64 = 30;
+/// The free half goes on until so many runs lost something to a fault, or until so many runs were done.
+const LOSING: usize = 4;
+const MOST: u64 = 300;
+
+#[test]
+fn every_drawn_safe_scenario_leaves_nothing_to_explain() {
+    for seed in 0..300 {
+        assert!(leaves_nothing_to_explain(&drawn(seed, Half::Safe)));
+    }
+}
+
+#[test]
+fn without_any_one_of_its_requirements_a_scenario_leaves_something_to_explain() {
+    for seed in 0..20 {
+        for (requirement, take_away) in REQUIREMENTS {
+            let mut scenario = drawn(seed, Half::Safe);
+            // A run without drawn harm has none that could be out of budget.
+            if scenario.steps.is_empty() && requirement.starts_with("harm") {
+                continue;
+            }
+            take_away(&mut scenario);
+            assert!(
+                !leaves_nothing_to_explain(&scenario),
+                "seed {seed} without: {requirement}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_drawn_free_scenario_that_allows_a_loss_is_refused() {
+    let allows = |s: &Scenario| {
+        let is_unclean = |t: &TopicPlan| t.config.contains_key("unclean.leader.election.enable");
+        let is_early = |p: &ProducerPlan| p.config.acks.value != Acks::All;
+        (
+            s.topics.values().any(is_unclean),
+            s.producers.values().any(is_early),
+            s.topics.values().any(|t| t.replication_factor < 3),
+        )
+    };
+    let (mut unclean, mut early, mut few) = (0, 0, 0);
+    for seed in 0..300 {
+        let scenario = drawn(seed, Half::Free);
+        let found = allows(&scenario);
+        if found != (false, false, false) {
+            assert!(!leaves_nothing_to_explain(&scenario), "seed {seed}");
+        }
+        unclean += u32::from(found.0);
+        early += u32::from(found.1);
+        few += u32::from(found.2);
+    }
+    assert!(
+        unclean.min(early).min(few) >= 30,
+        "{unclean} {early} {few}: the free half is hardly free"
+    );
+}
+
+#[test]
+fn the_safe_half_loses_doubles_and_misplaces_nothing() {
+    let mut when = Vec::new();
+    for seed in 0..RUNS {
+        let drawn = Drawn::run(seed, Half::Safe, &Rules::default());
+        let explored = judged(&drawn, &mut when);
+        use FindingKind::{Duplicated, Lost, Reordered};
+        for kind in [Lost, Duplicated, Reordered] {
+            assert_eq!(explored.found.get(&kind), None, "seed {seed}: {kind:?}");
+        }
+    }
+    assert_spread(&when);
+}
+
+#[test]
+fn the_free_half_explains_everything_and_the_faults_that_it_accuses_are_guilty() {
+    let (mut when, mut guilt, mut losing, mut seed) = (Vec::new(), Guilt::default(), 0, 0);
+    while seed < RUNS || (losing < LOSING && seed < MOST) {
+        let drawn = Drawn::run(seed, Half::Free, &Rules::default());
+        judged(&drawn, &mut when);
+        let of_run = recheck(&drawn.world, FindingKind::Lost);
+        losing += usize::from(of_run.accusing > 0);
+        guilt = guilt.and(of_run);
+        seed += 1;
+    }
+    assert_spread(&when);
+    assert!(
+        losing >= LOSING,
+        "only {losing} of {seed} runs lost something to a fault"
+    );
+    assert!(guilt.is_sound(), "{guilt:?}");
+    assert!(2 * guilt.safe >= guilt.accusing, "{guilt:?}");
+}
+
+#[test]
+fn every_aim_can_be_missed_and_every_one_can_be_reached() {
+    let nothing = Explored {
+        seed: 1,
+        half: Half::Free,
+        hash: 0,
+        events: 0,
+        found: [].into(),
+        unexplained: 0,
+        broken: [].into(),
+        stuck: None,
+        goals: BTreeSet::new(),
+        harms: BTreeSet::new(),
+        sentence: String::new(),
+        bites: false,
+        elects_cleanly: false,
+        open_to_harm: Duration::ZERO,
+    };
+    let everything = Explored {
+        found: [(FindingKind::Lost, 1)].into(),
+        goals: klab_world::scenario::expect::GOALS.map(|g| g.0).into(),
+        harms: ALL_HARM.into(),
+        bites: true,
+        elects_cleanly: true,
+        open_to_harm: HARM_FOR,
+        ..nothing.clone()
+    };
+    for aim in AIMS {
+        assert!(!(aim.is_reached)(&nothing), "{}", aim.name);
+        assert!((aim.is_reached)(&everything), "{}", aim.name);
+    }
+    assert!(!Least::All.is_met(499, 500));
+    assert!(!Least::Runs(10).is_met(9, 500));
+    assert!(Least::Runs(10).is_met(10, 500));
+}
+
+#[test]
+fn accusations_of_which_two_in_ten_fail_are_not_sound() {
+    let guilt = |safe, replaced| Guilt {
+        accusing: 10,
+        safe,
+        replaced,
+        ..Guilt::default()
+    };
+    assert!(!guilt(8, 0).is_sound());
+    assert!(!guilt(0, 8).is_sound());
+    assert!(guilt(7, 2).is_sound());
+}
+
+/// One of each family.
+const ALL_HARM: [&str; 6] = [
+    "cut",
+    "reset",
+    "kill",
+    "power loss",
+    "pause",
+    "lost message",
+];
+
+type Requirement = (&'static str, fn(&mut Scenario));
+
+const REQUIREMENTS: [Requirement; 13] = [
+    ("three replicas", |s| topic(s).replication_factor = 2),
+    ("two in-sync replicas", |s| {
+        set(topic(s), "min.insync.replicas", "1")
+    }),
+    ("a word about in-sync replicas", |s| {
+        topic(s).config.remove("min.insync.replicas");
+    }),
+    ("clean elections of a topic", |s| {
+        set(topic(s), "unclean.leader.election.enable", "true")
+    }),
+    ("clean elections of all topics", |s| {
+        s.cluster.config.unclean_leader_election_enable = true
+    }),
+    ("acks=all and not 1", |s| configure(s, "acks", "1")),
+    ("acks=all and not 0", |s| configure(s, "acks", "0")),
+    ("idempotence", |s| {
+        configure(s, "enable.idempotence", "false")
+    }),
+    ("one request in flight", |s| {
+        configure(s, "max.in.flight.requests.per.connection", "2")
+    }),
+    ("as many requests in flight as by default", |s| {
+        configure(s, "max.in.flight.requests.per.connection", "5")
+    }),
+    ("an application that sends nothing again", |s| {
+        producer(s).on_restart = OnRestart::ResendUnconfirmed
+    }),
+    ("harm within the budget", |s| {
+        for step in &mut s.steps {
+            if let Action::Random { budget, .. } = &mut step.action {
+                *budget = Budget::None;
+            }
+        }
+    }),
+    ("harm that is drawn", |s| {
+        s.steps[0].action = Action::Fault(Fault::PowerLoss {
+            who: klab_world::scenario::selector::Selector::Process("broker-1".into()),
+            keep: Keep::Synced,
+        })
+    }),
+];
+
+fn topic(scenario: &mut Scenario) -> &mut TopicPlan {
+    let last = scenario.topics.values_mut().last();
+    last.expect("a drawn cluster has a topic")
+}
+
+fn set(topic: &mut TopicPlan, key: &str, value: &str) {
+    topic.config.insert(key.into(), value.into());
+}
+
+fn producer(scenario: &mut Scenario) -> &mut ProducerPlan {
+    let last = scenario.producers.values_mut().last();
+    last.expect("a drawn cluster has a producer")
+}
+
+fn configure(scenario: &mut Scenario, key: &str, value: &str) {
+    let set = producer(scenario).config.set(key, value);
+    set.unwrap_or_else(|e| panic!("{key}={value}: {e:?}"));
+}
+
+fn drawn(seed: u64, half: Half) -> Scenario {
+    swarm::scenario(seed, half, &Rules::default())
+}
+
+/// What every drawn run must be: harm over a minute, then healed, quiet and read to its end, with nothing unexplained and no
+/// promise broken. Adds when its harm was done.
+fn judged(drawn: &Drawn, when: &mut Vec<Duration>) -> Explored {
+    let explored = drawn.report();
+    let (world, seed) = (&drawn.world, explored.seed);
+    let (view, ready) = (View::new(world), world.ready());
+    let ready = ready.unwrap_or_else(|| panic!("seed {seed} never began"));
+    assert!(
+        !explored.is_bad(),
+        "seed {seed}: {}, {:?}, stuck: {:?}",
+        explored.sentence,
+        explored.broken,
+        explored.stuck
+    );
+    assert!(explored.open_to_harm >= HARM_FOR, "seed {seed}");
+    assert_eq!(world.phase(), Phase::Done, "seed {seed}");
+    assert!(!view.is_harmed(), "seed {seed} was not healed");
+    assert!(
+        view.machines().all(|(_, m)| m.process.is_some()),
+        "seed {seed}: something is down at the end"
+    );
+    for entry in world.tape() {
+        let after = entry.at.since(ready);
+        assert!(after <= explored.open_to_harm, "seed {seed}: {entry:?}");
+        when.push(after);
+    }
+    explored
+}
+
+/// Harm is done in every quarter of the minute.
+fn assert_spread(when: &[Duration]) {
+    let quarter = HARM_FOR.0 / 4;
+    let quarters: BTreeSet<u64> = when.iter().map(|at| at.0 / quarter).collect();
+    assert!((0..4).all(|q| quarters.contains(&q)), "{quarters:?}");
+}
