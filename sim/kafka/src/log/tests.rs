@@ -335,6 +335,31 @@ fn after_a_restart_only_the_last_batch_of_a_producer_is_recognised() {
     assert_eq!(retry, Err(ErrorCode::OutOfOrderSequenceNumber.into()));
 }
 
+// Kafka's LogLoader takes the log start from its checkpoint, and ProducerStateManager.truncateAndReload any snapshot above it.
+// Found by the model, seed cc 08304525fe47ca1d335303b33df05ec2dc39709200741c14fbdd56c4d7c0e928.
+#[test]
+fn a_snapshot_folded_from_a_later_log_start_outlives_a_kill_that_moves_the_start_back() {
+    let mut machine = Machine::new(segments_of(3 * ONE));
+    machine.append(&transactional(1, 0, 0, 1));
+    machine.append(&plain(1));
+    machine.act(|log, out| log.advance_hw(Offset(1), out));
+    let moved = machine.act(|log, out| log.increment_log_start(Offset(1), out));
+    assert_eq!(moved, Ok(true));
+    assert_eq!(machine.log.producers.first_unstable(), Some(Offset(0)));
+    assert!(truncate(&mut machine, 1), "producers are folded from 1 on");
+    machine.append(&idempotent(1, 0, 0, 1));
+    machine.append(&plain(1));
+    machine.append(&plain(1));
+    machine.finish_syncs();
+    let file = manager::checkpoint_recovery_points([&machine.log].into_iter());
+    machine.disk.carry_out(vec![file]);
+    machine.start();
+    assert_eq!(machine.log.log_start(), Offset(0), "its checkpoint is old");
+    assert_eq!(bases(&machine), [0, 3]);
+    assert_eq!(window(&machine, 1), [(0, 1)]);
+    assert_eq!(machine.log.producers.first_unstable(), None, "forgotten");
+}
+
 #[test]
 fn a_kill_loses_nothing_that_was_written() {
     let mut machine = filled(segments_of(2 * ONE), 5);

@@ -125,6 +125,9 @@ struct Both {
     naive: Naive,
     epoch: i32,
     saved: (i64, i64, i64),
+    /// What is known of producers may come from a snapshot that was folded from here only. The log's start may be earlier
+    /// again since then: a restart takes it from its checkpoint, however old (L-35).
+    folded_from: i64,
 }
 
 impl Both {
@@ -134,6 +137,7 @@ impl Both {
             naive: Naive::default(),
             epoch: 0,
             saved: (0, 0, 0),
+            folded_from: 0,
         }
     }
 
@@ -199,7 +203,9 @@ impl Both {
             Op::Copy { gap, count } => self.copy(gap, count),
             Op::Truncate(part) => {
                 let to = self.at(part);
-                truncate(&mut self.machine, to);
+                if truncate(&mut self.machine, to) {
+                    self.fold_producers();
+                }
                 self.naive.truncate(to);
                 // As the log manager does after a truncation.
                 self.checkpoint_recovery_point();
@@ -232,6 +238,7 @@ impl Both {
                     leo: at,
                     ..Naive::default()
                 };
+                self.folded_from = at;
                 self.machine.checkpoint();
                 self.save();
             }
@@ -319,6 +326,12 @@ impl Both {
         naive.hw = hw.max(naive.start).min(naive.leo);
         self.naive = naive;
         self.machine.start();
+        self.fold_producers();
+    }
+
+    /// The producers' state was folded anew, from the log start or from a snapshot that was.
+    fn fold_producers(&mut self) {
+        self.folded_from = self.folded_from.max(self.machine.log.log_start.0);
     }
 
     fn epochs_on_disk(&self) -> Vec<(i32, i64)> {
@@ -349,10 +362,10 @@ impl Both {
     }
 
     /// W12: what is known of producers is the fold of the log, up to the length of the windows. Only if the log starts with
-    /// a segment: else a restart folds from the log start, and forgets what began below it.
+    /// a segment, and did whenever it was folded: else a fold from the log start forgets what began below it.
     fn check_producers(&self) -> Result<(), TestCaseError> {
         let log = &self.machine.log;
-        if log.log_start > log.segments.first_base() {
+        if log.log_start.0.max(self.folded_from) > log.segments.first_base().0 {
             return Ok(());
         }
         let mut fold = Producers::new(log.log_start);
