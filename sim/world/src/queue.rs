@@ -25,25 +25,116 @@ pub enum Item {
 #[derive(Clone, Debug, Default)]
 pub struct Queue {
     heap: BinaryHeap<Reverse<(Time, u64, Item)>>,
+    /// Each process's earliest alarm, by process. It is moved far more often than it goes off, and a heap would keep all that
+    /// it was moved away from.
+    alarms: Vec<Option<(Time, u64)>>,
+    /// The earliest of these.
+    alarm: Option<(Time, u64, ProcessId)>,
     next: u64,
 }
 
 impl Queue {
     /// Adds an item; returns its number, by which a later one can be told from it.
     pub fn push(&mut self, at: Time, item: Item) -> u64 {
-        let number = self.next;
-        self.next += 1;
+        if let Item::Alarm(p) = item {
+            return self.set_alarm(at, p);
+        }
+        let number = self.number();
         self.heap.push(Reverse((at, number, item)));
         number
     }
 
     /// The time of the earliest item.
     pub fn peek(&self) -> Option<Time> {
-        self.heap.peek().map(|Reverse((at, ..))| *at)
+        let item = self.heap.peek().map(|Reverse((at, ..))| *at);
+        let alarm = self.alarm.map(|(at, ..)| at);
+        match (item, alarm) {
+            (Some(item), Some(alarm)) => Some(item.min(alarm)),
+            (item, alarm) => item.or(alarm),
+        }
     }
 
     /// Takes the earliest item with its number.
     pub fn pop(&mut self) -> Option<(Time, u64, Item)> {
+        if let Some((at, number, p)) = self.alarm {
+            let is_first =
+                |Reverse(item): &Reverse<(Time, u64, Item)>| (at, number) < (item.0, item.1);
+            if self.heap.peek().is_none_or(is_first) {
+                self.alarms[p.index()] = None;
+                self.find_earliest_alarm();
+                return Some((at, number, Item::Alarm(p)));
+            }
+        }
         self.heap.pop().map(|Reverse(entry)| entry)
+    }
+
+    /// A process has one alarm here: the one before is forgotten.
+    fn set_alarm(&mut self, at: Time, p: ProcessId) -> u64 {
+        let number = self.number();
+        if self.alarms.len() <= p.index() {
+            self.alarms.resize(p.index() + 1, None);
+        }
+        self.alarms[p.index()] = Some((at, number));
+        match self.alarm {
+            Some((_, _, first)) if first == p => self.find_earliest_alarm(),
+            Some((earliest, ..)) if earliest <= at => {}
+            _ => self.alarm = Some((at, number, p)),
+        }
+        number
+    }
+
+    fn find_earliest_alarm(&mut self) {
+        let set = (0..).zip(&self.alarms);
+        let set = set.filter_map(|(p, alarm)| alarm.map(|(at, number)| (at, number, ProcessId(p))));
+        self.alarm = set.min();
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next - 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rest(mut queue: Queue) -> Vec<(u64, u64, Item)> {
+        std::iter::from_fn(|| queue.pop().map(|(at, number, item)| (at.0, number, item))).collect()
+    }
+
+    #[test]
+    fn what_is_due_at_one_instant_comes_in_the_order_in_which_it_was_pushed_alarms_too() {
+        let mut queue = Queue::default();
+        let (a, b) = (ProcessId(2), ProcessId(0));
+        queue.push(Time(5), Item::Wake(a));
+        queue.push(Time(5), Item::Alarm(a));
+        queue.push(Time(5), Item::Phase);
+        queue.push(Time(5), Item::Alarm(b));
+        queue.push(Time(4), Item::Wake(b));
+        assert_eq!(queue.peek(), Some(Time(4)));
+        let expected = [
+            (4, 4, Item::Wake(b)),
+            (5, 0, Item::Wake(a)),
+            (5, 1, Item::Alarm(a)),
+            (5, 2, Item::Phase),
+            (5, 3, Item::Alarm(b)),
+        ];
+        assert_eq!(rest(queue), expected);
+    }
+
+    #[test]
+    fn an_alarm_that_is_moved_goes_off_once_with_its_latest_number() {
+        let mut queue = Queue::default();
+        let (a, b) = (ProcessId(0), ProcessId(1));
+        queue.push(Time(3), Item::Alarm(a));
+        queue.push(Time(6), Item::Alarm(b));
+        queue.push(Time(9), Item::Alarm(a));
+        assert_eq!(queue.peek(), Some(Time(6)));
+        queue.push(Time(1), Item::Alarm(b));
+        assert_eq!(
+            rest(queue),
+            [(1, 3, Item::Alarm(b)), (9, 2, Item::Alarm(a))]
+        );
     }
 }
