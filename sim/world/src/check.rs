@@ -35,6 +35,7 @@ use crate::trace::{Phase, Record, What};
 use crate::verdict::{self, FindingKind, Verdict};
 use crate::view::View;
 use history::{Change, History};
+use klab_kafka::event::Event;
 use klab_kafka::ids::{RecordId, TopicIdPartition};
 use serde::Serialize;
 
@@ -219,7 +220,7 @@ impl Checkers {
         }
         self.changes = changes;
         self.record(record, history, view);
-        if record.what == What::Phase(Phase::Done) {
+        if matches!(record.what, What::Phase(Phase::Done)) {
             self.end(record, history, view);
         }
     }
@@ -249,18 +250,26 @@ impl Checkers {
         );
     }
 
+    /// Shows a record to the promises that such a record can tell something about.
     fn record(&mut self, record: &Record, history: &History, view: View<'_>) {
         let scenario = view.scenario();
         let broken = &mut self.broken;
         let mut note = |promise, seen| note(broken, promise, record, seen);
-        note(&acked::PROMISE, self.acked.record(record, history));
-        note(&reads::PROMISE, self.reads.record(record, history));
-        note(&raft::PROMISE, self.raft.record(record, history));
-        note(
-            &stability::PROMISE,
-            self.stability.record(record, history, scenario),
-        );
-        note(&phantom::PROMISE, self.phantom.record(record, history));
+        match &record.what {
+            What::Told(Event::Replica(..)) => {
+                note(&acked::PROMISE, self.acked.record(record, history));
+            }
+            What::Told(Event::Client(..)) => {
+                note(&reads::PROMISE, self.reads.record(record, history));
+                note(&phantom::PROMISE, self.phantom.record(record, history));
+            }
+            What::Told(Event::Raft(..)) | What::Process(_) | What::Handled(_) => {
+                note(&raft::PROMISE, self.raft.record(record, history));
+                let seen = self.stability.record(record, history, scenario);
+                note(&stability::PROMISE, seen);
+            }
+            _ => {}
+        }
     }
 
     /// The run is over: what is lost now stays lost.

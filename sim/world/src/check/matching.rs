@@ -65,7 +65,10 @@ impl LogMatching {
     ) -> Option<Seen> {
         let lineage = history.lineage(partition);
         let batch = &lineage.node(grown.node()).batch;
-        let (name, who) = (history.partition_name(partition), history.names.of(process));
+        let (name, who) = (
+            || history.partition_name(partition),
+            history.names.of(process),
+        );
         if by_leader {
             let last = self.written.entry((partition, batch.leader_epoch));
             let last = last.or_insert(batch.base_offset);
@@ -74,16 +77,20 @@ impl LogMatching {
             return again.then(|| Seen {
                 about: About::Partition(lineage.id),
                 seen: format!(
-                    "{who} wrote offset {} of {name} in epoch {} once more",
-                    batch.base_offset, batch.leader_epoch
+                    "{who} wrote offset {} of {} in epoch {} once more",
+                    batch.base_offset,
+                    name(),
+                    batch.leader_epoch
                 ),
             });
         }
         matches!(grown, Grown::Strange(_)).then(|| Seen {
             about: About::Partition(lineage.id),
             seen: format!(
-                "{who} copied offset {} of epoch {} of {name} behind records that its leader does not have",
-                batch.base_offset, batch.leader_epoch
+                "{who} copied offset {} of epoch {} of {} behind records that its leader does not have",
+                batch.base_offset,
+                batch.leader_epoch,
+                name()
             ),
         })
     }
