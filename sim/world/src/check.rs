@@ -32,12 +32,14 @@ pub(crate) mod story;
 
 use crate::scenario::Heal;
 use crate::trace::{Phase, Record, What};
-use crate::verdict::{self, FindingKind, Verdict};
+use crate::verdict::log::{Judged, judge};
+use crate::verdict::{FindingKind, Verdict};
 use crate::view::View;
 use history::{Change, History};
 use klab_kafka::event::Event;
 use klab_kafka::ids::{RecordId, TopicIdPartition};
 use serde::Serialize;
+use std::sync::Arc;
 
 use crate::process::ProcessId;
 
@@ -146,6 +148,8 @@ pub struct Checkers {
     at_end: at_end::AtEnd,
     broken: Vec<Violation>,
     changes: Vec<Change>,
+    /// What became of every record, once the run is over.
+    judged: Option<Arc<Judged>>,
 }
 
 /// A run that breaks a promise all the time is reported so often, and counted no further.
@@ -212,7 +216,13 @@ impl Checkers {
         Verdict::of(self, view)
     }
 
+    /// What became of every record, as it was judged at the run's end.
+    pub(crate) fn judged(&self) -> Option<&Judged> {
+        self.judged.as_deref()
+    }
+
     fn look_at(&mut self, record: &Record, view: View<'_>, history: &mut History) {
+        self.judged = None;
         let mut changes = std::mem::take(&mut self.changes);
         history.take_in(record, view, &mut changes);
         for change in changes.drain(..) {
@@ -277,7 +287,7 @@ impl Checkers {
         let heals = view.scenario().end.heal == Heal::All && !view.is_harmed();
         let stuck = self.at_end.judge(history, heals, view.stuck());
         note(&mut self.broken, &at_end::PROGRESS, record, stuck);
-        let judged = verdict::log::judge(history, view.scenario());
+        let judged = judge(history, view.scenario());
         for finding in judged.findings.iter().filter(|f| f.explanation.is_none()) {
             let promise = match finding.kind {
                 FindingKind::Lost => &acked::PROMISE,
@@ -298,6 +308,7 @@ impl Checkers {
             };
             note(&mut self.broken, promise, record, Some(seen));
         }
+        self.judged = Some(Arc::new(judged));
     }
 }
 

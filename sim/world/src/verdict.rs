@@ -149,7 +149,11 @@ impl Verdict {
     pub(crate) fn of(checkers: &Checkers, view: View<'_>) -> Verdict {
         let scenario = view.scenario();
         let history = checkers.history();
-        let judged = history.map(|h| log::judge(h, scenario)).unwrap_or_default();
+        let judged = match (checkers.judged(), history) {
+            (Some(judged), _) => judged.clone(),
+            (None, Some(history)) => log::judge(history, scenario),
+            (None, None) => log::Judged::default(),
+        };
         let data = || history.into_iter().flat_map(|h| h.data());
         let topic = |id: TopicIdPartition| {
             let topic = history?.image.topics.get(&id.topic)?;
