@@ -6,7 +6,7 @@ mod values;
 use klab_kafka::event::Event;
 use klab_kafka::time::Time;
 use klab_world::process::ProcessId;
-use klab_world::trace::{Trace, What};
+use klab_world::trace::{Record, Trace, What};
 use std::collections::BTreeMap;
 use values::{Perturb, others};
 
@@ -14,9 +14,20 @@ use values::{Perturb, others};
 type Content = ((Time, Option<ProcessId>, Option<u64>), What);
 
 fn hash(content: &Content) -> u64 {
-    let ((at, process, cause), what) = content.clone();
+    hash_of_all(std::slice::from_ref(content))
+}
+
+fn hash_of_all(contents: &[Content]) -> u64 {
     let mut trace = Trace::new(false);
-    trace.push(at, process, cause, what);
+    for ((at, process, cause), what) in contents.iter().cloned() {
+        trace.push(&Record {
+            seq: trace.next_seq(),
+            at,
+            process,
+            cause,
+            what,
+        });
+    }
     trace.hash()
 }
 
@@ -58,12 +69,8 @@ fn when_where_and_why_of_a_record_change_the_hash() {
         assert_ne!(plain, hash(&(other, what.clone())), "{other:?}");
     }
     let twice = |first: &What, second: &What| {
-        let mut trace = Trace::new(false);
-        for what in [first, second] {
-            let (at, process, cause) = context();
-            trace.push(at, process, cause, what.clone());
-        }
-        trace.hash()
+        let of = |what: &What| (context(), what.clone());
+        hash_of_all(&[of(first), of(second)])
     };
     let told = What::Told(Event::kinds().swap_remove(0));
     assert_ne!(twice(&what, &told), twice(&told, &what), "its number");

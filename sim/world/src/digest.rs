@@ -68,6 +68,7 @@ impl<'a> ser::Serializer for Digest<'a> {
         serialize_u8: u8, serialize_u16: u16, serialize_u32: u32, serialize_u64: u64, serialize_u128: u128,
     }
 
+    #[inline]
     fn serialize_bool(self, v: bool) -> Result<(), Unwritable> {
         self.out.push(v.into());
         Ok(())
@@ -82,37 +83,45 @@ impl<'a> ser::Serializer for Digest<'a> {
         Err(Unwritable::custom("a float has no place in a digest"))
     }
 
+    #[inline]
     fn serialize_char(self, v: char) -> Result<(), Unwritable> {
         self.serialize_u32(v.into())
     }
 
+    #[inline]
     fn serialize_str(self, v: &str) -> Result<(), Unwritable> {
         self.serialize_bytes(v.as_bytes())
     }
 
+    #[inline]
     fn serialize_bytes(self, v: &[u8]) -> Result<(), Unwritable> {
         self.out.extend_from_slice(&(v.len() as u64).to_le_bytes());
         self.out.extend_from_slice(v);
         Ok(())
     }
 
+    #[inline]
     fn serialize_none(self) -> Result<(), Unwritable> {
         self.serialize_u8(0)
     }
 
+    #[inline]
     fn serialize_some<T: Serialize + ?Sized>(self, v: &T) -> Result<(), Unwritable> {
         self.out.push(1);
         v.serialize(self)
     }
 
+    #[inline]
     fn serialize_unit(self) -> Result<(), Unwritable> {
         Ok(())
     }
 
+    #[inline]
     fn serialize_unit_struct(self, _: &'static str) -> Result<(), Unwritable> {
         Ok(())
     }
 
+    #[inline]
     fn serialize_unit_variant(
         self,
         _: &'static str,
@@ -122,6 +131,7 @@ impl<'a> ser::Serializer for Digest<'a> {
         self.serialize_u32(index)
     }
 
+    #[inline]
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
         self,
         _: &'static str,
@@ -130,6 +140,7 @@ impl<'a> ser::Serializer for Digest<'a> {
         v.serialize(self)
     }
 
+    #[inline]
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
         self,
         _: &'static str,
@@ -141,18 +152,22 @@ impl<'a> ser::Serializer for Digest<'a> {
         v.serialize(self)
     }
 
+    #[inline]
     fn serialize_seq(self, _: Option<usize>) -> Result<Counted<'a>, Unwritable> {
         Ok(Counted::begin(self.out))
     }
 
+    #[inline]
     fn serialize_tuple(self, _: usize) -> Result<Digest<'a>, Unwritable> {
         Ok(self)
     }
 
+    #[inline]
     fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Digest<'a>, Unwritable> {
         Ok(self)
     }
 
+    #[inline]
     fn serialize_tuple_variant(
         self,
         _: &'static str,
@@ -164,14 +179,17 @@ impl<'a> ser::Serializer for Digest<'a> {
         Ok(self)
     }
 
+    #[inline]
     fn serialize_map(self, _: Option<usize>) -> Result<Counted<'a>, Unwritable> {
         Ok(Counted::begin(self.out))
     }
 
+    #[inline]
     fn serialize_struct(self, _: &'static str, _: usize) -> Result<Digest<'a>, Unwritable> {
         Ok(self)
     }
 
+    #[inline]
     fn serialize_struct_variant(
         self,
         _: &'static str,
@@ -196,16 +214,19 @@ struct Counted<'a> {
 }
 
 impl<'a> Counted<'a> {
+    #[inline]
     fn begin(out: &'a mut Vec<u8>) -> Counted<'a> {
         let at = out.len();
         out.extend_from_slice(&0u64.to_le_bytes());
         Counted { out, at, count: 0 }
     }
 
+    #[inline]
     fn add<T: Serialize + ?Sized>(&mut self, v: &T) -> Result<(), Unwritable> {
         v.serialize(Digest { out: self.out })
     }
 
+    #[inline]
     fn finish(self) {
         self.out[self.at..self.at + 8].copy_from_slice(&self.count.to_le_bytes());
     }
@@ -214,10 +235,12 @@ impl<'a> Counted<'a> {
 impl ser::SerializeSeq for Counted<'_> {
     type Ok = ();
     type Error = Unwritable;
+    #[inline]
     fn serialize_element<T: Serialize + ?Sized>(&mut self, v: &T) -> Result<(), Unwritable> {
         self.count += 1;
         self.add(v)
     }
+    #[inline]
     fn end(self) -> Result<(), Unwritable> {
         self.finish();
         Ok(())
@@ -227,13 +250,16 @@ impl ser::SerializeSeq for Counted<'_> {
 impl ser::SerializeMap for Counted<'_> {
     type Ok = ();
     type Error = Unwritable;
+    #[inline]
     fn serialize_key<T: Serialize + ?Sized>(&mut self, v: &T) -> Result<(), Unwritable> {
         self.count += 1;
         self.add(v)
     }
+    #[inline]
     fn serialize_value<T: Serialize + ?Sized>(&mut self, v: &T) -> Result<(), Unwritable> {
         self.add(v)
     }
+    #[inline]
     fn end(self) -> Result<(), Unwritable> {
         self.finish();
         Ok(())
@@ -250,6 +276,7 @@ macro_rules! fields {
                 $(let _ = $key;)?
                 v.serialize(Digest { out: self.out })
             }
+            #[inline]
             fn end(self) -> Result<(), Unwritable> {
                 Ok(())
             }

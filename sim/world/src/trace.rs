@@ -176,27 +176,14 @@ impl Trace {
         self.next
     }
 
-    /// Takes in a fact.
-    pub fn push(
-        &mut self,
-        at: Time,
-        process: Option<ProcessId>,
-        cause: Option<u64>,
-        what: What,
-    ) -> Record {
-        let record = Record {
-            seq: self.next,
-            at,
-            process,
-            cause,
-            what,
-        };
+    /// Takes in a fact, which must have the next number.
+    pub fn push(&mut self, record: &Record) {
+        assert_eq!(record.seq, self.next, "facts are numbered in a row");
         self.next += 1;
-        self.hash = digest::roll(self.hash, &record, &mut self.scratch);
+        self.hash = digest::roll(self.hash, record, &mut self.scratch);
         if self.keep {
             self.kept.push(record.clone());
         }
-        record
     }
 
     /// The hash over all records so far.

@@ -697,8 +697,15 @@ impl World {
     }
 
     fn record(&mut self, process: Option<ProcessId>, cause: Option<u64>, what: What) -> u64 {
-        let record = self.trace.push(self.now, process, cause, what);
-        let seq = record.seq;
+        let seq = self.trace.next_seq();
+        let record = Record {
+            seq,
+            at: self.now,
+            process,
+            cause,
+            what,
+        };
+        self.trace.push(&record);
         // Once the healing has begun nothing new breaks.
         if self.steps.is_waiting() && Steps::are_armed(self.run.phase) {
             self.look_for_triggers(&record);
