@@ -4,20 +4,26 @@
 //! Looking at it is the owner's business: this part only knows who watches what, and until when.
 
 use crate::ids::{ConnId, TopicIdPartition};
+use crate::sorted::Sorted;
 use crate::time::Time;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use smallvec::SmallVec;
+use std::collections::BTreeMap;
 
 /// One waiting request's number here. Never used again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 pub struct Ticket(u64);
 
-/// Requests that wait, with what they watch.
+/// Who watches one partition: mostly its followers and a reader.
+pub type Watchers = SmallVec<[Ticket; 4]>;
+
+/// Requests that wait, with what they watch. A connection has one request waiting at most (N-1), so there are few.
 #[derive(Clone, Debug, Serialize)]
 pub struct Purgatory<T> {
-    parked: BTreeMap<Ticket, Parked<T>>,
-    watchers: BTreeMap<TopicIdPartition, Vec<Ticket>>,
-    deadlines: BTreeSet<(Time, Ticket)>,
+    parked: Sorted<Ticket, Parked<T>>,
+    watchers: BTreeMap<TopicIdPartition, Watchers>,
+    /// The earliest first.
+    deadlines: Vec<(Time, Ticket)>,
     next: u64,
 }
 
@@ -32,9 +38,9 @@ struct Parked<T> {
 impl<T> Default for Purgatory<T> {
     fn default() -> Purgatory<T> {
         Purgatory {
-            parked: BTreeMap::new(),
+            parked: Sorted::default(),
             watchers: BTreeMap::new(),
-            deadlines: BTreeSet::new(),
+            deadlines: Vec::new(),
             next: 0,
         }
     }
@@ -54,7 +60,8 @@ impl<T> Purgatory<T> {
         for partition in &watched {
             self.watchers.entry(*partition).or_default().push(ticket);
         }
-        self.deadlines.insert((deadline, ticket));
+        let place = self.deadlines.partition_point(|d| *d < (deadline, ticket));
+        self.deadlines.insert(place, (deadline, ticket));
         let parked = Parked {
             conn,
             deadline,
@@ -65,7 +72,7 @@ impl<T> Purgatory<T> {
     }
 
     /// Who watches a partition, in the order in which they came.
-    pub fn watching(&self, partition: TopicIdPartition) -> Vec<Ticket> {
+    pub fn watching(&self, partition: TopicIdPartition) -> Watchers {
         self.watchers.get(&partition).cloned().unwrap_or_default()
     }
 
@@ -82,7 +89,7 @@ impl<T> Purgatory<T> {
     /// Takes a request out: it waits no more.
     pub fn take(&mut self, ticket: Ticket) -> Option<T> {
         let parked = self.parked.remove(&ticket)?;
-        self.deadlines.remove(&(parked.deadline, ticket));
+        self.deadlines.retain(|d| *d != (parked.deadline, ticket));
         for partition in &parked.watched {
             let Some(watchers) = self.watchers.get_mut(partition) else {
                 continue;
