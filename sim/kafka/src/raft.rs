@@ -230,7 +230,10 @@ impl Raft {
             self.poll(at, &mut fresh)?;
             if self.held.is_empty() && !fresh.iter().any(|e| matches!(e, Effect::Sync(_))) {
                 // Nothing has to wait.
-                out.append(&mut fresh);
+                match out.is_empty() {
+                    true => *out = fresh,
+                    false => out.append(&mut fresh),
+                }
                 self.publish();
             } else {
                 self.held.extend(fresh);

@@ -80,12 +80,18 @@ impl Census {
     }
 
     /// Looks at a record.
+    #[inline]
     pub fn look(&mut self, world: &World, record: &Record) {
-        self.unmet
-            .retain(|trigger| !met::is_met(world, trigger, record));
-        let What::Told(event) = &record.what else {
-            return;
-        };
+        if !self.unmet.is_empty() {
+            self.unmet
+                .retain(|trigger| !met::is_met(world, trigger, record));
+        }
+        if let What::Told(event) = &record.what {
+            self.told(world, event, record);
+        }
+    }
+
+    fn told(&mut self, world: &World, event: &Event, record: &Record) {
         let after_start = world.ready().is_some();
         match event {
             Event::Controller(event) => self.controller(world, event, after_start),

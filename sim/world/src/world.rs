@@ -258,8 +258,11 @@ impl World {
                     self.network
                         .take(key, end, number, self.now, listens, drawn, &mut self.queue);
                 let sent = self.network.take_sent(key);
-                for taken in taken.into_iter().chain(sent) {
+                if let Some(taken) = taken {
                     self.arrive(taken);
+                }
+                if let Some(sent) = sent {
+                    self.arrive(sent);
                 }
             }
             Item::Alarm(p) => self.alarm(p, number),
