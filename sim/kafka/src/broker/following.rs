@@ -48,12 +48,12 @@ impl Broker {
             let log = self.replicas.get(id).expect("just hosted").log();
             self.fetchers.start(id, source, epoch, log, here.rules);
             self.network
-                .fetch
+                .fetch()
                 .learn(source, here.image.brokers[&source].address);
         }
         self.carry_out(out, cx);
         for source in self.fetchers.take_idle() {
-            self.network.fetch.disconnect(source, cx);
+            self.network.fetch().disconnect(source, cx);
         }
         for source in self.fetchers.sources() {
             self.drive_fetcher(source, cx);
@@ -68,7 +68,7 @@ impl Broker {
         };
         let mut out = Effects::new();
         let mut request = None;
-        if fetcher.is_ready(now) && self.network.fetch.ready(source, cx) {
+        if fetcher.is_ready(now) && self.network.fetch().ready(source, cx) {
             request = fetcher.next_request(&mut Desk {
                 replicas: &mut self.replicas,
                 here: self.standing.here(cx.wall()),
@@ -79,7 +79,7 @@ impl Broker {
         let wake_at = fetcher.wake_at(now);
         self.carry_out(out, cx);
         if let Some(request) = request {
-            self.network.fetch.send(source, request, (), cx);
+            self.network.fetch().send(source, request, (), cx);
         }
         let timer = Timer::Broker(BrokerTimer::Fetcher(source.0));
         self.set_alarm(timer, wake_at, cx);

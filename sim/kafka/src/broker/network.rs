@@ -21,7 +21,10 @@ pub struct Network {
     alter: Channel<()>,
     forward: Channel<Forwarded>,
     /// To the brokers that it copies from.
-    pub fetch: Connections<()>,
+    fetch: Connections<()>,
+    /// Something was done with it since its deadlines were last asked for. Never between two steps.
+    #[serde(skip)]
+    touched: bool,
 }
 
 /// The name of the Raft client's draws.
@@ -85,7 +88,14 @@ impl Network {
             alter: channel(ALTER_CLIENT, None),
             forward: Channel::new(FORWARD_CLIENT, &config.voters, Some(FORWARD_PATIENCE)),
             fetch: Connections::new(FETCH_CLIENT, fetch),
+            touched: true,
         }
+    }
+
+    /// The connections to the brokers that it copies from.
+    pub fn fetch(&mut self) -> &mut Connections<()> {
+        self.touched = true;
+        &mut self.fetch
     }
 
     /// Whether a connection is one of these.
@@ -104,6 +114,7 @@ impl Network {
         leader: Option<NodeId>,
         cx: &mut Context<'_>,
     ) -> AllNews {
+        self.touched = true;
         if self.fetch.owns(conn) {
             fetched(self.fetch.handle(input, cx))
         } else if self.heartbeat.owns(conn) {
@@ -117,6 +128,7 @@ impl Network {
 
     /// Does what is due: timeouts, reconnects, another look at who leads.
     pub fn expire(&mut self, leader: Option<NodeId>, cx: &mut Context<'_>) -> AllNews {
+        self.touched = true;
         let mut news = fetched(self.fetch.expire(cx));
         news.extend(beaten(self.heartbeat.expire(leader, cx)));
         news.extend(altered(self.alter.expire(leader, cx)));
@@ -124,8 +136,12 @@ impl Network {
         news
     }
 
-    /// When to call [`Network::expire`] next.
-    pub fn next_deadline(&self, now: Time) -> Option<Time> {
+    /// When to call [`Network::expire`] next; `None` also if nothing was done since the last answer: until somebody does
+    /// something, no deadline comes nearer.
+    pub fn next_deadline(&mut self, now: Time) -> Option<Time> {
+        if !std::mem::take(&mut self.touched) {
+            return None;
+        }
         let deadlines = [
             self.fetch.next_deadline(),
             self.heartbeat.next_deadline(now),
@@ -142,6 +158,7 @@ impl Network {
         leader: Option<NodeId>,
         cx: &mut Context<'_>,
     ) -> AllNews {
+        self.touched = true;
         self.heartbeat.enqueue(request, (), cx.now());
         beaten(self.heartbeat.drive(leader, cx))
     }
@@ -153,6 +170,7 @@ impl Network {
         leader: Option<NodeId>,
         cx: &mut Context<'_>,
     ) -> AllNews {
+        self.touched = true;
         self.alter.enqueue(request, (), cx.now());
         altered(self.alter.drive(leader, cx))
     }
@@ -165,12 +183,14 @@ impl Network {
         leader: Option<NodeId>,
         cx: &mut Context<'_>,
     ) -> AllNews {
+        self.touched = true;
         self.forward.enqueue(request, who, cx.now());
         forwarded(self.forward.drive(leader, cx))
     }
 
     /// Closes everything: the broker stops.
     pub fn close(&mut self, cx: &mut Context<'_>) {
+        self.touched = true;
         self.fetch.close_all(cx);
         self.heartbeat.close(cx);
         self.alter.close(cx);
