@@ -231,6 +231,10 @@ impl<T> Connections<T> {
     pub fn expire(&mut self, cx: &mut Context<'_>) -> Happenings<T> {
         let now = cx.now();
         let is_due = |n: &Node<T>| self.deadline(n).is_some_and(|d| d <= now);
+        // Mostly nothing is, and then no list of it is made.
+        if !self.nodes.values().any(is_due) {
+            return Happenings::new();
+        }
         let due = self.nodes.iter().filter(|(_, n)| is_due(n));
         let due: Vec<NodeId> = due.map(|(id, _)| *id).collect();
         let mut happened = Happenings::new();

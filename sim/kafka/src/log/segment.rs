@@ -18,6 +18,9 @@ use std::sync::Arc;
 /// Batches per chunk.
 const CHUNK: usize = 64;
 
+/// How many batches from the end are looked at one by one before the others are searched.
+const NEARLY: usize = 4;
+
 /// One segment.
 #[derive(Clone, Debug, Serialize)]
 pub struct Segment {
@@ -126,9 +129,14 @@ impl Segment {
     /// How many batches end at or before `offset`.
     fn index_of(&self, offset: Offset) -> usize {
         let ends_before = |p: &Placed| p.batch.end_offset() <= offset;
-        // Most who ask have read to the end.
+        let all = self.full.len() * CHUNK + self.tail.len();
+        // Most who ask have read to the end, and most others nearly so.
         if self.last_placed().is_none_or(ends_before) {
-            return self.full.len() * CHUNK + self.tail.len();
+            return all;
+        }
+        let last = self.tail.iter().rev().take(NEARLY);
+        if let Some(beyond) = last.map(ends_before).position(|before| before) {
+            return all - beyond;
         }
         let chunk = self
             .full
