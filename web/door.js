@@ -4,7 +4,7 @@
 // carries the panic's own words; the instance is thrown away and a fresh one takes its place, so the next call works. What was opened
 // in the old instance says so when it is called again.
 
-import { __wbg_reset_state, Run, Session } from "./klab_web.js";
+import { __wbg_reset_state, Exercise, Run, Session } from "./klab_web.js";
 
 export * from "./klab_web.js";
 export { default } from "./klab_web.js";
@@ -40,7 +40,7 @@ function guard(methods) {
   }
 }
 
-for (const door of [Run, Session]) {
+for (const door of [Run, Session, Exercise]) {
   guard(door);
   guard(door.prototype);
 }

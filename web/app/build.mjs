@@ -1,7 +1,7 @@
 // Bundles the page: node app/build.mjs <folder of the bindings> <folder to write>. `cargo xtask web` calls it.
 //
 // What it writes stands alone: kafka-lab.js with klab_web_bg.wasm beside it is the element for any page of the same origin
-// (a book copies these two); index.html, page.js, page.css and icon.svg are the playground around it.
+// (a book copies these two); picture.js draws a frame where there is no document (the book's posters); index.html, page.js, page.css and icon.svg are the playground around it.
 
 import { build } from "esbuild";
 import { copyFile, mkdir, rm } from "node:fs/promises";
@@ -25,7 +25,7 @@ const common = {
 };
 await rm(out, { recursive: true, force: true });
 await mkdir(out, { recursive: true });
-await build({ ...common, entryPoints: { "kafka-lab": "src/element.ts" }, outdir: out });
+await build({ ...common, entryPoints: { "kafka-lab": "src/element.ts", picture: "src/picture.ts" }, outdir: out });
 // The page shares the element's one instance of the engine.
 const shared = {
   name: "one-engine",

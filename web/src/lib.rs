@@ -9,6 +9,9 @@
 pub mod run;
 pub mod session;
 
+use std::sync::Arc;
+
+use klab_world::exercise;
 use serde::Serialize;
 use wasm_bindgen::JsError;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -164,6 +167,55 @@ impl Session {
     }
 }
 
+/// An exercise of the book, and an answer that is tried with many seeds.
+#[wasm_bindgen]
+pub struct Exercise {
+    exercise: Arc<exercise::Exercise>,
+    attempt: Option<exercise::Attempt>,
+}
+
+#[wasm_bindgen]
+impl Exercise {
+    /// Opens an exercise, given as the text of its file.
+    pub fn open(text: &str) -> Result<Exercise, JsError> {
+        let exercise = exercise::Exercise::read("the exercise", text).map_err(said)?;
+        Ok(Exercise {
+            exercise: Arc::new(exercise),
+            attempt: None,
+        })
+    }
+
+    /// What is shown of it (`klab_world::exercise::About`).
+    pub fn about(&self) -> String {
+        json(&self.exercise.about())
+    }
+
+    /// The scenario with an answer in it. An answer is an object: pointers, and values as JSON text.
+    pub fn scenario(&self, answer: &str) -> Result<String, JsError> {
+        let scenario = self.exercise.scenario(&values(answer)?);
+        Ok(scenario.map_err(said)?.export())
+    }
+
+    /// Begins to try an answer with so many seeds as a page tries; then `run` until it is done.
+    pub fn begin(&mut self, answer: &str) -> Result<(), JsError> {
+        let seeds = self.exercise.about().seeds;
+        let attempt = exercise::Attempt::begin(self.exercise.clone(), values(answer)?, seeds);
+        self.attempt = Some(attempt.map_err(said)?);
+        Ok(())
+    }
+
+    /// Goes on by about so many events and says whether every seed has been tried.
+    pub fn run(&mut self, events: u32) -> Result<bool, JsError> {
+        let attempt = self.attempt.as_mut();
+        attempt.map_or(Ok(true), |attempt| attempt.run(events.into()).map_err(said))
+    }
+
+    /// What is known of the answer (`klab_world::exercise::Told`), or null before `begin`.
+    pub fn told(&self) -> String {
+        json(&self.attempt.as_ref().map(exercise::Attempt::told))
+    }
+}
+
 /// The scenarios that come with klab, as JSON: name, title, what it teaches, text.
 #[wasm_bindgen]
 pub fn library() -> String {
@@ -174,6 +226,14 @@ pub fn library() -> String {
 #[wasm_bindgen]
 pub fn version() -> String {
     env!("CARGO_PKG_VERSION").into()
+}
+
+fn values(answer: &str) -> Result<exercise::Values, JsError> {
+    serde_json::from_str(answer).map_err(|error| said(error.to_string()))
+}
+
+fn said(words: String) -> JsError {
+    wrong(&session::mistake(words))
 }
 
 fn wrong(mistakes: &session::Mistakes) -> JsError {

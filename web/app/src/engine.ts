@@ -3,13 +3,15 @@
 // Long runs go on by slices, so that the page never hangs. A bug in the engine throws the module's instance away (door.js); here it
 // becomes a `Stopped`, and whoever holds the session opens another one.
 
-import init, { Session, library as libraryJson, version } from "klab-web";
-import type { Frame, Info, Line, Link, Mistake, Offer, Story } from "./frame.ts";
+import init, { Exercise as ExerciseDoor, Session, library as libraryJson, version } from "klab-web";
+import type { About, Answer, Frame, Info, Line, Link, Mistake, Offer, Story, Told } from "./frame.ts";
 
 /** A slice may take so long, in milliseconds: less than a frame. */
 const SLICE_MS = 10;
 /** Events of the first slice; the next ones are as large as the time allows. */
 const FIRST = 500;
+/** While many seeds are tried, news come so often, in milliseconds. */
+const TELL_MS = 150;
 
 /** Mistakes of whoever wrote the scenario or the link. */
 export class Wrong extends Error {
@@ -141,5 +143,48 @@ export class Run {
     if (!this.#open) return;
     this.#open = false;
     asked(() => this.#session.free());
+  }
+}
+
+/** An exercise of the book. */
+export class Exercise {
+  readonly #door: ExerciseDoor;
+  readonly about: About;
+  #ticket = 0;
+
+  constructor(text: string) {
+    this.#door = asked(() => ExerciseDoor.open(text));
+    this.about = JSON.parse(asked(() => this.#door.about())) as About;
+  }
+
+  /** The scenario with an answer in it. */
+  scenario(answer: Answer): string {
+    return asked(() => this.#door.scenario(JSON.stringify(answer)));
+  }
+
+  /** Tries an answer with many seeds, by slices; `tell` hears how it goes. A later attempt takes this one's place: then false. */
+  async attempt(answer: Answer, tell: (told: Told) => void): Promise<boolean> {
+    const ticket = ++this.#ticket;
+    asked(() => this.#door.begin(JSON.stringify(answer)));
+    let events = FIRST;
+    let told = performance.now();
+    while (ticket === this.#ticket) {
+      const began = performance.now();
+      const done = asked(() => this.#door.run(events));
+      const now = performance.now();
+      events = Math.max(50, Math.min(100_000, Math.round((events * SLICE_MS) / Math.max(now - began, 0.5))));
+      if (done || now - told > TELL_MS) {
+        told = now;
+        tell(JSON.parse(asked(() => this.#door.told())) as Told);
+      }
+      if (done) return true;
+      await breathe();
+    }
+    return false;
+  }
+
+  /** Whoever tries an answer stops. */
+  stop(): void {
+    this.#ticket++;
   }
 }

@@ -182,3 +182,24 @@ export interface Story {
   teaches: string | null;
   text: string;
 }
+/** Values of settings: where, and what as JSON. */
+export type Answer = Record<string, string>;
+export interface About {
+  id: string;
+  title: string;
+  asks: string;
+  expect: [string, string][];
+  settings: Setting[];
+  hints: string[];
+  seeds: number;
+  witness: number | null;
+  solution: Answer;
+}
+export interface Told {
+  over: boolean;
+  solved: boolean;
+  headline: string;
+  evidence: string[];
+  says: string | null;
+  seed: number | null;
+}

@@ -1,13 +1,15 @@
 // <kafka-lab>: one run that a reader plays, changes and asks. The same element serves the page and the book.
 //
 // Attributes: `scenario` (the name of one that comes with klab) or `src` (a URL of this origin) or a child
-// <script type="application/json"> with the text; `seed`, `twin` (from 1), `at` ("1800ms"), `theme` ("light", "dark"),
-// `mode` ("story" hides the lists). It tells `klab-ready` and `klab-verdict` (detail: headline, hash, seed).
+// <script type="application/json"> with the text (of an exercise, if it has the attribute `exercise`); `seed`, `twin` (from 1), `at` ("1800ms"), `theme` ("light", "dark"),
+// `mode` ("story" hides the lists). It tells `klab-ready` and `klab-verdict` (detail: headline, hash, seed), and
+// of an exercise `klab-told` (detail: id, headline, solved).
 //
 // Its state is the time, whether it plays, how fast, and what is chosen. Everything else is the engine's.
 
-import { load, library, Run, Stopped, Wrong, version } from "./engine.ts";
-import type { Frame, Info, Line, Link, Mistake, Offer, Wire } from "./frame.ts";
+import { Exercise, load, library, Run, Stopped, Wrong, version } from "./engine.ts";
+import { Learner } from "./exercise.ts";
+import type { Answer, Frame, Info, Line, Link, Mistake, Offer, Setting, Wire } from "./frame.ts";
 import { icon } from "./icons.ts";
 import { readSeed, readTime, write, type Place } from "./link.ts";
 import * as panels from "./panels.ts";
@@ -19,6 +21,8 @@ import { h, patch, type Element_, type Tree } from "./vdom.ts";
 /** What is opened: everything that a run depends on. */
 export interface Source extends Place {
   text: string;
+  /** Who does an exercise whose scenario the text is. */
+  learner?: Learner;
 }
 
 interface Asked {
@@ -145,7 +149,13 @@ export class KafkaLab extends HTMLElement {
       return { ...place, scenario: name, text: found.text };
     }
     const inline = this.querySelector('script[type="application/json"]')?.textContent;
-    return inline ? { ...place, text: inline } : undefined;
+    if (!inline) return undefined;
+    if (!this.hasAttribute("exercise")) return { ...place, text: inline };
+    await load();
+    const exercise = new Exercise(inline);
+    const { witness } = exercise.about;
+    if (witness !== null) place.seed ??= BigInt(witness);
+    return { ...place, text: exercise.scenario({}), learner: this.#learn(exercise) };
   }
 
   /** Opens a scenario: runs it whole, and stands still just before its first fault, or at the time that is asked for. */
@@ -232,6 +242,31 @@ export class KafkaLab extends HTMLElement {
       this.#fail(error);
       return undefined;
     }
+  }
+
+  // An exercise.
+
+  /** What the settings say now. */
+  #answerNow(): Answer {
+    const now = (setting: Setting): string | undefined => this.#wanted.get(setting.pointer) ?? setting.values[setting.now ?? -1]?.json;
+    return Object.fromEntries((this.#info?.settings ?? []).flatMap((setting) => [[setting.pointer, now(setting)] as const]).filter((one): one is [string, string] => one[1] !== undefined));
+  }
+
+  #learn(exercise: Exercise): Learner {
+    return new Learner(exercise, {
+      answer: () => this.#answerNow(),
+      choose: (pointer, json) => this.#choose(pointer, json),
+      draw: () => this.#draw(),
+      fail: (error) => this.#fail(error),
+      told: (detail) => {
+        this.#announced = detail.headline;
+        this.dispatchEvent(new CustomEvent("klab-told", { bubbles: true, composed: true, detail }));
+      },
+      open: async (text, seed) => {
+        await this.open({ ...this.#source, text, seed });
+        this.#root.getElementById("headline")?.scrollIntoView({ block: "center" });
+      },
+    });
   }
 
   // Time.
@@ -385,6 +420,7 @@ export class KafkaLab extends HTMLElement {
     const now = setting && setting.now !== null ? setting.values[setting.now]?.json : undefined;
     if (json === now) this.#wanted.delete(pointer);
     else this.#wanted.set(pointer, json);
+    this.#source?.learner?.forget();
     this.#draw();
   }
 
@@ -722,14 +758,18 @@ export class KafkaLab extends HTMLElement {
     if (this.#notice !== undefined) {
       trees.push(h("div", { key: "notice", class: "notice", role: "alert" }, h("p", null, "The engine stopped and was started anew: ", this.#notice), h("button", { type: "button", class: "plain", onclick: () => this.#dismiss() }, "Close")));
     }
-    if (this.#mistakes.length > 0) trees.push(this.#mistakeTree());
+    if (this.#mistakes.length > 0) trees.push(panels.mistakes(this.#mistakes));
     if (this.#toast !== undefined) trees.push(h("div", { key: "toast", class: "toast" }, this.#toast));
     if (!info || !frame) {
       if (this.#mistakes.length === 0) trees.push(h("p", { key: "busy", class: "busy" }, this.#busy ?? ""));
       return trees;
     }
-    trees.push(this.#header(info), panels.verdict(frame, this.#primary(info), this.#ahead(info), (source, number) => this.#askRecord(source, number)));
-    const offers = this.#offersAreOpen(info, frame) ? panels.offers(info, this.#wanted, (pointer, json) => this.#choose(pointer, json)) : null;
+    const choices = (): Element_ | null => panels.offers(info, this.#wanted, (pointer, json) => this.#choose(pointer, json));
+    const learner = this.#source?.learner;
+    trees.push(panels.header(info, version(), () => void this.#share(), () => this.#save(), () => void this.#undo()));
+    if (learner) trees.push(learner.card(choices()));
+    trees.push(panels.verdict(frame, this.#primary(info), this.#ahead(info), (source, number) => this.#askRecord(source, number)));
+    const offers = !learner && this.#offersAreOpen(info, frame) ? choices() : null;
     if (offers) trees.push(offers);
     trees.push(h("div", { key: "main", class: "main" }, h("div", { key: "left", class: "left" }, this.#stageTree(frame), this.#transport(info, frame), h("div", { key: "help", class: "help" }, panels.legend(), panels.keys())), this.#side(info, frame)));
     return trees;
@@ -738,27 +778,6 @@ export class KafkaLab extends HTMLElement {
   #dismiss(): void {
     this.#notice = undefined;
     this.#draw();
-  }
-
-  #mistakeTree(): Element_ {
-    const lines = this.#mistakes.slice(0, 12).map((mistake, index) => h("li", { key: String(index) }, mistake.words));
-    return h("div", { key: "mistakes", class: "notice", role: "alert", id: "mistakes" }, h("p", null, "This cannot be done:"), h("ul", null, lines));
-  }
-
-  #header(info: Info): Element_ {
-    return h(
-      "header",
-      { key: "header", class: "head-line" },
-      h("div", { key: "titles" }, h("h2", { key: "title" }, info.title, info.twin > 0 ? h("span", { class: "twin" }, ` · ${info.twins[info.twin - 1] ?? ""}`) : null), info.teaches === null ? null : h("p", { key: "teaches", class: "note" }, info.teaches)),
-      h(
-        "div",
-        { key: "tools", class: "tools" },
-        h("span", { key: "seed", class: "seed", title: `hash ${info.hash}, klab ${version()}` }, `seed ${info.seed}`),
-        panels.tool("link", "Copy a link to this moment", () => void this.#share(), { key: "share" }),
-        panels.tool("save", "Save the scenario as a file", () => this.#save(), { key: "save" }),
-        info.acts.length > 0 ? panels.tool("undo", "Undo the last act (U)", () => void this.#undo(), { key: "undo" }) : null,
-      ),
-    );
   }
 
   /** The one button: it lets the fault happen, ends the waiting, or runs again with what was changed. */

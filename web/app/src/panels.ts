@@ -2,7 +2,7 @@
 //
 // A word about a record is never written here: the engine's sentences are shown as they are.
 
-import type { Frame, Info, Line, Link, Offer, TimeMark } from "./frame.ts";
+import type { Frame, Info, Line, Link, Mistake, Offer, TimeMark } from "./frame.ts";
 import { icon, type Icon } from "./icons.ts";
 import { SPEEDS, type Speed } from "./player.ts";
 import { h, type Element_, type Handler, type Tree } from "./vdom.ts";
@@ -13,6 +13,28 @@ const TAB_WORDS: Record<Tab, string> = { events: "Events", why: "Why", faults: "
 
 export function tool(name: Icon, words: string, onclick: Handler, more: Record<string, string | boolean> = {}): Element_ {
   return h("button", { type: "button", class: "tool", "aria-label": words, title: words, onclick, ...more }, icon(name));
+}
+
+/** What it is, and what can be done with the whole of it. */
+export function header(info: Info, version: string, share: Handler, save: Handler, undo: Handler): Element_ {
+  return h(
+    "header",
+    { key: "header", class: "head-line" },
+    h("div", { key: "titles" }, h("h2", { key: "title" }, info.title, info.twin > 0 ? h("span", { class: "twin" }, ` · ${info.twins[info.twin - 1] ?? ""}`) : null), info.teaches === null ? null : h("p", { key: "teaches", class: "note" }, info.teaches)),
+    h(
+      "div",
+      { key: "tools", class: "tools" },
+      h("span", { key: "seed", class: "seed", title: `hash ${info.hash}, klab ${version}` }, `seed ${info.seed}`),
+      tool("link", "Copy a link to this moment", share, { key: "share" }),
+      tool("save", "Save the scenario as a file", save, { key: "save" }),
+      info.acts.length > 0 ? tool("undo", "Undo the last act (U)", undo, { key: "undo" }) : null,
+    ),
+  );
+}
+
+export function mistakes(all: readonly Mistake[]): Element_ {
+  const lines = all.slice(0, 12).map((mistake, index) => h("li", { key: String(index) }, mistake.words));
+  return h("div", { key: "mistakes", class: "notice", role: "alert", id: "mistakes" }, h("p", null, "This cannot be done:"), h("ul", null, lines));
 }
 
 /** So many records are named under the sentence; the rest are counted. */
