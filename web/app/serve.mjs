@@ -1,4 +1,4 @@
-// Serves the built page on this machine alone: node serve.mjs <folder> [port]. With the headers that a public server should send.
+// Serves the built page on this machine alone: node serve.mjs <folder> [port] [page|book]. With the headers that a public server should send.
 
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
@@ -11,17 +11,22 @@ const TYPES = {
   ".css": "text/css; charset=utf-8",
   ".svg": "image/svg+xml",
   ".wasm": "application/wasm",
+  ".json": "application/json",
+  ".woff2": "font/woff2",
 };
 export const POLICY =
   "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+/** mdBook's own pages hold scripts and styles inline, and make markup by script. */
+export const BOOK_POLICY =
+  "default-src 'none'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data:; font-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'self'";
 
 /** Starts a server; `pages` are further files by their path, for tests. */
-export function serve(folder, port, pages = {}) {
+export function serve(folder, port, pages = {}, policy = POLICY) {
   const server = createServer(async (request, response) => {
     const path = decodeURIComponent(new URL(request.url, "http://localhost").pathname);
     const name = path.endsWith("/") ? `${path}index.html` : path;
     const file = join(folder, normalize(name));
-    const headers = { "content-security-policy": POLICY, "x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "cache-control": "no-cache" };
+    const headers = { "content-security-policy": policy, "x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "cache-control": "no-cache" };
     try {
       if (!file.startsWith(folder)) throw new Error("outside");
       const body = pages[name] ?? (await readFile(file));
@@ -36,7 +41,7 @@ export function serve(folder, port, pages = {}) {
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(resolve(process.argv[1])).href) {
-  const [folder, port] = process.argv.slice(2);
-  const server = await serve(resolve(folder ?? "."), Number(port ?? 8017));
+  const [folder, port, kind] = process.argv.slice(2);
+  const server = await serve(resolve(folder ?? "."), Number(port ?? 8017), {}, kind === "book" ? BOOK_POLICY : POLICY);
   console.log(`http://localhost:${server.address().port}/  (Ctrl-C ends it)`);
 }

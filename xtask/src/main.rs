@@ -1,8 +1,9 @@
 //! Build steps that cargo alone cannot do: `cargo xtask <step>`.
 //!
 //! Nothing here is needed to run or to test klab natively; `cargo run` and `cargo test --workspace` stand alone.
-//! What is left out: the book and the benchmarks, until they exist.
+//! What is left out: the benchmarks, until they exist.
 
+mod book;
 mod callgrind;
 mod casts;
 mod costs;
@@ -13,8 +14,9 @@ mod switches;
 mod web;
 
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
+use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -28,6 +30,8 @@ struct Cli {
 enum Step {
     /// Build the page with its WebAssembly module, into target/web/page; serve it, test it
     Web(page::Options),
+    /// Build the book with its labs, into target/book; check its exercises, serve it, test it
+    Book(book::Options),
     /// Run every scenario natively and in WebAssembly, and compare the hashes
     Parity(parity::Options),
     /// Run every scenario with the klab of a plain build and with that of a release build, and compare the hashes
@@ -43,6 +47,7 @@ enum Step {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().step {
         Step::Web(options) => page::run(&options),
+        Step::Book(options) => book::run(&options),
         Step::Parity(options) => parity::run(&options),
         Step::Profiles(options) => profiles::run(&options),
         Step::Switches(options) => switches::run(&options),
@@ -65,4 +70,24 @@ fn root() -> PathBuf {
     here.parent()
         .expect("xtask lies one folder below the workspace")
         .to_path_buf()
+}
+
+/// Builds packages in release and says where their programs lie.
+fn release(packages: &[&str]) -> Result<PathBuf> {
+    let mut cargo = Command::new("cargo");
+    cargo
+        .args(["build", "--locked", "--release"])
+        .current_dir(root());
+    for package in packages {
+        cargo.args(["--package", package]);
+    }
+    if !cargo.status().context("starting cargo")?.success() {
+        bail!(
+            "{} do not build (see cargo's message above)",
+            packages.join(" and ")
+        );
+    }
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root().join("target"), |dir| root().join(dir));
+    Ok(target.join("release"))
 }

@@ -32,9 +32,10 @@ pub struct Options {
 }
 
 /// What `cargo xtask web` leaves behind.
-struct Built {
+pub struct Built {
     module: crate::web::Built,
-    folder: PathBuf,
+    /// The page.
+    pub folder: PathBuf,
     script: u64,
 }
 
@@ -48,21 +49,31 @@ impl fmt::Display for Built {
 
 /// Builds the page, tests it and serves it, as the options say.
 pub fn run(options: &Options) -> Result<()> {
-    check_node()?;
     let built = build()?;
     println!("{built}");
     if options.test {
         test(&built)?;
     }
     if options.serve {
-        let port = options.port.to_string();
-        let serve = Path::new("app/serve.mjs");
-        node([serve.as_os_str(), built.folder.as_os_str(), port.as_ref()])?;
+        serve(&built.folder, options.port, "page")?;
     }
     Ok(())
 }
 
-fn build() -> Result<Built> {
+/// Serves a folder to this machine until Ctrl-C, with the headers for a `page` or a `book`.
+pub fn serve(folder: &Path, port: u16, kind: &str) -> Result<()> {
+    let (serve, port) = (Path::new("app/serve.mjs"), port.to_string());
+    node([
+        serve.as_os_str(),
+        folder.as_os_str(),
+        port.as_ref(),
+        kind.as_ref(),
+    ])
+}
+
+/// Builds the module and the page.
+pub fn build() -> Result<Built> {
+    check_node()?;
     let module = crate::web::build()?;
     let folder = module.folder.with_file_name("page");
     fetch_packages()?;
@@ -86,23 +97,12 @@ fn build() -> Result<Built> {
 
 /// The tests compare the page with the command line, so that is built first.
 fn test(built: &Built) -> Result<()> {
-    let status = Command::new("cargo")
-        .args(["build", "--locked", "--release", "--package", "klab-cli"])
-        .current_dir(crate::root())
-        .status()
-        .context("starting cargo")?;
-    if !status.success() {
-        bail!("the command line does not build (see cargo's message above)");
-    }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || crate::root().join("target"),
-        |dir| crate::root().join(dir),
-    );
+    let release = crate::release(&["klab-cli"])?;
     let web = built.folder.parent().expect("it lies in target/web");
     let status = Command::new("node")
         .args(["--test", "--test-concurrency=1", "tests"])
         .env("KLAB_WEB", web)
-        .env("KLAB", target.join("release/klab"))
+        .env("KLAB", release.join("klab"))
         .current_dir(web_folder())
         .status()
         .context(WHAT_TO_INSTALL)?;

@@ -37,9 +37,17 @@ pub enum Command {
     /// Shows the state of one process at one time.
     State(State),
     /// Lists the rules of Kafka that are built, where, and the test that holds each.
-    Rules,
+    Rules(Rules),
     /// Measures how fast this machine simulates.
     Bench,
+}
+
+/// How the rules are listed.
+#[derive(Args, Debug)]
+pub struct Rules {
+    /// Prints them as a table in Markdown.
+    #[arg(long)]
+    pub markdown: bool,
 }
 
 /// A scenario and what to change in it.

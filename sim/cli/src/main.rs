@@ -52,7 +52,7 @@ fn command(klab: &Klab) -> Result<Outcome, Wrong> {
         Some(Command::Check(args)) => check::check(args),
         Some(Command::Why(args)) => why::why(args),
         Some(Command::State(args)) => state::state(args),
-        Some(Command::Rules) => Ok(rules::rules()),
+        Some(Command::Rules(args)) => Ok(rules::rules(args)),
         Some(Command::Bench) => bench::bench(),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The words and the reasons stand here; the places are read from the source when klab is built (`build.rs`).
 
+use crate::args::Rules;
 use crate::outcome::Outcome;
 use crate::report;
 use klab_kafka::rules::SWITCHES;
@@ -189,15 +190,27 @@ const RULES: &[(&str, &str)] = &[
 ];
 
 /// Prints the table, and under it the protocol switches.
-pub fn rules() -> Outcome {
-    for (id, words) in RULES {
-        report::print(&format!("{id:<5} {words:<50} {}", place(id)));
+pub fn rules(args: &Rules) -> Outcome {
+    if args.markdown {
+        report::print(
+            "| rule | in a few words | where, and the test that holds it |\n|---|---|---|",
+        );
     }
-    report::print(
-        "\nSwitches in `rules` of a scenario, and what shows the bug that each keeps away",
-    );
+    for (id, words) in RULES {
+        report::print(&match args.markdown {
+            true => format!("| {id} | {words} | {} |", place(id)),
+            false => format!("{id:<5} {words:<50} {}", place(id)),
+        });
+    }
+    report::print(match args.markdown {
+        true => "\n| switch | what shows the bug that it keeps away |\n|---|---|",
+        false => "\nSwitches in `rules` of a scenario, and what shows the bug that each keeps away",
+    });
     for switch in SWITCHES {
-        report::print(&format!("{:<23} {}", switch.name, shown(switch.name)));
+        report::print(&match args.markdown {
+            true => format!("| `{}` | {} |", switch.name, shown(switch.name)),
+            false => format!("{:<23} {}", switch.name, shown(switch.name)),
+        });
     }
     Outcome::Good
 }
