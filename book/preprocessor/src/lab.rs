@@ -114,8 +114,6 @@ impl Lab {
     pub fn bake(&self, source: &Path, to_root: &str) -> Result<String> {
         poster::draw(&self.now, source, &self.name)?;
         let Lab { info, now, end, .. } = self;
-        let twin = info.twins.get((info.twin as usize).wrapping_sub(1));
-        let twin = twin.map_or_else(String::new, |twin| format!(" · {}", escaped(twin)));
         let mut html = format!(
             "<div class=\"klab\" data-lab=\"{}\" data-hash=\"{}\" data-attributes=\"{}\">\n",
             escaped(&self.name),
@@ -124,7 +122,7 @@ impl Lab {
         );
         writeln!(
             html,
-            "<p class=\"klab-title\"><strong>{}</strong>{twin} <span>seed {}</span></p>",
+            "<p class=\"klab-title\"><strong>{}</strong> <span>seed {}</span></p>",
             escaped(&info.title),
             info.seed
         )?;

@@ -20,7 +20,7 @@ export function header(info: Info, version: string, share: Handler, save: Handle
   return h(
     "header",
     { key: "header", class: "head-line" },
-    h("div", { key: "titles" }, h("h2", { key: "title" }, info.title, info.twin > 0 ? h("span", { class: "twin" }, ` · ${info.twins[info.twin - 1] ?? ""}`) : null), info.teaches === null ? null : h("p", { key: "teaches", class: "note" }, info.teaches)),
+    h("div", { key: "titles" }, h("h2", { key: "title" }, info.title), info.teaches === null ? null : h("p", { key: "teaches", class: "note" }, info.teaches)),
     h(
       "div",
       { key: "tools", class: "tools" },

@@ -255,8 +255,11 @@ function drawHeader(server: Server, x: number, y: number, height: number, s: Siz
 function drawPartition(frame: Frame, partition: Partition, y: number, column: ReadonlyMap<number, number>, s: Sizes, chosen: string | undefined, spots: Spot[]): Element_ {
   const firstX = Math.min(...column.values());
   const isr = partition.isr.map((id) => frame.servers.find((server) => server.id === id)?.name.replace("broker-", "") ?? "?");
-  const title = s.tight ? `${partition.name} · e${partition.epoch}` : `${partition.name} · epoch ${partition.epoch} · ISR [${isr.join(", ")}]`;
   const room = s.column - 2 * s.pad;
+  // The longest form that has room.
+  const short = `${partition.name} · e${partition.epoch}`;
+  const forms = [`${partition.name} · epoch ${partition.epoch} · ISR [${isr.join(", ")}]`, `${short} · ISR [${isr.join(", ")}]`, short];
+  const title = forms.find((form) => fit(form, room, s.small * 1.08) === form) ?? short;
   return h(
     "g",
     { key: `row-${partition.name}` },
