@@ -120,25 +120,17 @@ fn limits_() -> String {
 }
 
 fn configs<C: Configs>() -> String {
-    let mut table = head(&[
-        "setting",
-        "what it does",
-        "value",
-        "unit",
-        "Kafka's default",
-    ]);
+    let mut table = head(&["setting", "what it does", "value", "Kafka's default"]);
     let defaults = C::default();
     for key in C::KEYS {
+        let value = match key.unit {
+            "" => key.expects.to_owned(),
+            unit => format!("{}, in {unit}", key.expects),
+        };
         let default = (key.get)(&defaults);
         row(
             &mut table,
-            &[
-                &code(key.name),
-                key.sentence,
-                key.expects,
-                key.unit,
-                &default,
-            ],
+            &[&code(key.name), key.sentence, &value, &default],
         );
     }
     table
