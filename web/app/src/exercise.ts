@@ -96,7 +96,7 @@ export class Learner {
 }
 
 function outcome(told: Told, look: Handler): Element_ {
-  const tone = told.over ? (told.solved ? "well" : "lost") : "open";
+  const tone = told.over ? (told.solved ? "well" : "broken") : "open";
   return h(
     "div",
     { key: "outcome", id: "outcome", class: `outcome tone-${tone}` },
