@@ -77,7 +77,11 @@ fn every_record_of_every_story_is_told_by_events_that_led_to_it() {
     for entry in library::ALL {
         let world = watched(&story(entry.name), 1);
         let (records, checkers) = (world.trace().records(), world.checkers().expect("watched"));
-        for fate in verdict(&world).fates.iter().step_by(7) {
+        let verdict = verdict(&world);
+        // Where a switched-off rule broke a promise there is no fault to join an election to.
+        let broken: Vec<_> = verdict.unexplained().map(|f| f.record).collect();
+        let fates = verdict.fates.iter().step_by(7);
+        for fate in fates.filter(|fate| !broken.contains(&fate.id)) {
             let why = why::of_record(records, checkers, View::new(&world), fate.id)
                 .expect("the run knows the record");
             Look::new(&world, Some(fate.id)).check(&why);

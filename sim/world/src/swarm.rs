@@ -257,7 +257,11 @@ fn draw_steps(
 ) -> Vec<Step> {
     let (least, most) = dice.weighted(&[(10, (0, 0)), (60, (1, 3)), (25, (4, 8)), (5, (9, 30))]);
     let count = dice.within(least, most);
-    let follow_ups = dice.within(count.min(1), count.div_ceil(2) + count.min(1));
+    let follow_ups = if count == 0 {
+        0
+    } else {
+        dice.within(2, 2 + count.div_ceil(2))
+    };
     let all = [
         (30, Family::Partition),
         (20, Family::Network),

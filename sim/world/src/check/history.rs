@@ -116,6 +116,8 @@ pub struct History {
     pub harms: Harms,
     /// When the run was ready.
     pub ready: Option<Time>,
+    /// A harm has broken a connection that somebody held open.
+    pub connection_broken: bool,
     /// Where the run stands.
     pub phase: Phase,
     /// The time of the latest record.
@@ -144,6 +146,7 @@ impl History {
             readers: Readers::default(),
             harms: Harms::default(),
             ready: None,
+            connection_broken: false,
             phase: Phase::Booting,
             now: Time(0),
             told_elections: BTreeMap::new(),
@@ -244,6 +247,7 @@ impl History {
                     (Handled::Closed { .. }, Some(cause)) => self.harms.origin(cause),
                     _ => None,
                 };
+                self.connection_broken |= fault.is_some();
                 self.input = (record.seq, fault);
             }
             What::Process(fact) => self.process(*fact, &mut taking),

@@ -109,6 +109,8 @@ impl Drawn {
         let goals = goals(census, &found);
         let harms: BTreeSet<&'static str> = world.tape().iter().filter_map(harm).collect();
         let all = Among::default();
+        let history = world.checkers().and_then(|c| c.history());
+        let breaks_a_connection = history.is_some_and(|h| h.connection_broken);
         Explored {
             seed: world.seed(),
             half: self.half,
@@ -117,7 +119,8 @@ impl Drawn {
             unexplained: verdict.unexplained().count() as u64,
             broken,
             stuck: world.stuck().map(str::to_owned),
-            bites: !harms.is_empty() && BITING.iter().any(|g| goals.contains(g)),
+            bites: !harms.is_empty()
+                && (breaks_a_connection || BITING.iter().any(|g| goals.contains(g))),
             elects_cleanly: census.elections(all) > census.unclean_elections(all),
             open_to_harm: self.open_to_harm,
             found,
