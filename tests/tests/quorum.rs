@@ -68,12 +68,13 @@ fn a_controller_that_comes_back_follows_and_has_the_same_image() {
     assert_eq!(images[1], images[2]);
 }
 
-/// Cuts a controller from the others; what was under way has arrived.
-fn cut_off(c: &mut Cluster, controller: ProcessId) {
+/// Cuts a controller from the others, and says who they are; what was under way has arrived.
+fn cut_off(c: &mut Cluster, controller: ProcessId) -> Vec<ProcessId> {
     let mut others = c.controllers();
     others.retain(|p| *p != controller);
     c.cut(&[controller], &others);
     c.pass(Duration::millis(50));
+    others
 }
 
 #[test]
@@ -105,7 +106,7 @@ fn a_cut_off_quorum_leader_commits_nothing_and_resigns() {
 fn what_a_cut_off_quorum_leader_appends_is_never_committed_and_is_gone_after_the_heal() {
     let mut c = Setting::default().begin();
     let (active, epoch) = (c.active_controller().expect("ready"), quorum_epoch(&c));
-    cut_off(&mut c, active);
+    let others = cut_off(&mut c, active);
     let hw = metadata_log(&c, active).hw();
     c.run_until_told("it resigns", |p, e| {
         p == active && matches!(e, Event::Raft(RaftEvent::CheckQuorumFailed { .. }))
