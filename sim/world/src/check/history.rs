@@ -78,6 +78,16 @@ pub enum Change {
         /// Which partition.
         partition: u32,
     },
+    /// The metadata log made or changed a partition.
+    Registered {
+        /// Which partition.
+        partition: u32,
+    },
+    /// The metadata log fenced a broker.
+    Fenced {
+        /// Whom.
+        broker: NodeId,
+    },
     /// The metadata log changed a partition's ISR.
     IsrChanged {
         /// Which partition.
@@ -483,6 +493,7 @@ impl History {
                 if let MetadataRecord::RegisterBroker { broker, .. } = metadata {
                     self.registered.insert(*broker, taking.record.seq);
                 }
+                taking.changes.extend(fenced(metadata));
                 return self.image.apply(offset, metadata);
             }
         };
@@ -502,6 +513,7 @@ impl History {
     ) {
         let seq = taking.record.seq;
         let partition = self.place(id);
+        taking.changes.push(Change::Registered { partition });
         let scenario = taking.view.scenario();
         let allows = Allows::of(
             scenario,
@@ -613,6 +625,23 @@ impl History {
         self.partitions.push(Lineage::new(id));
         self.places.insert(id, place);
         place
+    }
+}
+
+/// The broker that a record of the metadata log fences.
+fn fenced(metadata: &MetadataRecord) -> Option<Change> {
+    match metadata {
+        MetadataRecord::RegisterBroker {
+            broker,
+            fenced: true,
+            ..
+        }
+        | MetadataRecord::BrokerRegistrationChange {
+            broker,
+            fenced: Some(true),
+            ..
+        } => Some(Change::Fenced { broker: *broker }),
+        _ => None,
     }
 }
 
