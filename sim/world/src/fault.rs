@@ -3,11 +3,13 @@
 //! `W` says whom: a selector in a scenario, concrete processes on the tape and in the trace.
 
 use crate::disks::Keep;
-use crate::network::{Catch, Departure};
+use crate::network::Departure;
+use crate::network::harm::{Catch, Chance};
 use crate::process::{Down, ProcessId};
 use crate::trace::{ProcessFact, What};
 use crate::world::World;
 use klab_kafka::protocol::Api;
+use klab_kafka::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// One harm.
@@ -81,6 +83,41 @@ pub enum Fault<W> {
         /// Whom.
         who: W,
     },
+    /// What is sent between the two from now on waits, and is let go all at once.
+    Clog {
+        /// One side.
+        from: W,
+        /// The other.
+        to: W,
+        /// Only from the first to the second.
+        one_way: bool,
+    },
+    /// So many of a million messages between the two are lost at each try, and sent again later, as TCP does.
+    DropPackets {
+        /// One side.
+        from: W,
+        /// The other.
+        to: W,
+        /// How many of a million.
+        ppm: u32,
+    },
+    /// Nobody gets a new connection to these machines.
+    Refuse {
+        /// To whom.
+        who: W,
+    },
+    /// New connections to these machines stand so much later.
+    SlowAccept {
+        /// To whom.
+        who: W,
+        /// How much later.
+        delay: Duration,
+    },
+    /// Each of these sees only its neighbours in a ring, a bare majority, and no two see the same.
+    Ring {
+        /// The ring, in order.
+        who: W,
+    },
 }
 
 /// Which message.
@@ -140,6 +177,22 @@ impl<W> Fault<W> {
             Fault::Pause { who } => Fault::Pause { who: f(who)? },
             Fault::Stop { who } => Fault::Stop { who: f(who)? },
             Fault::Start { who } => Fault::Start { who: f(who)? },
+            Fault::Clog { from, to, one_way } => Fault::Clog {
+                from: f(from)?,
+                to: f(to)?,
+                one_way: *one_way,
+            },
+            Fault::DropPackets { from, to, ppm } => Fault::DropPackets {
+                from: f(from)?,
+                to: f(to)?,
+                ppm: *ppm,
+            },
+            Fault::Refuse { who } => Fault::Refuse { who: f(who)? },
+            Fault::SlowAccept { who, delay } => Fault::SlowAccept {
+                who: f(who)?,
+                delay: *delay,
+            },
+            Fault::Ring { who } => Fault::Ring { who: f(who)? },
         })
     }
 
@@ -161,11 +214,15 @@ impl Realised {
             | Fault::DiskLoss { who }
             | Fault::Pause { who }
             | Fault::Stop { who } => who.contains(&p),
-            Fault::Cut { from, to, .. } | Fault::BlackHole { from, to } => {
-                from.contains(&p) || to.contains(&p)
-            }
+            Fault::Ring { who } => who.contains(&p),
+            Fault::Cut { from, to, .. }
+            | Fault::BlackHole { from, to }
+            | Fault::Clog { from, to, .. } => from.contains(&p) || to.contains(&p),
             Fault::Reset { .. }
             | Fault::SlowLink { .. }
+            | Fault::DropPackets { .. }
+            | Fault::Refuse { .. }
+            | Fault::SlowAccept { .. }
             | Fault::Hold(_)
             | Fault::Lose(_)
             | Fault::Start { .. } => false,
@@ -211,6 +268,27 @@ impl World {
             Fault::Pause { who } => who.iter().for_each(|p| self.pause(*p, record)),
             Fault::Stop { who } => who.iter().for_each(|p| self.ask_to_stop(*p, record)),
             Fault::Start { who } => who.iter().for_each(|p| self.start(*p, record)),
+            Fault::Clog { from, to, one_way } => {
+                for (a, b) in links(from, to, *one_way) {
+                    self.network.clog(a, b);
+                }
+            }
+            Fault::DropPackets { from, to, ppm } => {
+                for (a, b) in links(from, to, false) {
+                    self.network.shed(a, b, *ppm);
+                }
+            }
+            Fault::Refuse { who } => who.iter().for_each(|p| self.network.refuse(*p)),
+            Fault::SlowAccept { who, delay } => {
+                for p in who {
+                    self.network.accept_later(*p, *delay);
+                }
+            }
+            Fault::Ring { who } => {
+                for (a, b) in far_in_ring(who) {
+                    self.network.cut(a, b);
+                }
+            }
         }
     }
 
@@ -236,9 +314,30 @@ impl World {
                     self.network.fill(a, b);
                 }
             }
-            Fault::SlowLink { from, to, .. } => {
+            Fault::SlowLink { from, to, factor } => {
                 for (a, b) in links(from, to, false) {
-                    self.network.speed_up(a, b);
+                    self.network.speed_up(a, b, *factor);
+                }
+            }
+            Fault::Clog { from, to, one_way } => {
+                for (a, b) in links(from, to, *one_way) {
+                    self.network.unclog(a, b, now, &mut self.queue);
+                }
+            }
+            Fault::DropPackets { from, to, ppm } => {
+                for (a, b) in links(from, to, false) {
+                    self.network.stop_shedding(a, b, *ppm);
+                }
+            }
+            Fault::Refuse { who } => who.iter().for_each(|p| self.network.stop_refusing(*p)),
+            Fault::SlowAccept { who, delay } => {
+                for p in who {
+                    self.network.stop_accepting_later(*p, *delay);
+                }
+            }
+            Fault::Ring { who } => {
+                for (a, b) in far_in_ring(who) {
+                    self.network.mend(a, b, now, &mut self.queue);
                 }
             }
             Fault::Hold(_) => self.network.let_go(step, now, &mut self.queue),
@@ -288,10 +387,28 @@ impl World {
         at: klab_kafka::time::Time,
         cause: u64,
     ) -> Departure {
-        let drawn = self
-            .streams
-            .draw(crate::streams::Stream::Latency(from, to), &self.names);
-        Departure { at, cause, drawn }
+        let chance = self.chance(from, to);
+        Departure { at, cause, chance }
+    }
+
+    /// Draws for the way of a message, each number from a stream of its own and only if it can matter.
+    pub(crate) fn chance(&mut self, from: ProcessId, to: ProcessId) -> Chance {
+        use crate::streams::Stream;
+        let (has_tail, loss) = (self.network.has_tail(), self.network.loss(from, to));
+        let mut draw = |stream| self.streams.draw(stream, &self.names);
+        Chance {
+            latency: draw(Stream::Latency(from, to)),
+            tail: if has_tail {
+                draw(Stream::Tail(from, to))
+            } else {
+                0
+            },
+            loss: if loss > 0 {
+                draw(Stream::Loss(from, to))
+            } else {
+                0
+            },
+        }
     }
 }
 
@@ -320,4 +437,21 @@ fn links(from: &[ProcessId], to: &[ProcessId], one_way: bool) -> Vec<(ProcessId,
         }
     }
     links.into_iter().collect()
+}
+
+/// Pairs that do not see each other, where each of a ring sees itself and its nearest up to a bare majority.
+fn far_in_ring(ring: &[ProcessId]) -> Vec<(ProcessId, ProcessId)> {
+    let n = ring.len();
+    let neighbours = n / 2;
+    let mut far = Vec::new();
+    for (i, a) in ring.iter().enumerate() {
+        for (j, b) in ring.iter().enumerate() {
+            let apart = i.abs_diff(j).min(n - i.abs_diff(j));
+            // Half of the neighbours on each side; an odd number of them is rounded up.
+            if apart > neighbours.div_ceil(2) {
+                far.push((*a, *b));
+            }
+        }
+    }
+    far
 }

@@ -3,6 +3,7 @@
 //! What belongs to the machine (disk, clocks) outlives the process; what waits for the process dies with it.
 
 use crate::disks::Keep;
+use crate::network::harm::Chance;
 use crate::network::{Departure, Network};
 use crate::process::{Coming, Down, Pending, Process, ProcessId};
 use crate::streams::Stream;
@@ -53,7 +54,10 @@ impl World {
         let departures = |a, b| Departure {
             at: now,
             cause,
-            drawn: streams.draw(Stream::Latency(a, b), names),
+            chance: Chance {
+                latency: streams.draw(Stream::Latency(a, b), names),
+                ..Chance::default()
+            },
         };
         network.lighten(p, departures, &mut self.queue);
         self.network = network;

@@ -232,6 +232,7 @@ impl Steps {
                 self.struck.push((Struck::Crashed, who.clone()));
             }
             Fault::Pause { who } => self.struck.push((Struck::Paused, who.clone())),
+            Fault::Ring { who } => self.struck.push((Struck::Cut, who.clone())),
             Fault::Cut { from, .. } | Fault::BlackHole { from, .. } => {
                 self.struck.push((Struck::Cut, from.clone()));
             }

@@ -17,6 +17,10 @@ pub enum Stream {
     Process(ProcessId, Purpose),
     /// The latency of the next message on a link.
     Latency(ProcessId, ProcessId),
+    /// Whether the next message on a link is one of the slow ones.
+    Tail(ProcessId, ProcessId),
+    /// How often the next message on a link is lost.
+    Loss(ProcessId, ProcessId),
     /// How long a disk takes.
     Disk(ProcessId),
     /// What a disk keeps through a loss of power.
@@ -102,6 +106,8 @@ fn name(stream: Stream, names: &Names) -> String {
     match stream {
         Stream::Process(p, purpose) => format!("{}/{purpose:?}", names.of(p)),
         Stream::Latency(a, b) => format!("{}->{}/latency", names.of(a), names.of(b)),
+        Stream::Tail(a, b) => format!("{}->{}/tail", names.of(a), names.of(b)),
+        Stream::Loss(a, b) => format!("{}->{}/loss", names.of(a), names.of(b)),
         Stream::Disk(p) => format!("{}/disk", names.of(p)),
         Stream::PowerLoss(p) => format!("{}/power-loss", names.of(p)),
         Stream::Step(id) => format!("step {id:016x}"),

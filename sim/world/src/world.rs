@@ -87,8 +87,7 @@ impl World {
         tape: Option<Arc<Vec<Entry>>>,
     ) -> World {
         let (names, machines) = crate::setup::machines(&scenario);
-        let latency = &scenario.network.latency;
-        let network = Network::new((latency.min, latency.max), scenario.network.bandwidth);
+        let network = crate::setup::network(&scenario, &names);
         let mut world = World {
             seed,
             now: Time(0),
@@ -248,7 +247,7 @@ impl World {
                 } else {
                     (a, b)
                 };
-                let drawn = self.latency_draw(from, to);
+                let chance = self.chance(from, to);
                 let machines = &self.machines;
                 let listens = |p: ProcessId| {
                     let m = &machines[p.index()];
@@ -256,7 +255,7 @@ impl World {
                 };
                 let taken =
                     self.network
-                        .take(key, end, number, self.now, listens, drawn, &mut self.queue);
+                        .take(key, end, number, self.now, listens, chance, &mut self.queue);
                 let sent = self.network.take_sent(key);
                 if let Some(taken) = taken {
                     self.arrive(taken);
@@ -280,10 +279,6 @@ impl World {
             }
             Item::Phase => self.look_at_phase(),
         }
-    }
-
-    fn latency_draw(&mut self, from: ProcessId, to: ProcessId) -> u64 {
-        self.streams.draw(Stream::Latency(from, to), &self.names)
     }
 
     fn ends(&self, key: crate::network::ConnKey) -> Option<(ProcessId, ProcessId)> {
@@ -615,19 +610,13 @@ impl World {
         after: Option<u64>,
     ) {
         match action {
-            Action::Fault(fault) => {
-                let realised = fault.map(|selector| {
-                    let who = self.resolve(selector, step);
-                    if who.is_empty() { Err(()) } else { Ok(who) }
-                });
-                match realised {
-                    Ok(fault) => self.do_fault(step, fault, lasts, after),
-                    Err(()) => {
-                        self.run.missed(step, optional);
-                        self.replay_entry(step, Taped::Missed, after);
-                    }
+            Action::Fault(fault) => match self.realise(fault, step) {
+                Some(fault) => self.do_fault(step, fault, lasts, after),
+                None => {
+                    self.run.missed(step, optional);
+                    self.replay_entry(step, Taped::Missed, after);
                 }
-            }
+            },
             Action::Random { family, budget } => {
                 let drawn = crate::swarm::faults::draw_fault(self, step, *family, *budget, lasts);
                 if let Some((fault, lasts)) = drawn {

@@ -14,7 +14,7 @@ use klab_kafka::input::Closed;
 use klab_kafka::log::batch::*;
 use klab_kafka::protocol::cluster::LeaderRecoveryState;
 use klab_kafka::protocol::{Api, ErrorCode};
-use klab_kafka::time::{Time, Timestamp};
+use klab_kafka::time::{Duration, Time, Timestamp};
 use klab_kafka::timer::{BrokerTimer, ControllerTimer, Timer};
 use klab_world::disks::Keep;
 use klab_world::fault::{Fault, Intercept};
@@ -198,7 +198,7 @@ leaves! {
 
 newtypes! {
     NodeId, Offset, LeaderEpoch, PartitionEpoch, BrokerEpoch, ProducerId, ProducerEpoch, TopicId, IncarnationId, Address,
-    ConnId, CorrelationId, ClientId, ProcessId, Time, Timestamp,
+    ConnId, CorrelationId, ClientId, ProcessId, Time, Duration, Timestamp,
 }
 
 impl<T: Perturb> Perturb for Option<T> {
@@ -416,6 +416,11 @@ enums! {
         Pause { who },
         Stop { who },
         Start { who },
+        Clog { from, to, one_way },
+        DropPackets { from, to, ppm },
+        Refuse { who },
+        SlowAccept { who, delay },
+        Ring { who },
     }
     Keep { Drawn, Synced, More(batches), }
     FileId {

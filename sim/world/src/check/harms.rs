@@ -158,7 +158,13 @@ pub fn lies_between(fault: &Realised, a: ProcessId, b: ProcessId) -> bool {
         Fault::Cut { from, to, .. }
         | Fault::BlackHole { from, to }
         | Fault::Reset { from, to }
+        | Fault::Clog { from, to, .. }
+        | Fault::DropPackets { from, to, .. }
         | Fault::SlowLink { from, to, .. } => joins(from, to),
+        Fault::Ring { who } => who.contains(&a) && who.contains(&b),
+        Fault::Refuse { who } | Fault::SlowAccept { who, .. } => {
+            who.contains(&a) || who.contains(&b)
+        }
         Fault::Hold(i) | Fault::Lose(i) => joins(&i.from, &i.to),
         _ => false,
     }

@@ -28,6 +28,8 @@ const SERVER: &[Row] = &[
     ("pause", None, Some(15)),
     ("isolate", None, Some(10)),
     ("stop", None, Some(10)),
+    ("refuse", None, Some(10)),
+    ("slow-accept", None, Some(10)),
 ];
 const APP: &[Row] = &[
     ("crash", None, Some(5)),
@@ -40,6 +42,8 @@ const LINK: &[Row] = &[
     ("cut", None, Some(10)),
     ("cut", None, None),
     ("slow", None, Some(10)),
+    ("clog", None, Some(5)),
+    ("drop-packets", None, Some(10)),
     ("reset", None, None),
 ];
 
@@ -81,8 +85,11 @@ fn offer((verb, how, seconds): &Row, object: &serde_json::Value) -> Offer {
     if let Some(how) = how {
         act.insert("how".into(), (*how).into());
     }
-    if *verb == "slow" {
-        act.insert("factor".into(), 50.into());
+    match *verb {
+        "slow" => _ = act.insert("factor".into(), 50.into()),
+        "drop-packets" => _ = act.insert("ppm".into(), 100_000.into()),
+        "slow-accept" => _ = act.insert("delay".into(), "2s".into()),
+        _ => {}
     }
     if let Some(n) = seconds {
         act.insert("for".into(), format!("{n}s").into());

@@ -52,6 +52,23 @@ impl Lexicon {
             Fault::Pause { who } => format!("{} {} paused", all(who), is(who)),
             Fault::Stop { who } => format!("{} {} asked to stop", all(who), is(who)),
             Fault::Start { who } => format!("{} {} started", all(who), is(who)),
+            Fault::Clog { from, to, one_way } => {
+                let (from, to) = (all(from), all(to));
+                match one_way {
+                    true => format!("what is sent from {from} to {to} waits"),
+                    false => format!("what is sent between {from} and {to} waits"),
+                }
+            }
+            Fault::DropPackets { from, to, ppm } => {
+                let (from, to) = (all(from), all(to));
+                format!("{ppm} of a million messages between {from} and {to} are lost at each try")
+            }
+            Fault::Refuse { who } => format!("{} {} new connections", all(who), refuses(who)),
+            Fault::SlowAccept { who, delay } => {
+                let ms = delay.as_millis();
+                format!("new connections to {} stand {ms} ms later", all(who))
+            }
+            Fault::Ring { who } => format!("each of {} sees only its neighbours", all(who)),
         }
     }
 
@@ -71,6 +88,25 @@ impl Lexicon {
                     all(to)
                 )
             }
+            Fault::Clog { from, to, .. } => {
+                format!(
+                    "what waited between {} and {} is let go",
+                    all(from),
+                    all(to)
+                )
+            }
+            Fault::DropPackets { from, to, .. } => {
+                format!(
+                    "messages between {} and {} are lost no more",
+                    all(from),
+                    all(to)
+                )
+            }
+            Fault::Refuse { who } => format!("{} {} new connections", all(who), accepts(who)),
+            Fault::SlowAccept { who, .. } => {
+                format!("new connections to {} stand as soon as before", all(who))
+            }
+            Fault::Ring { who } => format!("{} see one another", all(who)),
             Fault::Hold(i) | Fault::Lose(i) => format!("{} goes on", self.message(i)),
             Fault::Pause { who } => format!("{} {} on", all(who), goes(who)),
             Fault::Kill { who }
@@ -98,6 +134,14 @@ fn is(who: &[ProcessId]) -> &'static str {
 
 fn loses(who: &[ProcessId]) -> &'static str {
     if who.len() == 1 { "loses" } else { "lose" }
+}
+
+fn refuses(who: &[ProcessId]) -> &'static str {
+    if who.len() == 1 { "refuses" } else { "refuse" }
+}
+
+fn accepts(who: &[ProcessId]) -> &'static str {
+    if who.len() == 1 { "accepts" } else { "accept" }
 }
 
 fn goes(who: &[ProcessId]) -> &'static str {

@@ -210,6 +210,11 @@ pub fn dare(fault: &Realised) -> &'static str {
         | Fault::BlackHole { .. }
         | Fault::Reset { .. }
         | Fault::SlowLink { .. }
+        | Fault::Clog { .. }
+        | Fault::DropPackets { .. }
+        | Fault::Refuse { .. }
+        | Fault::SlowAccept { .. }
+        | Fault::Ring { .. }
         | Fault::Hold(_) => "Let it happen",
     }
 }
@@ -235,6 +240,10 @@ pub fn offer(verb: &str, how: Option<&str>, seconds: Option<u64>) -> String {
         ("cut", _) => "Cut this link",
         ("slow", _) => "Slow this link 50 times",
         ("reset", _) => "Break its connections",
+        ("clog", _) => "Hold what is sent, then let it go at once",
+        ("drop-packets", _) => "Lose one packet in ten",
+        ("refuse", _) => "Refuse new connections",
+        ("slow-accept", _) => "Accept connections 2 seconds late",
         (other, _) => return other.into(),
     };
     match seconds {

@@ -4,6 +4,7 @@ use super::*;
 use crate::perturbing::{each_is_seen, on_its_way};
 use crate::world::World;
 use klab_kafka::ids::NodeId;
+use klab_kafka::protocol::Api;
 use klab_kafka::protocol::metadata::{MetadataRequest, MetadataResponse};
 
 const LINK: (ProcessId, ProcessId) = (ProcessId(0), ProcessId(1));
@@ -50,6 +51,7 @@ fn any_field_of_the_network_changes_the_hash() {
         slow: _,
         catches: _,
         dark: _,
+        spoils: _,
     } = &world.network;
     each_is_seen(
         &world,
@@ -81,6 +83,24 @@ fn any_field_of_the_network_changes_the_hash() {
             ("catches", |w| w.network.catches.push(catch())),
             ("dark", |w| {
                 w.network.dark.insert(LINK.0);
+            }),
+            ("tail", |w| {
+                let (ppm, upto) = (1, 1);
+                w.network.set_tail(Some(harm::Tail { ppm, upto }));
+            }),
+            ("loss", |w| w.network.set_loss(1)),
+            ("a link's latency", |w| {
+                w.network.set_link(LINK.0, LINK.1, Some((1, 2)), None)
+            }),
+            ("a link's bandwidth", |w| {
+                w.network.set_link(LINK.0, LINK.1, None, Some(1))
+            }),
+            ("a card", |w| w.network.set_card(LINK.0, 1)),
+            ("lossy", |w| w.network.shed(LINK.0, LINK.1, 1)),
+            ("clogged", |w| w.network.clog(LINK.0, LINK.1)),
+            ("refusing", |w| w.network.refuse(LINK.0)),
+            ("accepting", |w| {
+                w.network.accept_later(LINK.0, Duration::millis(1))
             }),
         ],
     );
@@ -166,6 +186,7 @@ fn any_field_of_what_is_under_way_changes_the_hash() {
         arrives: _,
         cause: _,
         held: _,
+        clogged: _,
         size: _,
         body: _,
     } = message(&mut world);
@@ -181,6 +202,7 @@ fn any_field_of_what_is_under_way_changes_the_hash() {
             ("arrives", |w| message(w).arrives.0 += 1),
             ("cause", |w| message(w).cause += 1),
             ("held", |w| message(w).held = Some(1)),
+            ("clogged", |w| message(w).clogged = true),
             ("size", |w| message(w).size += 1),
             ("body", |w| message(w).body = Body::Fin(Closed::Refused)),
         ],
@@ -218,7 +240,7 @@ fn answer(controller_id: Option<NodeId>) -> Body {
 /// A new kind, or a new part of one, belongs into the test below.
 fn is_tested(body: &Body) -> bool {
     match body {
-        Body::Syn | Body::Accepted | Body::Fin(_) => true,
+        Body::Syn | Body::Accepted | Body::Fin(_) | Body::GivenUp => true,
         Body::Request {
             id: _,
             header: _,
@@ -257,6 +279,7 @@ fn every_kind_of_message_and_its_contents_change_the_hash() {
             ("its contents", |w| {
                 message(w).body = answer(Some(NodeId(1)))
             }),
+            ("a broken one", |w| message(w).body = Body::GivenUp),
             ("an end", |w| message(w).body = Body::Fin(Closed::Reset)),
             ("its reason", |w| {
                 message(w).body = Body::Fin(Closed::PeerGone)

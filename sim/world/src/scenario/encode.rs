@@ -7,6 +7,7 @@ use super::tree::{Key, Node, Value};
 use super::*;
 use crate::disks::Keep;
 use crate::fault::Intercept;
+use crate::network::harm::Tail;
 use klab_kafka::config::{Configs, ProducerConfig};
 use klab_kafka::rules::SWITCHES;
 
@@ -65,6 +66,37 @@ fn network(network: &NetworkPlan) -> Node {
             network
                 .bandwidth
                 .map(|bytes| Node::text(write_bytes(bytes))),
+        ),
+        ("tail", network.tail.map(tail)),
+        ("loss", Some(Node::number(network.loss))),
+        ("links", Some(Node::list(network.links.iter().map(link)))),
+        (
+            "nodes",
+            Some(named(&network.nodes, |bytes| {
+                Node::map([("bandwidth", Some(Node::text(write_bytes(*bytes))))])
+            })),
+        ),
+    ])
+}
+
+fn tail(tail: Tail) -> Node {
+    Node::map([
+        ("ppm", Some(Node::number(tail.ppm))),
+        ("upto", Some(Node::text(write_duration(tail.upto)))),
+    ])
+}
+
+fn link(link: &LinkPlan) -> Node {
+    let (a, b) = &link.between;
+    Node::map([
+        ("between", Some(texts(&[a, b]))),
+        (
+            "latency",
+            link.latency.map(|l| Node::text(write_durations(l))),
+        ),
+        (
+            "bandwidth",
+            link.bandwidth.map(|b| Node::text(write_bytes(b))),
         ),
     ])
 }
@@ -338,6 +370,23 @@ fn fault(fault: &Fault<Selector>) -> Vec<(&'static str, Option<Node>)> {
             ("slow", link(from, to)),
             ("factor", Some(Node::number(factor))),
         ],
+        Fault::Clog { from, to, one_way } => {
+            let clog = ("clog", link(from, to));
+            match one_way {
+                true => vec![clog, how("one-way")],
+                false => vec![clog],
+            }
+        }
+        Fault::DropPackets { from, to, ppm } => vec![
+            ("drop-packets", link(from, to)),
+            ("ppm", Some(Node::number(ppm))),
+        ],
+        Fault::Refuse { who } => vec![("refuse", one(who))],
+        Fault::SlowAccept { who, delay } => vec![
+            ("slow-accept", one(who)),
+            ("delay", Some(Node::text(write_duration(delay.0)))),
+        ],
+        Fault::Ring { who } => vec![("ring", one(who))],
         Fault::Hold(message) => vec![("hold", Some(intercept(message)))],
         Fault::Lose(message) => vec![("lose", Some(intercept(message)))],
     }

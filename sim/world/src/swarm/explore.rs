@@ -199,5 +199,10 @@ fn kind(fault: &Realised) -> &'static str {
         Pause { .. } => "pause",
         Stop { .. } => "clean stop",
         Start { .. } => "start",
+        Clog { .. } => "clog",
+        DropPackets { .. } => "lost packets",
+        Refuse { .. } => "refused connections",
+        SlowAccept { .. } => "slow accept",
+        Ring { .. } => "ring of majorities",
     }
 }

@@ -22,7 +22,7 @@ use crate::scenario::{Action, Budget, Condition, Family, Lasts, ScenarioTime, St
 /// The ways to say when.
 const WHENS: [&str; 3] = ["at", "when", "window"];
 /// The verbs.
-pub const VERBS: [&str; 13] = [
+pub const VERBS: [&str; 18] = [
     "crash",
     "pause",
     "stop",
@@ -32,20 +32,27 @@ pub const VERBS: [&str; 13] = [
     "black-hole",
     "reset",
     "slow",
+    "clog",
+    "drop-packets",
+    "refuse",
+    "slow-accept",
+    "ring",
     "hold",
     "lose",
     "admin",
     "random",
 ];
 /// Which modifiers fit which keys.
-const MODIFIERS: [(&str, &[&str]); 10] = [
+const MODIFIERS: [(&str, &[&str]); 12] = [
     ("point", &["when"]),
     ("nth", &["when"]),
     ("after", &["when"]),
     ("while", &["when"]),
     ("count", &["window"]),
     ("budget", &["random"]),
-    ("how", &["crash", "cut", "isolate"]),
+    ("how", &["crash", "cut", "isolate", "clog"]),
+    ("ppm", &["drop-packets"]),
+    ("delay", &["slow-accept"]),
     ("keep", &["crash"]),
     ("factor", &["slow"]),
     (
@@ -58,6 +65,11 @@ const MODIFIERS: [(&str, &[&str]); 10] = [
             "isolate",
             "black-hole",
             "slow",
+            "clog",
+            "drop-packets",
+            "refuse",
+            "slow-accept",
+            "ring",
             "hold",
             "random",
         ],
@@ -201,6 +213,12 @@ fn fault(fields: &Fields<'_>, verb: &str, known: &Known) -> Option<Fault<Selecto
             to: Selector::Everyone,
             one_way: one_way(fields)?,
         },
+        "refuse" => Fault::Refuse { who: who()? },
+        "slow-accept" => Fault::SlowAccept {
+            who: who()?,
+            delay: Duration(fields.duration("delay")?),
+        },
+        "ring" => Fault::Ring { who: who()? },
         "hold" => Fault::Hold(intercept(&fields.object("hold"), known)?),
         "lose" => Fault::Lose(intercept(&fields.object("lose"), known)?),
         _ => {
@@ -210,6 +228,16 @@ fn fault(fields: &Fields<'_>, verb: &str, known: &Known) -> Option<Fault<Selecto
                     from,
                     to,
                     one_way: one_way(fields)?,
+                },
+                "clog" => Fault::Clog {
+                    from,
+                    to,
+                    one_way: one_way(fields)?,
+                },
+                "drop-packets" => Fault::DropPackets {
+                    from,
+                    to,
+                    ppm: fields.small("ppm")?,
                 },
                 "black-hole" => Fault::BlackHole { from, to },
                 "reset" => Fault::Reset { from, to },
@@ -267,8 +295,11 @@ fn how(fields: &Fields<'_>, verb: &str, words: &[&'static str]) -> Option<&'stat
     fields.mistakes.check(node.span, known)
 }
 
-fn link(fields: &Fields<'_>, verb: &str, known: &Known) -> Option<(Selector, Selector)> {
-    let node = fields.found(verb).expect("the verb was found");
+pub(super) fn link(fields: &Fields<'_>, verb: &str, known: &Known) -> Option<(Selector, Selector)> {
+    let Some(node) = fields.found(verb) else {
+        fields.list(verb);
+        return None;
+    };
     let ends = match &node.value {
         Value::List(_) => list(fields.mistakes, node),
         _ => Vec::new(),

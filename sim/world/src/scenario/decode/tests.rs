@@ -17,7 +17,11 @@ const WHOLE: &str = r#"{
   "teaches": "the grammar",
   "start": "2026-02-03T04:05:06.789Z",
   "seed": 42,
-  "network": { "latency": "1ms..5ms", "bandwidth": "10MiB" },
+  "network": {
+    "latency": "1ms..5ms", "bandwidth": "10MiB", "tail": { "ppm": 500, "upto": "100ms" }, "loss": 20,
+    "links": [{ "between": ["rack a", "rack b and shop"], "latency": "10ms..12ms", "bandwidth": "1MiB" }, { "between": ["clients", "broker-1"] }],
+    "nodes": { "broker-1": { "bandwidth": "20MiB" } }
+  },
   "cluster": {
     "brokers": 4, "controllers": 5, "racks": ["a", "b"], "era": "4.0",
     "rules": { "truncate": "hw", "broker-2": { "truncate": "kip101", "prevote": "off" } },
@@ -45,6 +49,11 @@ const WHOLE: &str = r#"{
     { "at": "1ms", "black-hole": ["broker-1", "shop"] },
     { "at": "1ms", "reset": ["shop", "brokers"] },
     { "at": "1ms", "slow": ["broker-1", "broker-2"], "factor": 100 },
+    { "at": "1ms", "clog": ["half of brokers", "the others"], "how": "one-way" },
+    { "at": "1ms", "drop-packets": ["shop", "brokers"], "ppm": 20000, "for": "3s" },
+    { "at": "1ms", "refuse": "leader of orders-0", "for": "3s" },
+    { "at": "1ms", "slow-accept": "broker-2", "delay": "3s" },
+    { "at": "1ms", "ring": "brokers and controllers", "for": "3s" },
     { "at": "1ms", "hold": { "request": "Fetch", "from": "followers of orders-0", "to": "leader of orders-0", "nth": 3 }, "for": "1s" },
     { "at": "1ms", "lose": { "response": "Produce", "from": "leader of orders-0", "to": "shop" } },
     { "at": "3s", "pause": "active controller", "for": "1min" },
@@ -107,7 +116,7 @@ fn refused(entries: &str, at: &str, words: &str) {
 #[test]
 fn a_file_with_every_part_of_the_grammar_is_read_and_written_back() {
     let scenario = parse(WHOLE).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(scenario.steps.len(), 20);
+    assert_eq!(scenario.steps.len(), 25);
     let exported = scenario.export();
     let again = parse(&exported).unwrap_or_else(|errors| panic!("{errors}\n{exported}"));
     assert_eq!(again, scenario);
@@ -701,8 +710,9 @@ fn a_fork_is_the_scenario_with_one_step_more() {
     let scenario = parse(WHOLE).expect("good");
     let step = scenario.steps[0].clone();
     let fork = scenario.with_step(Step { id: 0, ..step });
-    assert_eq!(fork.steps[..20], scenario.steps[..]);
-    assert_ne!(fork.steps[20].id, scenario.steps[0].id);
+    let count = scenario.steps.len();
+    assert_eq!(fork.steps[..count], scenario.steps[..]);
+    assert_ne!(fork.steps[count].id, scenario.steps[0].id);
     assert_eq!(Scenario::parse("fork", &fork.export()).expect("good"), fork);
 }
 
