@@ -112,7 +112,11 @@ fn is_sound(entry: &Entry, processes: u32) -> bool {
         }
     });
     let is_in_range = match fault {
-        Fault::SlowLink { factor, .. } => (1..=1_000).contains(factor),
+        Fault::SlowLink { factor, .. } | Fault::SlowNode { factor, .. } => {
+            (1..=1_000).contains(factor)
+        }
+        Fault::Clock { ahead_ms, .. } => ahead_ms.unsigned_abs() <= 100 * 86_400_000,
+        Fault::Drift { ppm, .. } => ppm.unsigned_abs() <= 1_000_000,
         Fault::DropPackets { ppm, .. } => (1..=1_000_000).contains(ppm),
         _ => true,
     };

@@ -118,6 +118,39 @@ pub enum Fault<W> {
         /// The ring, in order.
         who: W,
     },
+    /// The wall clocks of these machines are set to another time; their monotonic ones are not touched.
+    Clock {
+        /// Whose.
+        who: W,
+        /// So much later, in ms; below 0 earlier.
+        ahead_ms: i64,
+    },
+    /// The wall clocks of these machines run too fast or too slow.
+    Drift {
+        /// Whose.
+        who: W,
+        /// So many millionths too fast; below 0 too slow.
+        ppm: i32,
+    },
+    /// These processes take so many times as long for everything.
+    SlowNode {
+        /// Who.
+        who: W,
+        /// How many times.
+        factor: u32,
+    },
+    /// The disks of these machines finish no sync.
+    Stall {
+        /// Whose.
+        who: W,
+    },
+    /// The disks of these machines refuse writes. A process whose only log directory fails halts (L-37).
+    FailDisk {
+        /// Whose.
+        who: W,
+        /// There is no space left; else the device does not answer.
+        full: bool,
+    },
 }
 
 /// Which message.
@@ -193,6 +226,23 @@ impl<W> Fault<W> {
                 delay: *delay,
             },
             Fault::Ring { who } => Fault::Ring { who: f(who)? },
+            Fault::Clock { who, ahead_ms } => Fault::Clock {
+                who: f(who)?,
+                ahead_ms: *ahead_ms,
+            },
+            Fault::Drift { who, ppm } => Fault::Drift {
+                who: f(who)?,
+                ppm: *ppm,
+            },
+            Fault::SlowNode { who, factor } => Fault::SlowNode {
+                who: f(who)?,
+                factor: *factor,
+            },
+            Fault::Stall { who } => Fault::Stall { who: f(who)? },
+            Fault::FailDisk { who, full } => Fault::FailDisk {
+                who: f(who)?,
+                full: *full,
+            },
         })
     }
 
@@ -206,6 +256,18 @@ impl<W> Fault<W> {
 }
 
 impl Realised {
+    /// The machines that a harm to machines strikes; none of a harm to links.
+    fn targets(&self) -> &[ProcessId] {
+        match self {
+            Fault::Clock { who, .. }
+            | Fault::Drift { who, .. }
+            | Fault::SlowNode { who, .. }
+            | Fault::Stall { who }
+            | Fault::FailDisk { who, .. } => who,
+            _ => &[],
+        }
+    }
+
     /// Whether it keeps a process from its work: down, held, or cut off.
     pub fn strikes(&self, p: ProcessId) -> bool {
         match self {
@@ -213,7 +275,9 @@ impl Realised {
             | Fault::PowerLoss { who, .. }
             | Fault::DiskLoss { who }
             | Fault::Pause { who }
-            | Fault::Stop { who } => who.contains(&p),
+            | Fault::Stop { who }
+            | Fault::Stall { who }
+            | Fault::FailDisk { who, .. } => who.contains(&p),
             Fault::Ring { who } => who.contains(&p),
             Fault::Cut { from, to, .. }
             | Fault::BlackHole { from, to }
@@ -223,6 +287,9 @@ impl Realised {
             | Fault::DropPackets { .. }
             | Fault::Refuse { .. }
             | Fault::SlowAccept { .. }
+            | Fault::Clock { .. }
+            | Fault::Drift { .. }
+            | Fault::SlowNode { .. }
             | Fault::Hold(_)
             | Fault::Lose(_)
             | Fault::Start { .. } => false,
@@ -289,6 +356,7 @@ impl World {
                     self.network.cut(a, b);
                 }
             }
+            _ => self.spoil_machines(fault, true),
         }
     }
 
@@ -349,6 +417,35 @@ impl World {
                 who.iter().for_each(|p| self.start(*p, record));
             }
             Fault::Reset { .. } | Fault::Lose(_) | Fault::Start { .. } => {}
+            _ => self.spoil_machines(fault, false),
+        }
+        if let Fault::FailDisk { who, .. } = fault {
+            who.iter().for_each(|p| self.start(*p, record));
+        }
+    }
+
+    /// Begins or ends what is wrong with machines while their processes run.
+    fn spoil_machines(&mut self, fault: &Realised, begins: bool) {
+        let now = self.now();
+        let sign = if begins { 1 } else { -1 };
+        let count = |n: &mut u32| *n = n.saturating_add_signed(sign);
+        for p in fault.targets() {
+            let m = &mut self.machines[p.index()];
+            match fault {
+                Fault::Clock { ahead_ms, .. } => m.clocks.ahead_ms += ahead_ms * i64::from(sign),
+                Fault::Drift { ppm, .. } => {
+                    m.clocks.run_faster(i64::from(*ppm) * i64::from(sign), now)
+                }
+                Fault::SlowNode { factor, .. } if begins => m.slow = m.slow.saturating_mul(*factor),
+                Fault::SlowNode { factor, .. } => m.slow = (m.slow / (*factor).max(1)).max(1),
+                Fault::Stall { .. } => count(&mut m.disk.ills().stalled),
+                Fault::FailDisk { full: true, .. } => count(&mut m.disk.ills().full),
+                Fault::FailDisk { full: false, .. } => count(&mut m.disk.ills().dead),
+                _ => unreachable!("because only these spoil machines"),
+            }
+            if matches!(fault, Fault::Stall { .. }) {
+                self.queue.push(now, crate::queue::Item::Synced(*p));
+            }
         }
     }
 

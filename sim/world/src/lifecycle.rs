@@ -117,7 +117,8 @@ impl World {
         }
         // Who is killed on its way to a clean stop stays down as long as the killer says.
         let m = &self.machines[p.index()];
-        let is_wanted = m.restart || (!m.stopping && self.run.phase == Phase::Healing);
+        let is_healing = self.run.phase == Phase::Healing && !m.disk.is_failing();
+        let is_wanted = m.restart || (!m.stopping && is_healing);
         if how == Down::Exited && is_wanted {
             self.start(p, record);
         }

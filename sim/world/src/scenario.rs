@@ -152,6 +152,8 @@ pub struct ClusterPlan {
     pub config_of: BTreeMap<Arc<str>, ServerConfig>,
     /// How long a sync takes, in nanoseconds.
     pub sync: Range<u64>,
+    /// A few syncs that take much longer.
+    pub sync_tail: Option<Tail>,
 }
 
 /// A topic to create.
@@ -484,6 +486,7 @@ impl Scenario {
                     min: 500_000,
                     max: 1_000_000,
                 },
+                sync_tail: None,
             },
             topics: [("orders".into(), topic)].into(),
             producers: [("shop".into(), producer)].into(),

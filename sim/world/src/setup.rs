@@ -4,7 +4,7 @@
 //! so that adding one application changes nobody else's name or draws.
 
 use crate::app::App;
-use crate::clocks::Clocks;
+use crate::clocks::{Clocks, Drift};
 use crate::disks::Disk;
 use crate::network::Network;
 use crate::process::{Alarms, Down, Machine, Names, Process, ProcessId};
@@ -45,6 +45,7 @@ pub fn machines(scenario: &Scenario) -> (Names, Vec<Machine>) {
         clocks: Clocks {
             start: scenario.start,
             ahead_ms: 0,
+            drift: Drift::default(),
         },
         starts: 0,
         busy_until: Time(0),

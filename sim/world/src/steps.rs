@@ -228,6 +228,7 @@ impl Steps {
             Fault::Kill { who }
             | Fault::PowerLoss { who, .. }
             | Fault::DiskLoss { who }
+            | Fault::FailDisk { who, .. }
             | Fault::Stop { who } => {
                 self.struck.push((Struck::Crashed, who.clone()));
             }
@@ -270,6 +271,7 @@ impl Steps {
             Fault::Kill { who }
             | Fault::PowerLoss { who, .. }
             | Fault::DiskLoss { who }
+            | Fault::FailDisk { who, .. }
             | Fault::Stop { who } => who.to_vec(),
             _ => Vec::new(),
         };

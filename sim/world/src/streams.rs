@@ -23,6 +23,8 @@ pub enum Stream {
     Loss(ProcessId, ProcessId),
     /// How long a disk takes.
     Disk(ProcessId),
+    /// Whether the next sync of a disk is one of the slow ones.
+    DiskTail(ProcessId),
     /// What a disk keeps through a loss of power.
     PowerLoss(ProcessId),
     /// What a step needs, by the step's own id.
@@ -109,6 +111,7 @@ fn name(stream: Stream, names: &Names) -> String {
         Stream::Tail(a, b) => format!("{}->{}/tail", names.of(a), names.of(b)),
         Stream::Loss(a, b) => format!("{}->{}/loss", names.of(a), names.of(b)),
         Stream::Disk(p) => format!("{}/disk", names.of(p)),
+        Stream::DiskTail(p) => format!("{}/disk-tail", names.of(p)),
         Stream::PowerLoss(p) => format!("{}/power-loss", names.of(p)),
         Stream::Step(id) => format!("step {id:016x}"),
         Stream::Swarm => "swarm".into(),

@@ -129,6 +129,7 @@ fn draw_cluster(dice: &mut Dice<'_>, half: Half, rules: &Rules) -> ClusterPlan {
             min: 50_000,
             max: 1_000 * dice.within(100, 5_000),
         },
+        sync_tail: None,
     }
 }
 

@@ -267,12 +267,13 @@ impl World {
             Item::Alarm(p) => self.alarm(p, number),
             Item::Wake(p) => self.wake(p),
             Item::Synced(p) => {
-                while let Some(file) = self.machines[p.index()].disk.take_synced(self.now) {
+                while let Some((file, result)) = self.machines[p.index()].disk.take_synced(self.now)
+                {
                     self.come(
                         p,
                         Pending {
                             cause: 0,
-                            input: Coming::Synced(file, Ok(())),
+                            input: Coming::Synced(file, result),
                         },
                     );
                 }
@@ -504,9 +505,13 @@ impl World {
 
     fn sync(&mut self, p: ProcessId, file: FileId) {
         let plan = &self.scenario.cluster.sync;
-        let takes = self
+        let mut takes = self
             .streams
             .within(Stream::Disk(p), plan.min, plan.max, &self.names);
+        if let Some(tail) = self.scenario.cluster.sync_tail {
+            let drawn = self.streams.draw(Stream::DiskTail(p), &self.names);
+            takes = tail.draw(drawn, plan.max).unwrap_or(takes);
+        }
         let disk = &mut self.machines[p.index()].disk;
         let begins = disk.busy_until().unwrap_or(self.now).max(self.now);
         let at = begins + Duration(takes);

@@ -421,8 +421,13 @@ enums! {
         Refuse { who },
         SlowAccept { who, delay },
         Ring { who },
+        Clock { who, ahead_ms },
+        Drift { who, ppm },
+        SlowNode { who, factor },
+        Stall { who },
+        FailDisk { who, full },
     }
-    Keep { Drawn, Synced, More(batches), }
+    Keep { Drawn, Synced, More(batches), Bytes(block), }
     FileId {
         Segment(partition, base),
         LeaderEpochs(partition),

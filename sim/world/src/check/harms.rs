@@ -144,7 +144,10 @@ pub fn strikes(fault: &Realised, process: ProcessId) -> bool {
         | Fault::PowerLoss { who, .. }
         | Fault::DiskLoss { who }
         | Fault::Pause { who }
-        | Fault::Stop { who } => who.contains(&process),
+        | Fault::Stop { who }
+        | Fault::SlowNode { who, .. }
+        | Fault::Stall { who }
+        | Fault::FailDisk { who, .. } => who.contains(&process),
         _ => false,
     }
 }

@@ -30,12 +30,18 @@ const SERVER: &[Row] = &[
     ("stop", None, Some(10)),
     ("refuse", None, Some(10)),
     ("slow-accept", None, Some(10)),
+    ("slow-node", None, Some(10)),
+    ("stall", None, Some(5)),
+    ("fail-disk", None, Some(10)),
+    ("clock", None, Some(10)),
 ];
 const APP: &[Row] = &[
     ("crash", None, Some(5)),
     ("pause", None, Some(5)),
     ("isolate", None, Some(10)),
     ("stop", None, Some(5)),
+    ("slow-node", None, Some(10)),
+    ("clock", None, Some(10)),
 ];
 const DOWN: &[Row] = &[("start", None, None)];
 const LINK: &[Row] = &[
@@ -86,7 +92,8 @@ fn offer((verb, how, seconds): &Row, object: &serde_json::Value) -> Offer {
         act.insert("how".into(), (*how).into());
     }
     match *verb {
-        "slow" => _ = act.insert("factor".into(), 50.into()),
+        "slow" | "slow-node" => _ = act.insert("factor".into(), 50.into()),
+        "clock" => _ = act.insert("by".into(), "1h".into()),
         "drop-packets" => _ = act.insert("ppm".into(), 100_000.into()),
         "slow-accept" => _ = act.insert("delay".into(), "2s".into()),
         _ => {}

@@ -39,6 +39,10 @@ impl Lexicon {
                     Keep::Drawn => "a part of what was not flushed survives".into(),
                     Keep::Synced => "only what was flushed survives".into(),
                     Keep::More(n) => format!("what was flushed and {n} batches more survive"),
+                    Keep::Bytes(1) => "what was not flushed is cut at some byte".into(),
+                    Keep::Bytes(n) => {
+                        format!("what was not flushed is cut at a multiple of {n} bytes")
+                    }
                 };
                 format!("{} {} power; {kept}", all(who), loses(who))
             }
@@ -69,6 +73,28 @@ impl Lexicon {
                 format!("new connections to {} stand {ms} ms later", all(who))
             }
             Fault::Ring { who } => format!("each of {} sees only its neighbours", all(who)),
+            Fault::Clock { who, ahead_ms } => {
+                let way = if *ahead_ms < 0 { "behind" } else { "ahead" };
+                let ms = ahead_ms.unsigned_abs();
+                format!("the wall clock of {} is {ms} ms {way}", all(who))
+            }
+            Fault::Drift { who, ppm } => {
+                let way = if *ppm < 0 { "slow" } else { "fast" };
+                let ppm = ppm.unsigned_abs();
+                format!("the wall clock of {} runs {ppm} ppm too {way}", all(who))
+            }
+            Fault::SlowNode { who, factor } => {
+                format!(
+                    "{} {} {factor} times as long for everything",
+                    all(who),
+                    takes(who)
+                )
+            }
+            Fault::Stall { who } => format!("the disk of {} finishes no sync", all(who)),
+            Fault::FailDisk { who, full } => match full {
+                true => format!("the disk of {} is full", all(who)),
+                false => format!("the disk of {} does not answer", all(who)),
+            },
         }
     }
 
@@ -107,6 +133,14 @@ impl Lexicon {
                 format!("new connections to {} stand as soon as before", all(who))
             }
             Fault::Ring { who } => format!("{} see one another", all(who)),
+            Fault::Clock { who, .. } | Fault::Drift { who, .. } => {
+                format!("the wall clock of {} is set right", all(who))
+            }
+            Fault::SlowNode { who, .. } => {
+                format!("{} {} as fast as before", all(who), is(who))
+            }
+            Fault::Stall { who } => format!("the disk of {} goes on", all(who)),
+            Fault::FailDisk { who, .. } => format!("the disk of {} works again", all(who)),
             Fault::Hold(i) | Fault::Lose(i) => format!("{} goes on", self.message(i)),
             Fault::Pause { who } => format!("{} {} on", all(who), goes(who)),
             Fault::Kill { who }
@@ -134,6 +168,10 @@ fn is(who: &[ProcessId]) -> &'static str {
 
 fn loses(who: &[ProcessId]) -> &'static str {
     if who.len() == 1 { "loses" } else { "lose" }
+}
+
+fn takes(who: &[ProcessId]) -> &'static str {
+    if who.len() == 1 { "takes" } else { "take" }
 }
 
 fn refuses(who: &[ProcessId]) -> &'static str {

@@ -215,6 +215,11 @@ pub fn dare(fault: &Realised) -> &'static str {
         | Fault::Refuse { .. }
         | Fault::SlowAccept { .. }
         | Fault::Ring { .. }
+        | Fault::Clock { .. }
+        | Fault::Drift { .. }
+        | Fault::SlowNode { .. }
+        | Fault::Stall { .. }
+        | Fault::FailDisk { .. }
         | Fault::Hold(_) => "Let it happen",
     }
 }
@@ -242,6 +247,10 @@ pub fn offer(verb: &str, how: Option<&str>, seconds: Option<u64>) -> String {
         ("reset", _) => "Break its connections",
         ("clog", _) => "Hold what is sent, then let it go at once",
         ("drop-packets", _) => "Lose one packet in ten",
+        ("clock", _) => "Set its clock an hour ahead",
+        ("slow-node", _) => "Make it 50 times as slow",
+        ("stall", _) => "Let its disk hang",
+        ("fail-disk", _) => "Fill its disk",
         ("refuse", _) => "Refuse new connections",
         ("slow-accept", _) => "Accept connections 2 seconds late",
         (other, _) => return other.into(),

@@ -128,6 +128,7 @@ fn cluster(cluster: &ClusterPlan) -> Node {
             Some(Node::map(config.into_iter().chain(config_of))),
         ),
         ("sync", Some(Node::text(write_durations(cluster.sync)))),
+        ("sync-tail", cluster.sync_tail.map(tail)),
     ])
 }
 
@@ -342,6 +343,10 @@ fn fault(fault: &Fault<Selector>) -> Vec<(&'static str, Option<Node>)> {
                 Keep::Drawn => Node::text("drawn"),
                 Keep::Synced => Node::text("synced"),
                 Keep::More(batches) => Node::number(batches),
+                Keep::Bytes(1) => Node::text("torn"),
+                Keep::Bytes(block) => {
+                    Node::text(format!("torn at {}", write_bytes(u64::from(*block))))
+                }
             };
             vec![("crash", one(who)), how("power-loss"), ("keep", Some(keep))]
         }
@@ -387,6 +392,27 @@ fn fault(fault: &Fault<Selector>) -> Vec<(&'static str, Option<Node>)> {
             ("delay", Some(Node::text(write_duration(delay.0)))),
         ],
         Fault::Ring { who } => vec![("ring", one(who))],
+        Fault::Clock { who, ahead_ms } => {
+            let by = write_duration(ahead_ms.unsigned_abs() * 1_000_000);
+            let way = if *ahead_ms < 0 { "behind" } else { "ahead" };
+            vec![("clock", one(who)), how(way), ("by", Some(Node::text(by)))]
+        }
+        Fault::Drift { who, ppm } => {
+            let way = if *ppm < 0 { "slow" } else { "fast" };
+            let ppm = Node::number(ppm.unsigned_abs());
+            vec![("clock", one(who)), how(way), ("ppm", Some(ppm))]
+        }
+        Fault::SlowNode { who, factor } => vec![
+            ("slow-node", one(who)),
+            ("factor", Some(Node::number(factor))),
+        ],
+        Fault::Stall { who } => vec![("stall", one(who))],
+        Fault::FailDisk { who, full } => {
+            vec![
+                ("fail-disk", one(who)),
+                how(if *full { "full" } else { "dead" }),
+            ]
+        }
         Fault::Hold(message) => vec![("hold", Some(intercept(message)))],
         Fault::Lose(message) => vec![("lose", Some(intercept(message)))],
     }

@@ -144,7 +144,9 @@ impl Kind {
                 "a condition, such as \"isr of orders-0 is 1\" or \"time is past 20s\""
             }
             Kind::Lasts => "a duration, such as \"8s\", or \"ever\"",
-            Kind::Keep => "\"drawn\", \"synced\" or a number of batches",
+            Kind::Keep => {
+                "\"drawn\", \"synced\", \"torn\", \"torn at 512B\" or a number of batches"
+            }
             Kind::Expectation => "an expectation, such as \"log.lost == 0\"",
             Kind::Config(_) => "an object with Kafka's keys, such as `{ \"linger.ms\": 5 }`",
             Kind::Switches => {
@@ -241,6 +243,9 @@ pub const KEYS: &[Key] = &[
     key("/cluster/rules", Switches, Is("{}"), "Single protocol switches that differ from the era; under a process's name, for that process alone."),
     key("/cluster/config", Config(Table::Server), Is("{}"), "Kafka's settings of brokers and controllers; under a process's name, for that process alone."),
     key("/cluster/sync", Durations, Is("\"500us..1ms\""), "How long a disk takes to sync a file."),
+    key("/cluster/sync-tail", Object, Absent, "A few syncs that take much longer than the others: twice as long, half as often."),
+    key("/cluster/sync-tail/ppm", whole(1, 1_000_000), Is("1000"), "How many of a million."),
+    key("/cluster/sync-tail/upto", Duration, Required, "The longest that one of them takes."),
     // What is in it.
     key("/topics", Names, Is("{}"), "The topics, created before time 0."),
     key("/topics/*", Object, Required, "A topic."),
@@ -294,6 +299,10 @@ pub const KEYS: &[Key] = &[
     key("/steps/*/refuse", Selector, Absent, "Nobody gets a new connection to these processes."),
     key("/steps/*/slow-accept", Selector, Absent, "New connections to these processes stand later."),
     key("/steps/*/ring", Selector, Absent, "Each of these processes, four or more, sees a bare majority of them, its neighbours in a ring; no two see the same."),
+    key("/steps/*/clock", Selector, Absent, "The wall clocks of these machines are wrong; their monotonic ones are not."),
+    key("/steps/*/slow-node", Selector, Absent, "These processes take longer for everything."),
+    key("/steps/*/stall", Selector, Absent, "The disks of these machines finish no sync."),
+    key("/steps/*/fail-disk", Selector, Absent, "The disks of these machines refuse writes: who has no other halts."),
     key("/steps/*/hold", Object, Absent, "One request or response is held, and all behind it on its connection."),
     key("/steps/*/hold/request", Name, Absent, "The API whose request is held."),
     key("/steps/*/hold/response", Name, Absent, "The API whose response is held."),
@@ -308,10 +317,11 @@ pub const KEYS: &[Key] = &[
     key("/steps/*/lose/nth", whole(1, 1_000_000), Is("1"), "The how manieth from now on."),
     key("/steps/*/admin", Object, Absent, "An operator asks for something, through a client of their own."),
     key("/steps/*/admin/alter-config", Config(Table::Topic), Absent, "Change settings of the topic named by `topic`."),
-    key("/steps/*/how", Text, Absent, "For `crash`: \"kill\" (what was written is in the page cache), \"power-loss\" or \"disk-loss\". For `cut`, `isolate` and `clog`: \"two-way\" or \"one-way\"."),
-    key("/steps/*/keep", Keep, Is("\"drawn\""), "What a loss of power leaves of each file beyond what was synced: a drawn part, nothing (\"synced\"), or so many batches."),
-    key("/steps/*/factor", whole(2, 1_000), Is("10"), "How many times as long messages take."),
-    key("/steps/*/ppm", whole(1, 1_000_000), Is("10000"), "How many messages of a million are lost at each try."),
+    key("/steps/*/how", Text, Absent, "For `crash`: \"kill\" (what was written is in the page cache), \"power-loss\" or \"disk-loss\". For `cut`, `isolate` and `clog`: \"two-way\" or \"one-way\". For `clock`: \"ahead\" or \"behind\" `by` so much, or `ppm` millionths too \"fast\" or \"slow\". For `fail-disk`: \"full\" or \"dead\"."),
+    key("/steps/*/keep", Keep, Is("\"drawn\""), "What a loss of power leaves of each file beyond what was synced: a drawn part, nothing (\"synced\"), so many batches, or a drawn number of bytes (\"torn\", \"torn at 512B\", \"torn at 4KiB\")."),
+    key("/steps/*/factor", whole(2, 1_000), Is("10"), "How many times as long it takes."),
+    key("/steps/*/ppm", whole(1, 1_000_000), Is("10000"), "How many messages of a million are lost at each try, or how many millionths a clock runs wrong."),
+    key("/steps/*/by", Duration, Is("\"500ms\""), "How far the clock is wrong."),
     key("/steps/*/delay", Duration, Is("\"1s\""), "How much later a connection stands."),
     key("/steps/*/for", Lasts, Absent, "How long it lasts; without it until the end, when the scenario heals, or as `random` draws; \"ever\" lasts beyond that."),
     key("/steps/*/nth", whole(1, 1_000_000), Is("1"), "The how manieth time that the trigger is met."),

@@ -204,5 +204,11 @@ fn kind(fault: &Realised) -> &'static str {
         Refuse { .. } => "refused connections",
         SlowAccept { .. } => "slow accept",
         Ring { .. } => "ring of majorities",
+        Clock { .. } => "wrong clock",
+        Drift { .. } => "drifting clock",
+        SlowNode { .. } => "slow node",
+        Stall { .. } => "stalled disk",
+        FailDisk { full: true, .. } => "full disk",
+        FailDisk { .. } => "dead disk",
     }
 }

@@ -22,7 +22,7 @@ use crate::scenario::{Action, Budget, Condition, Family, Lasts, ScenarioTime, St
 /// The ways to say when.
 const WHENS: [&str; 3] = ["at", "when", "window"];
 /// The verbs.
-pub const VERBS: [&str; 18] = [
+pub const VERBS: [&str; 22] = [
     "crash",
     "pause",
     "stop",
@@ -37,24 +37,32 @@ pub const VERBS: [&str; 18] = [
     "refuse",
     "slow-accept",
     "ring",
+    "clock",
+    "slow-node",
+    "stall",
+    "fail-disk",
     "hold",
     "lose",
     "admin",
     "random",
 ];
 /// Which modifiers fit which keys.
-const MODIFIERS: [(&str, &[&str]); 12] = [
+const MODIFIERS: [(&str, &[&str]); 13] = [
     ("point", &["when"]),
     ("nth", &["when"]),
     ("after", &["when"]),
     ("while", &["when"]),
     ("count", &["window"]),
     ("budget", &["random"]),
-    ("how", &["crash", "cut", "isolate", "clog"]),
-    ("ppm", &["drop-packets"]),
+    (
+        "how",
+        &["crash", "cut", "isolate", "clog", "clock", "fail-disk"],
+    ),
+    ("by", &["clock"]),
+    ("ppm", &["drop-packets", "clock"]),
     ("delay", &["slow-accept"]),
     ("keep", &["crash"]),
-    ("factor", &["slow"]),
+    ("factor", &["slow", "slow-node"]),
     (
         "for",
         &[
@@ -70,6 +78,10 @@ const MODIFIERS: [(&str, &[&str]); 12] = [
             "refuse",
             "slow-accept",
             "ring",
+            "clock",
+            "slow-node",
+            "stall",
+            "fail-disk",
             "hold",
             "random",
         ],
@@ -219,6 +231,16 @@ fn fault(fields: &Fields<'_>, verb: &str, known: &Known) -> Option<Fault<Selecto
             delay: Duration(fields.duration("delay")?),
         },
         "ring" => Fault::Ring { who: who()? },
+        "clock" => clock(fields, who()?)?,
+        "slow-node" => Fault::SlowNode {
+            who: who()?,
+            factor: fields.small("factor")?,
+        },
+        "stall" => Fault::Stall { who: who()? },
+        "fail-disk" => Fault::FailDisk {
+            who: who()?,
+            full: how(fields, "fail", &["full", "dead"])? == "full",
+        },
         "hold" => Fault::Hold(intercept(&fields.object("hold"), known)?),
         "lose" => Fault::Lose(intercept(&fields.object("lose"), known)?),
         _ => {
@@ -252,10 +274,40 @@ fn fault(fields: &Fields<'_>, verb: &str, known: &Known) -> Option<Fault<Selecto
     })
 }
 
+/// A wall clock that is set wrong, or that runs wrong.
+fn clock(fields: &Fields<'_>, who: Selector) -> Option<Fault<Selector>> {
+    let way = how(fields, "be wrong", &["ahead", "behind", "fast", "slow"])?;
+    let runs_wrong = matches!(way, "fast" | "slow");
+    let other = if runs_wrong { "by" } else { "ppm" };
+    if fields.found(other).is_some() {
+        let found = format!("\"{other}\" beside \"{way}\"");
+        let expected = "`by` for a clock that is set wrong, `ppm` for one that runs wrong";
+        let mistake = Mistake::new(found, expected);
+        fields.mistakes.add(fields.key_span(other), mistake);
+    }
+    let (by, ppm) = (fields.duration("by")?, fields.small("ppm")?);
+    let ms = i64::try_from(by / 1_000_000).expect("a run is a hundred days long");
+    let ppm = i32::try_from(ppm).expect("at most a million");
+    Some(match way {
+        "ahead" => Fault::Clock { who, ahead_ms: ms },
+        "behind" => Fault::Clock { who, ahead_ms: -ms },
+        "fast" => Fault::Drift { who, ppm },
+        _ => Fault::Drift { who, ppm: -ppm },
+    })
+}
+
 fn crash(fields: &Fields<'_>, who: Selector) -> Option<Fault<Selector>> {
     let keep = fields.value("keep", |node, kind| match &node.value {
         Value::Text(text) if text == "drawn" => Ok(Keep::Drawn),
         Value::Text(text) if text == "synced" => Ok(Keep::Synced),
+        Value::Text(text) if text == "torn" => Ok(Keep::Bytes(1)),
+        Value::Text(text) if text.starts_with("torn at ") => {
+            let block = quantity::bytes(text.trim_start_matches("torn at "))?;
+            let block = u32::try_from(block).ok().filter(|n| *n >= 1);
+            block
+                .map(Keep::Bytes)
+                .ok_or_else(|| Mistake::new(node.found(), kind.expected()))
+        }
         Value::Number(text) => text
             .parse()
             .map(Keep::More)

@@ -26,7 +26,7 @@ const WHOLE: &str = r#"{
     "brokers": 4, "controllers": 5, "racks": ["a", "b"], "era": "4.0",
     "rules": { "truncate": "hw", "broker-2": { "truncate": "kip101", "prevote": "off" } },
     "config": { "unclean.leader.election.enable": true, "replica.lag.time.max.ms": "10000", "broker-3": { "replica.lag.time.max.ms": 5000 } },
-    "sync": "1ms"
+    "sync": "1ms", "sync-tail": { "ppm": 20, "upto": "90ms" }
   },
   "topics": {
     "orders": { "partitions": 2, "replication.factor": 3, "config": { "min.insync.replicas": 2 } },
@@ -54,6 +54,12 @@ const WHOLE: &str = r#"{
     { "at": "1ms", "refuse": "leader of orders-0", "for": "3s" },
     { "at": "1ms", "slow-accept": "broker-2", "delay": "3s" },
     { "at": "1ms", "ring": "brokers and controllers", "for": "3s" },
+    { "at": "1ms", "clock": "shop", "how": "behind", "by": "1h" },
+    { "at": "1ms", "clock": "broker-1", "how": "fast", "ppm": 200, "for": "9s" },
+    { "at": "1ms", "slow-node": "broker-1", "factor": 20, "for": "9s" },
+    { "at": "1ms", "stall": "active controller", "for": "5s" },
+    { "at": "1ms", "fail-disk": "broker-2", "how": "dead" },
+    { "at": "1ms", "crash": "broker-2", "how": "power-loss", "keep": "torn at 4KiB" },
     { "at": "1ms", "hold": { "request": "Fetch", "from": "followers of orders-0", "to": "leader of orders-0", "nth": 3 }, "for": "1s" },
     { "at": "1ms", "lose": { "response": "Produce", "from": "leader of orders-0", "to": "shop" } },
     { "at": "3s", "pause": "active controller", "for": "1min" },
@@ -116,7 +122,7 @@ fn refused(entries: &str, at: &str, words: &str) {
 #[test]
 fn a_file_with_every_part_of_the_grammar_is_read_and_written_back() {
     let scenario = parse(WHOLE).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(scenario.steps.len(), 25);
+    assert_eq!(scenario.steps.len(), 31);
     let exported = scenario.export();
     let again = parse(&exported).unwrap_or_else(|errors| panic!("{errors}\n{exported}"));
     assert_eq!(again, scenario);

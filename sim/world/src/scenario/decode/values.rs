@@ -232,6 +232,9 @@ fn cluster(fields: &Fields<'_>) -> ClusterPlan {
         config: ServerConfig::default(),
         config_of: BTreeMap::new(),
         sync: fields.durations("sync").unwrap_or(Range { min: 0, max: 0 }),
+        sync_tail: fields
+            .found("sync-tail")
+            .and_then(|_| tail(&fields.object("sync-tail"))),
     };
     let nodes = nodes(&cluster);
     (cluster.rules, cluster.rules_of) =
