@@ -3,6 +3,8 @@
 //! Each case is run with the harm from 10 s to 14 s after ready, and without. What processes do differs with it; its
 //! named effect is seen in the trace; after the lift the opposite is seen. Without the step the run is the old one again.
 
+#[path = "faults/answers.rs"]
+mod answers;
 #[path = "faults/machines.rs"]
 mod machines;
 #[path = "faults/network.rs"]

@@ -2,13 +2,14 @@
 //!
 //! `W` says whom: a selector in a scenario, concrete processes on the tape and in the trace.
 
+use crate::ambush::CrashPoint;
 use crate::disks::Keep;
 use crate::network::Departure;
-use crate::network::harm::{Catch, Chance};
+use crate::network::harm::{Catch, Chance, Deed, Waylay};
 use crate::process::{Down, ProcessId};
 use crate::trace::{ProcessFact, What};
 use crate::world::World;
-use klab_kafka::protocol::Api;
+use klab_kafka::protocol::{Api, ErrorCode};
 use klab_kafka::time::Duration;
 use serde::{Deserialize, Serialize};
 
@@ -151,6 +152,34 @@ pub enum Fault<W> {
         /// There is no space left; else the device does not answer.
         full: bool,
     },
+    /// Some requests are answered with an error in their server's place, which never sees them.
+    Answer {
+        /// The first of them.
+        of: Intercept<W>,
+        /// How many, that one included.
+        take: u32,
+        /// With which error.
+        error: ErrorCode,
+    },
+    /// After some requests their server reads nothing from their connection for a while, as when a client is over its quota
+    /// (KIP-219).
+    Throttle {
+        /// The first of them.
+        of: Intercept<W>,
+        /// How many, that one included.
+        take: u32,
+        /// For how long, each time.
+        by: Duration,
+    },
+    /// Each of these processes dies the next time it passes a point.
+    CrashAt {
+        /// Who.
+        who: W,
+        /// Where.
+        point: CrashPoint,
+        /// Its machine loses power, and keeps so much; else it is killed.
+        power: Option<Keep>,
+    },
 }
 
 /// Which message.
@@ -183,6 +212,21 @@ impl<W> Fault<W> {
         Ok(match self {
             Fault::Hold(i) => Fault::Hold(intercept(i)?),
             Fault::Lose(i) => Fault::Lose(intercept(i)?),
+            Fault::Answer { of, take, error } => Fault::Answer {
+                of: intercept(of)?,
+                take: *take,
+                error: *error,
+            },
+            Fault::Throttle { of, take, by } => Fault::Throttle {
+                of: intercept(of)?,
+                take: *take,
+                by: *by,
+            },
+            Fault::CrashAt { who, point, power } => Fault::CrashAt {
+                who: f(who)?,
+                point: *point,
+                power: *power,
+            },
             Fault::Cut { from, to, one_way } => Fault::Cut {
                 from: f(from)?,
                 to: f(to)?,
@@ -290,6 +334,9 @@ impl Realised {
             | Fault::Clock { .. }
             | Fault::Drift { .. }
             | Fault::SlowNode { .. }
+            | Fault::Answer { .. }
+            | Fault::Throttle { .. }
+            | Fault::CrashAt { .. }
             | Fault::Hold(_)
             | Fault::Lose(_)
             | Fault::Start { .. } => false,
@@ -356,6 +403,17 @@ impl World {
                     self.network.cut(a, b);
                 }
             }
+            Fault::Answer { of, take, error } => {
+                let deed = Deed::Answer(*error);
+                self.network.wait_for(waylay(step, of, *take, deed));
+            }
+            Fault::Throttle { of, take, by } => {
+                let deed = Deed::Throttle(*by);
+                self.network.wait_for(waylay(step, of, *take, deed));
+            }
+            Fault::CrashAt { who, point, power } => {
+                self.lay_ambush(step, record, who, *point, *power)
+            }
             _ => self.spoil_machines(fault, true),
         }
     }
@@ -417,6 +475,8 @@ impl World {
                 who.iter().for_each(|p| self.start(*p, record));
             }
             Fault::Reset { .. } | Fault::Lose(_) | Fault::Start { .. } => {}
+            Fault::Answer { .. } | Fault::Throttle { .. } => self.network.wait_no_more(step),
+            Fault::CrashAt { .. } => self.end_ambush(step, record),
             _ => self.spoil_machines(fault, false),
         }
         if let Fault::FailDisk { who, .. } = fault {
@@ -458,7 +518,7 @@ impl World {
         }
     }
 
-    fn lose_power(&mut self, p: ProcessId, keep: Keep, cause: u64) {
+    pub(crate) fn lose_power(&mut self, p: ProcessId, keep: Keep, cause: u64) {
         self.note_loss(p);
         self.network.darken(p);
         let lost = self.lose_page_cache(p, keep);
@@ -519,6 +579,18 @@ fn catch(step: u64, i: &Intercept<Box<[ProcessId]>>, lose: bool) -> Catch {
         skip: i.nth.saturating_sub(1),
         lose,
         spent: false,
+    }
+}
+
+fn waylay(step: u64, of: &Intercept<Box<[ProcessId]>>, take: u32, deed: Deed) -> Waylay {
+    Waylay {
+        id: step,
+        api: of.api,
+        from: of.from.to_vec(),
+        to: of.to.to_vec(),
+        skip: of.nth.saturating_sub(1),
+        take,
+        deed,
     }
 }
 

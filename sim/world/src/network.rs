@@ -15,10 +15,10 @@ mod perturbed;
 use crate::process::ProcessId;
 use crate::queue::{Item, Queue};
 use connections::Connections;
-use harm::{Catch, Chance, Spoils};
+use harm::{Catch, Chance, Deed, Spoils};
 use klab_kafka::ids::{ConnId, CorrelationId};
 use klab_kafka::input::Closed;
-use klab_kafka::protocol::{Header, Request, Response};
+use klab_kafka::protocol::{ErrorCode, Header, Request, Response};
 use klab_kafka::time::{Duration, Time};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -93,6 +93,13 @@ pub struct Connection {
     next_correlation: u32,
     /// A send that waits for room in the socket.
     pending: Option<CorrelationId>,
+    /// The server reads nothing before this.
+    #[serde(skip_serializing_if = "is_begin")]
+    muted_until: Time,
+}
+
+fn is_begin(t: &Time) -> bool {
+    *t == Time(0)
 }
 
 /// One direction of a connection.
@@ -202,6 +209,8 @@ pub struct Taken {
     pub arrival: Arrival,
     /// The trace record of its sending.
     pub cause: u64,
+    /// It is a request that is answered with an error in the process's place, by this fault.
+    pub refused: Option<(u64, ErrorCode)>,
 }
 
 /// What a message needs to be on its way.
@@ -258,6 +267,7 @@ impl Network {
             serving: None,
             next_correlation: 0,
             pending: None,
+            muted_until: Time(0),
         };
         self.connections.insert(ConnKey(key), connection);
         ConnId(key)
@@ -438,6 +448,7 @@ impl Network {
                 conn: ConnId(key.0),
                 arrival,
                 cause: message.cause,
+                refused: None,
             })
         };
         // What the system itself answers has the cause of what it answers.
@@ -488,12 +499,23 @@ impl Network {
                     header,
                     request,
                 } => {
-                    self.connections.get_mut(key)?.serving = Some(id);
-                    taken(Arrival::Request {
+                    let refused = match self.waylaid(peer, process, &request) {
+                        Some((fault, Deed::Answer(error))) => Some((fault, error)),
+                        Some((_, Deed::Throttle(by))) => {
+                            self.connections.get_mut(key)?.muted_until = now + by;
+                            None
+                        }
+                        None => None,
+                    };
+                    if refused.is_none() {
+                        self.connections.get_mut(key)?.serving = Some(id);
+                    }
+                    let request = Arrival::Request {
                         id,
                         header,
                         request,
-                    })
+                    };
+                    taken(request).map(|taken| Taken { refused, ..taken })
                 }
                 Body::Response { id, response } => taken(Arrival::Response { id, response }),
                 Body::GivenUp => {
@@ -531,6 +553,7 @@ impl Network {
             conn: ConnId(key.0),
             arrival: Arrival::Sent(id),
             cause: 0,
+            refused: None,
         })
     }
 
@@ -695,6 +718,10 @@ impl Network {
             End::Client => (c.server, c.client),
         };
         let muted = end == End::Server && c.serving.is_some();
+        let from_then_on = match end {
+            End::Server => c.muted_until,
+            End::Client => Time(0),
+        };
         let pipe = c.pipe(end);
         if pipe.due.is_some() || self.cuts.contains_key(&(from, to)) {
             return;
@@ -712,7 +739,8 @@ impl Network {
         {
             return;
         }
-        pipe.due = Some(queue.push(head.arrives.max(now), Item::Deliver(key, end)));
+        let at = head.arrives.max(now).max(from_then_on);
+        pipe.due = Some(queue.push(at, Item::Deliver(key, end)));
     }
 
     fn wake(&mut self, from: ProcessId, to: ProcessId, at: Time, queue: &mut Queue) {

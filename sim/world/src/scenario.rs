@@ -294,6 +294,15 @@ pub enum Action {
         /// What it may destroy for good.
         budget: Budget,
     },
+    /// Servers are restarted one after another, each when the cluster is whole.
+    Roll {
+        /// Who, in order.
+        who: Selector,
+        /// They are killed; else asked to stop.
+        kill: bool,
+        /// How long each is down.
+        down: Duration,
+    },
     /// An operator alters configs of a topic.
     AlterConfig {
         /// The topic.

@@ -24,7 +24,9 @@ impl World {
         }
         let candidates = self.candidates(selector);
         match selector {
-            Selector::IsrMember(_) | Selector::StandbyController => self.pick(candidates, 1, step),
+            Selector::IsrMember(_) | Selector::StandbyController | Selector::AnyOf(_) => {
+                self.pick(candidates, 1, step)
+            }
             Selector::MinorityOfControllers => {
                 let n = (candidates.len().max(1) - 1) / 2;
                 self.pick(candidates, n, step)
@@ -91,7 +93,11 @@ impl World {
         };
         match selector {
             Selector::MinorityOfControllers | Selector::MajorityOfControllers => controllers(),
-            Selector::HalfOf(part) => self.candidates(part),
+            Selector::HalfOf(part) | Selector::AnyOf(part) => self.candidates(part),
+            Selector::Isr(tp) => {
+                let isr = registration(view, tp).map(|r| r.isr.clone());
+                nodes(isr.unwrap_or_default())
+            }
             Selector::Leader(tp) => nodes(
                 registration(view, tp)
                     .and_then(|r| r.leader)

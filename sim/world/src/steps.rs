@@ -6,6 +6,7 @@
 
 use crate::fault::{Fault, Realised};
 use crate::process::ProcessId;
+use crate::roll::Roll;
 use crate::scenario::selector::Struck;
 use crate::scenario::trigger::Trigger;
 use crate::scenario::{Action, Condition, Lasts, Scenario, Step, When};
@@ -35,6 +36,8 @@ pub enum Deed {
     Replay(Taped),
     /// A fault that lasts a while is lifted.
     Lift(Realised),
+    /// A rolling restart goes on.
+    Roll(Roll),
 }
 
 /// A step that waits for a fact.
@@ -241,6 +244,11 @@ impl Steps {
         }
     }
 
+    /// A process died at a crash point.
+    pub fn crashed(&mut self, p: ProcessId) {
+        self.struck.push((Struck::Crashed, [p].into()));
+    }
+
     /// A fault is over; false if it was over already.
     pub fn ended(&mut self, step: u64, fault: &Realised) -> bool {
         let found = self
@@ -272,6 +280,7 @@ impl Steps {
             | Fault::PowerLoss { who, .. }
             | Fault::DiskLoss { who }
             | Fault::FailDisk { who, .. }
+            | Fault::CrashAt { who, .. }
             | Fault::Stop { who } => who.to_vec(),
             _ => Vec::new(),
         };

@@ -36,6 +36,7 @@ pub struct World {
     pub(crate) streams: Streams,
     pub(crate) steps: Steps,
     pub(crate) run: crate::run::Run,
+    pub(crate) ambushes: Vec<crate::ambush::Ambush>,
     pub(crate) former_leaders: BTreeMap<TopicIdPartition, ProcessId>,
     leaders: BTreeMap<TopicIdPartition, ProcessId>,
     /// Brokers that lost unsynced data or their disk, with the broker epoch they had.
@@ -98,6 +99,7 @@ impl World {
             streams: Streams::new(seed),
             steps: Steps::default(),
             run: crate::run::Run::of(tape),
+            ambushes: Vec::new(),
             former_leaders: BTreeMap::new(),
             leaders: BTreeMap::new(),
             losses: BTreeMap::new(),
@@ -258,7 +260,10 @@ impl World {
                         .take(key, end, number, self.now, listens, chance, &mut self.queue);
                 let sent = self.network.take_sent(key);
                 if let Some(taken) = taken {
-                    self.arrive(taken);
+                    match taken.refused {
+                        Some((step, error)) => self.answer_in_place(taken, step, error),
+                        None => self.arrive(taken),
+                    }
                 }
                 if let Some(sent) = sent {
                     self.arrive(sent);
@@ -366,6 +371,9 @@ impl World {
     }
 
     fn handle(&mut self, p: ProcessId, pending: Pending) {
+        if !self.ambushes.is_empty() && self.dies_on(p, &pending.input) {
+            return;
+        }
         let (handled, input, bytes) = self.unpack(pending.input);
         self.events += 1;
         let cause = (pending.cause > 0).then_some(pending.cause);
@@ -400,7 +408,15 @@ impl World {
         let starts = self.machines[p.index()].starts;
         let mut rest = outputs.drain(..);
         while let Some(output) = rest.next() {
+            let point = match self.ambushes.is_empty() {
+                true => None,
+                false if self.dies_before(p, &output) => break,
+                false => self.next_point(p, &output),
+            };
             self.apply_output(p, output, record);
+            if let Some(point) = point.filter(|_| self.machines[p.index()].starts == starts) {
+                self.passes(p, point);
+            }
             let m = &mut self.machines[p.index()];
             if m.process.is_none() || m.starts != starts {
                 break;
@@ -598,6 +614,7 @@ impl World {
                 self.act(due.step, &action, lasts, optional, None)
             }
             Deed::Replay(what) => self.replay_entry(due.step, what, None),
+            Deed::Roll(roll) => self.roll(due.step, roll),
             Deed::Lift(fault) => {
                 if self.steps.ended(due.step, &fault) {
                     self.lift(due.step, &fault);
@@ -622,6 +639,15 @@ impl World {
                     self.replay_entry(step, Taped::Missed, after);
                 }
             },
+            Action::Roll { who, kill, down } => {
+                let who = self.resolve(who, step);
+                if who.is_empty() {
+                    self.run.missed(step, optional);
+                    self.replay_entry(step, Taped::Missed, after);
+                } else {
+                    self.begin_roll(step, &who, *kill, *down);
+                }
+            }
             Action::Random { family, budget } => {
                 let drawn = crate::swarm::faults::draw_fault(self, step, *family, *budget, lasts);
                 if let Some((fault, lasts)) = drawn {
@@ -635,7 +661,7 @@ impl World {
         }
     }
 
-    fn do_fault(
+    pub(crate) fn do_fault(
         &mut self,
         step: u64,
         fault: crate::fault::Realised,

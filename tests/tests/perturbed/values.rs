@@ -16,6 +16,7 @@ use klab_kafka::protocol::cluster::LeaderRecoveryState;
 use klab_kafka::protocol::{Api, ErrorCode};
 use klab_kafka::time::{Duration, Time, Timestamp};
 use klab_kafka::timer::{BrokerTimer, ControllerTimer, Timer};
+use klab_world::ambush::CrashPoint;
 use klab_world::disks::Keep;
 use klab_world::fault::{Fault, Intercept};
 use klab_world::process::{Down, ProcessId};
@@ -380,6 +381,7 @@ enums! {
         Fault { step, fault, lifted },
         StepMissed { step },
         Phase(phase),
+        Answered { to, conn, id, api, error, step },
     }
     Handled {
         Opened { conn, peer },
@@ -426,6 +428,24 @@ enums! {
         SlowNode { who, factor },
         Stall { who },
         FailDisk { who, full },
+        Answer { of, take, error },
+        Throttle { of, take, by },
+        CrashAt { who, point, power },
+    }
+    CrashPoint {
+        AfterAppend,
+        AfterMetadataAppend,
+        BeforeAnswer,
+        BeforeRequest,
+        AfterRequest,
+        OnAnswer,
+        BetweenCheckpoints,
+        AfterTruncation,
+        AfterEpoch,
+        AfterVote,
+        AfterRoll,
+        BeforeFlush,
+        AfterCleanMarker,
     }
     Keep { Drawn, Synced, More(batches), Bytes(block), }
     FileId {

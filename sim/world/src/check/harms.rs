@@ -71,6 +71,14 @@ impl Harms {
         }
     }
 
+    /// A request was answered in its server's place.
+    pub fn answered(&mut self, seq: u64, step: u64) {
+        let fault = self.applied.iter().rev().find(|h| h.step == step);
+        if let Some(fault) = fault {
+            self.origins.insert(seq, fault.seq);
+        }
+    }
+
     /// A process began.
     pub fn start(&mut self, process: ProcessId, seq: u64) {
         self.starts.entry(process).or_default().push(seq);
@@ -168,7 +176,10 @@ pub fn lies_between(fault: &Realised, a: ProcessId, b: ProcessId) -> bool {
         Fault::Refuse { who } | Fault::SlowAccept { who, .. } => {
             who.contains(&a) || who.contains(&b)
         }
-        Fault::Hold(i) | Fault::Lose(i) => joins(&i.from, &i.to),
+        Fault::Hold(i)
+        | Fault::Lose(i)
+        | Fault::Answer { of: i, .. }
+        | Fault::Throttle { of: i, .. } => joins(&i.from, &i.to),
         _ => false,
     }
 }

@@ -91,6 +91,19 @@ impl Lexicon {
                 )
             }
             Fault::Stall { who } => format!("the disk of {} finishes no sync", all(who)),
+            Fault::Answer { of, take, error } => {
+                let error = error.name();
+                let requests = self.requests(of, *take);
+                format!("{requests} answered {error} in its place")
+            }
+            Fault::Throttle { of, take, by } => {
+                let (requests, ms) = (self.requests(of, *take), by.as_millis());
+                format!("{requests} followed by {ms} ms in which nothing more is read")
+            }
+            Fault::CrashAt { who, point, power } => {
+                let (dies, point) = (dies(who, power.is_some()), point.sentence());
+                format!("{} {dies} as soon as {point}", all(who))
+            }
             Fault::FailDisk { who, full } => match full {
                 true => format!("the disk of {} is full", all(who)),
                 false => format!("the disk of {} does not answer", all(who)),
@@ -140,6 +153,22 @@ impl Lexicon {
                 format!("{} {} as fast as before", all(who), is(who))
             }
             Fault::Stall { who } => format!("the disk of {} goes on", all(who)),
+            Fault::Answer { of, .. } => {
+                let answers = if of.to.len() == 1 {
+                    "answers"
+                } else {
+                    "answer"
+                };
+                format!("{} {answers} for itself again", all(&of.to))
+            }
+            Fault::Throttle { of, .. } => {
+                let reads = if of.to.len() == 1 { "reads" } else { "read" };
+                format!("{} {reads} on as before", all(&of.to))
+            }
+            Fault::CrashAt { who, point, .. } => {
+                let (goes, point) = (goes(who), point.sentence());
+                format!("{} {goes} on, whether or not {point}", all(who))
+            }
             Fault::FailDisk { who, .. } => format!("the disk of {} works again", all(who)),
             Fault::Hold(i) | Fault::Lose(i) => format!("{} goes on", self.message(i)),
             Fault::Pause { who } => format!("{} {} on", all(who), goes(who)),
@@ -149,6 +178,23 @@ impl Lexicon {
             | Fault::Stop { who }
             | Fault::Start { who } => format!("{} {} again", all(who), starts(who)),
         }
+    }
+
+    /// `the next 3 Produce requests from shop to broker-1 are`.
+    fn requests(&self, of: &Intercept<Box<[ProcessId]>>, take: u32) -> String {
+        let (from, to) = (self.processes(&of.from), self.processes(&of.to));
+        let which = match of.nth {
+            0 | 1 => "the next".into(),
+            n => format!("from number {n} of the next on"),
+        };
+        let (noun, are) = match take {
+            1 => ("request", "is"),
+            _ => ("requests", "are"),
+        };
+        format!(
+            "{which} {take} {:?} {noun} from {from} to {to} {are}",
+            of.api
+        )
     }
 
     fn message(&self, i: &Intercept<Box<[ProcessId]>>) -> String {
@@ -172,6 +218,15 @@ fn loses(who: &[ProcessId]) -> &'static str {
 
 fn takes(who: &[ProcessId]) -> &'static str {
     if who.len() == 1 { "takes" } else { "take" }
+}
+
+fn dies(who: &[ProcessId], power: bool) -> &'static str {
+    match (who.len(), power) {
+        (1, false) => "dies",
+        (_, false) => "die",
+        (1, true) => "loses power",
+        (_, true) => "lose power",
+    }
 }
 
 fn refuses(who: &[ProcessId]) -> &'static str {

@@ -220,6 +220,9 @@ pub fn dare(fault: &Realised) -> &'static str {
         | Fault::SlowNode { .. }
         | Fault::Stall { .. }
         | Fault::FailDisk { .. }
+        | Fault::Answer { .. }
+        | Fault::Throttle { .. }
+        | Fault::CrashAt { .. }
         | Fault::Hold(_) => "Let it happen",
     }
 }
@@ -251,6 +254,7 @@ pub fn offer(verb: &str, how: Option<&str>, seconds: Option<u64>) -> String {
         ("slow-node", _) => "Make it 50 times as slow",
         ("stall", _) => "Let its disk hang",
         ("fail-disk", _) => "Fill its disk",
+        ("roll", _) => "Restart all brokers in turn",
         ("refuse", _) => "Refuse new connections",
         ("slow-accept", _) => "Accept connections 2 seconds late",
         (other, _) => return other.into(),

@@ -7,7 +7,7 @@
 use super::{Body, ConnKey, End, Network, pipes};
 use crate::process::ProcessId;
 use crate::queue::Queue;
-use klab_kafka::protocol::Api;
+use klab_kafka::protocol::{Api, ErrorCode, Request};
 use klab_kafka::time::{Duration, Time};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -58,6 +58,34 @@ impl Tail {
     }
 }
 
+/// Waits for requests as they come to their server.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Waylay {
+    /// The fault it belongs to.
+    pub id: u64,
+    /// Which API.
+    pub api: Api,
+    /// From one of these.
+    pub from: Vec<ProcessId>,
+    /// To one of these.
+    pub to: Vec<ProcessId>,
+    /// How many to let pass first.
+    pub skip: u32,
+    /// How many it still takes.
+    pub take: u32,
+    /// What it does to them.
+    pub deed: Deed,
+}
+
+/// What is done to a request that came to its server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Deed {
+    /// It is answered with an error, and the server never sees it.
+    Answer(ErrorCode),
+    /// Its server reads the next one on its connection so much later.
+    Throttle(Duration),
+}
+
 /// What is spoiled now, beside cuts, black holes and slow links; and what the scenario says of single links and machines.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
 pub struct Spoils {
@@ -75,6 +103,7 @@ pub struct Spoils {
     pub(super) clogs: BTreeMap<(ProcessId, ProcessId), u32>,
     refusing: BTreeMap<ProcessId, u32>,
     accepting: BTreeMap<ProcessId, Vec<Duration>>,
+    waylays: Vec<Waylay>,
 }
 
 impl Spoils {
@@ -331,6 +360,44 @@ impl Network {
     pub(super) fn accepts_after(&self, who: ProcessId) -> Duration {
         let all = self.spoils.accepting.get(&who).into_iter().flatten();
         all.fold(Duration::ZERO, |sum, d| sum + *d)
+    }
+
+    /// Lies in wait for requests.
+    pub fn wait_for(&mut self, waylay: Waylay) {
+        self.spoils.waylays.push(waylay);
+    }
+
+    /// Waits no more.
+    pub fn wait_no_more(&mut self, id: u64) {
+        self.spoils.waylays.retain(|w| w.id != id);
+    }
+
+    /// What is done to a request that has come, and by which fault.
+    pub(super) fn waylaid(
+        &mut self,
+        from: ProcessId,
+        to: ProcessId,
+        request: &Request,
+    ) -> Option<(u64, Deed)> {
+        // What has no such answer passes and is not counted.
+        let is_possible = |w: &Waylay| match w.deed {
+            Deed::Answer(error) => crate::refusal::refusal(request, error).is_some(),
+            Deed::Throttle(_) => true,
+        };
+        let fits = |w: &&mut Waylay| {
+            is_possible(w)
+                && w.take > 0
+                && w.api == request.api()
+                && w.from.contains(&from)
+                && w.to.contains(&to)
+        };
+        let waylay = self.spoils.waylays.iter_mut().find(fits)?;
+        if waylay.skip > 0 {
+            waylay.skip -= 1;
+            return None;
+        }
+        waylay.take -= 1;
+        Some((waylay.id, waylay.deed))
     }
 
     /// Lies in wait for a message.

@@ -99,8 +99,61 @@ fn any_field_of_the_network_changes_the_hash() {
             ("lossy", |w| w.network.shed(LINK.0, LINK.1, 1)),
             ("clogged", |w| w.network.clog(LINK.0, LINK.1)),
             ("refusing", |w| w.network.refuse(LINK.0)),
+            ("waylays", |w| w.network.wait_for(waylay())),
             ("accepting", |w| {
                 w.network.accept_later(LINK.0, Duration::millis(1))
+            }),
+        ],
+    );
+}
+
+fn waylay() -> harm::Waylay {
+    harm::Waylay {
+        id: 1,
+        api: Api::Fetch,
+        from: vec![LINK.0],
+        to: vec![LINK.1],
+        skip: 1,
+        take: 1,
+        deed: Deed::Answer(ErrorCode::NotController),
+    }
+}
+
+#[test]
+fn any_field_of_a_waylay_changes_the_hash() {
+    use harm::Waylay;
+    let Waylay {
+        id: _,
+        api: _,
+        from: _,
+        to: _,
+        skip: _,
+        take: _,
+        deed: _,
+    } = waylay();
+    fn add(w: &mut World, change: fn(&mut Waylay)) {
+        let mut waylay = waylay();
+        change(&mut waylay);
+        w.network.wait_for(waylay);
+    }
+    each_is_seen(
+        &on_its_way(),
+        &[
+            ("one", |w| add(w, |_| {})),
+            ("id", |w| add(w, |y| y.id += 1)),
+            ("api", |w| add(w, |y| y.api = Api::Produce)),
+            ("from", |w| add(w, |y| y.from = Vec::new())),
+            ("to", |w| add(w, |y| y.to = Vec::new())),
+            ("skip", |w| add(w, |y| y.skip += 1)),
+            ("take", |w| add(w, |y| y.take += 1)),
+            ("its error", |w| {
+                add(w, |y| y.deed = Deed::Answer(ErrorCode::NotLeaderOrFollower))
+            }),
+            ("its kind", |w| {
+                add(w, |y| y.deed = Deed::Throttle(Duration(1)))
+            }),
+            ("how long", |w| {
+                add(w, |y| y.deed = Deed::Throttle(Duration(2)))
             }),
         ],
     );
@@ -149,6 +202,7 @@ fn any_field_of_a_connection_changes_the_hash() {
         serving: _,
         next_correlation: _,
         pending: _,
+        muted_until: _,
     } = connection(&mut world);
     each_is_seen(
         &world,
@@ -164,6 +218,7 @@ fn any_field_of_a_connection_changes_the_hash() {
                 connection(w).serving = Some(CorrelationId(77))
             }),
             ("next_correlation", |w| connection(w).next_correlation += 1),
+            ("muted_until", |w| connection(w).muted_until = Time(1)),
             ("pending", |w| {
                 connection(w).pending = Some(CorrelationId(77))
             }),

@@ -276,6 +276,12 @@ fn step(step: &Step, id: Option<u64>) -> Node {
             };
             entries.push(("budget", Some(Node::text(budget))));
         }
+        Action::Roll { who, kill, down } => {
+            let how = if *kill { "kill" } else { "stop" };
+            entries.push(("roll", Some(Node::text(who.to_string()))));
+            entries.push(("how", Some(Node::text(how))));
+            entries.push(("down", Some(Node::text(write_duration(down.0)))));
+        }
         Action::AlterConfig { topic, config } => {
             let topic = ("topic", Some(Node::text(&**topic)));
             let config = config
@@ -339,16 +345,27 @@ fn fault(fault: &Fault<Selector>) -> Vec<(&'static str, Option<Node>)> {
     match fault {
         Fault::Kill { who } => vec![("crash", one(who))],
         Fault::PowerLoss { who, keep } => {
-            let keep = match keep {
-                Keep::Drawn => Node::text("drawn"),
-                Keep::Synced => Node::text("synced"),
-                Keep::More(batches) => Node::number(batches),
-                Keep::Bytes(1) => Node::text("torn"),
-                Keep::Bytes(block) => {
-                    Node::text(format!("torn at {}", write_bytes(u64::from(*block))))
+            let keep = ("keep", Some(self::keep(keep)));
+            vec![("crash", one(who)), how("power-loss"), keep]
+        }
+        Fault::CrashAt { who, point, power } => {
+            let (who, point) = (("crash", one(who)), Node::text(point.name()));
+            let point = ("point", Some(point));
+            match power {
+                None => vec![who, point],
+                Some(keep) => {
+                    let keep = ("keep", Some(self::keep(keep)));
+                    vec![who, how("power-loss"), keep, point]
                 }
-            };
-            vec![("crash", one(who)), how("power-loss"), ("keep", Some(keep))]
+            }
+        }
+        Fault::Answer { of, take, error } => {
+            let with = ("with", Some(Node::text(error.name())));
+            vec![("answer", Some(requests(of, *take, with)))]
+        }
+        Fault::Throttle { of, take, by } => {
+            let by = ("by", Some(Node::text(write_duration(by.0))));
+            vec![("throttle", Some(requests(of, *take, by)))]
         }
         Fault::DiskLoss { who } => vec![("crash", one(who)), how("disk-loss")],
         Fault::Pause { who } => vec![("pause", one(who))],
@@ -416,6 +433,27 @@ fn fault(fault: &Fault<Selector>) -> Vec<(&'static str, Option<Node>)> {
         Fault::Hold(message) => vec![("hold", Some(intercept(message)))],
         Fault::Lose(message) => vec![("lose", Some(intercept(message)))],
     }
+}
+
+fn keep(keep: &Keep) -> Node {
+    match keep {
+        Keep::Drawn => Node::text("drawn"),
+        Keep::Synced => Node::text("synced"),
+        Keep::More(batches) => Node::number(batches),
+        Keep::Bytes(1) => Node::text("torn"),
+        Keep::Bytes(block) => Node::text(format!("torn at {}", write_bytes(u64::from(*block)))),
+    }
+}
+
+fn requests(of: &Intercept<Selector>, take: u32, deed: (&'static str, Option<Node>)) -> Node {
+    Node::map([
+        ("request", Some(Node::text(format!("{:?}", of.api)))),
+        ("from", Some(Node::text(of.from.to_string()))),
+        ("to", Some(Node::text(of.to.to_string()))),
+        deed,
+        ("nth", Some(Node::number(of.nth))),
+        ("take", Some(Node::number(take))),
+    ])
 }
 
 fn intercept(message: &Intercept<Selector>) -> Node {

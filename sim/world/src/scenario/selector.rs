@@ -58,6 +58,10 @@ pub enum Selector {
     Struck(Struck, Role),
     /// `half of brokers`: as many as the smaller half, drawn by seed.
     HalfOf(Box<Selector>),
+    /// `any of brokers`: one of them, drawn by seed.
+    AnyOf(Box<Selector>),
+    /// `isr of orders-0`: all its members, the leader too.
+    Isr(TopicPartition),
     /// `the others`: everyone but those that the first end of the link means.
     TheOthers,
     /// `broker-1 and broker-2`: all that each part means.
@@ -98,7 +102,7 @@ pub struct Known {
 }
 
 /// The forms of a selector, for errors and for the reference page.
-pub const FORMS: [(&str, &str); 20] = [
+pub const FORMS: [(&str, &str); 22] = [
     (
         "broker-2",
         "one process by its name: a broker, a controller, an application, admin",
@@ -143,6 +147,8 @@ pub const FORMS: [(&str, &str); 20] = [
         "the crashed broker",
         "whom the latest such fault struck: crashed, paused or cut; a broker, controller or client",
     ),
+    ("isr of orders-0", "all its members, the leader too"),
+    ("any of brokers", "one of them, drawn by seed"),
     ("half of brokers", "the smaller half of them, drawn by seed"),
     (
         "the others",
@@ -197,6 +203,10 @@ impl Selector {
             ["any", "controller", "but", "the", "active", "one"] => Selector::StandbyController,
             ["minority", "of", "controllers"] => Selector::MinorityOfControllers,
             ["majority", "of", "controllers"] => Selector::MajorityOfControllers,
+            ["isr", "of", tp] => Selector::Isr(known.partition(tp)?),
+            ["any", "of", rest @ ..] => {
+                Selector::AnyOf(Box::new(Selector::from_words(rest, known)?))
+            }
             ["half", "of", rest @ ..] => {
                 Selector::HalfOf(Box::new(Selector::from_words(rest, known)?))
             }
@@ -386,6 +396,8 @@ impl fmt::Display for Selector {
             Selector::MajorityOfControllers => f.write_str("majority of controllers"),
             Selector::Struck(struck, role) => write!(f, "the {struck} {role}"),
             Selector::HalfOf(part) => write!(f, "half of {part}"),
+            Selector::AnyOf(part) => write!(f, "any of {part}"),
+            Selector::Isr(tp) => write!(f, "isr of {tp}"),
             Selector::TheOthers => f.write_str("the others"),
             Selector::Several(parts) => {
                 let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();

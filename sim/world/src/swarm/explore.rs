@@ -210,5 +210,9 @@ fn kind(fault: &Realised) -> &'static str {
         Stall { .. } => "stalled disk",
         FailDisk { full: true, .. } => "full disk",
         FailDisk { .. } => "dead disk",
+        Answer { .. } => "answer in place",
+        Throttle { .. } => "throttle",
+        CrashAt { power: None, .. } => "crash point",
+        CrashAt { .. } => "power lost at a point",
     }
 }

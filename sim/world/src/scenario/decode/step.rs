@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use klab_kafka::config::{Configs, TopicConfig};
-use klab_kafka::protocol::Api;
+use klab_kafka::protocol::{Api, ErrorCode};
 use klab_kafka::time::Duration;
 
 use super::fields::{Fields, Mistakes, list, text};
+use crate::ambush::CrashPoint;
 use crate::disks::Keep;
 use crate::fault::{Fault, Intercept};
+use crate::refusal::ANSWERABLE;
 use crate::scenario::error::{Mistake, Span, one_of};
 use crate::scenario::grammar::Kind;
 use crate::scenario::quantity;
@@ -22,7 +24,7 @@ use crate::scenario::{Action, Budget, Condition, Family, Lasts, ScenarioTime, St
 /// The ways to say when.
 const WHENS: [&str; 3] = ["at", "when", "window"];
 /// The verbs.
-pub const VERBS: [&str; 22] = [
+pub const VERBS: [&str; 25] = [
     "crash",
     "pause",
     "stop",
@@ -43,12 +45,16 @@ pub const VERBS: [&str; 22] = [
     "fail-disk",
     "hold",
     "lose",
+    "answer",
+    "throttle",
+    "roll",
     "admin",
     "random",
 ];
 /// Which modifiers fit which keys.
-const MODIFIERS: [(&str, &[&str]); 13] = [
-    ("point", &["when"]),
+const MODIFIERS: [(&str, &[&str]); 14] = [
+    ("point", &["when", "crash"]),
+    ("down", &["roll"]),
     ("nth", &["when"]),
     ("after", &["when"]),
     ("while", &["when"]),
@@ -56,7 +62,15 @@ const MODIFIERS: [(&str, &[&str]); 13] = [
     ("budget", &["random"]),
     (
         "how",
-        &["crash", "cut", "isolate", "clog", "clock", "fail-disk"],
+        &[
+            "crash",
+            "cut",
+            "isolate",
+            "clog",
+            "clock",
+            "fail-disk",
+            "roll",
+        ],
     ),
     ("by", &["clock"]),
     ("ppm", &["drop-packets", "clock"]),
@@ -83,6 +97,8 @@ const MODIFIERS: [(&str, &[&str]); 13] = [
             "stall",
             "fail-disk",
             "hold",
+            "answer",
+            "throttle",
             "random",
         ],
     ),
@@ -97,6 +113,7 @@ pub fn step(mistakes: &Mistakes<'_>, node: &Node, known: &Known) -> Option<(Step
     let action = match verb {
         "admin" => alter_config(&fields, known),
         "random" => Some(random(&fields)),
+        "roll" => roll(&fields, known),
         _ => fault(&fields, verb, known).map(Action::Fault),
     };
     let when = time(&fields, when, known);
@@ -193,7 +210,15 @@ fn time(fields: &Fields<'_>, when: &str, known: &Known) -> Option<When> {
 
 /// The least time after the trigger: everything that the process does in the same step happens at the same instant.
 fn point(fields: &Fields<'_>) -> u64 {
-    if fields.found("point").is_some() && fields.found("after").is_some() {
+    let is_of_crash = CrashPoint::named(fields.word("point")).is_some();
+    if is_of_crash && fields.found("crash").is_none() {
+        let mistake = Mistake::new(
+            "a place in a process's own work",
+            "\"before-response\" or \"after-response\", or `crash` beside it",
+        );
+        fields.mistakes.add(fields.key_span("point"), mistake);
+    }
+    if fields.found("point").is_some() && fields.found("after").is_some() && !is_of_crash {
         let mistake = Mistake::new(
             "\"point\" beside \"after\"",
             "one of the two: later than at once is after the response",
@@ -241,6 +266,8 @@ fn fault(fields: &Fields<'_>, verb: &str, known: &Known) -> Option<Fault<Selecto
             who: who()?,
             full: how(fields, "fail", &["full", "dead"])? == "full",
         },
+        "answer" => answer(&fields.object("answer"), known)?,
+        "throttle" => throttle(&fields.object("throttle"), known)?,
         "hold" => Fault::Hold(intercept(&fields.object("hold"), known)?),
         "lose" => Fault::Lose(intercept(&fields.object("lose"), known)?),
         _ => {
@@ -322,6 +349,26 @@ fn crash(fields: &Fields<'_>, who: Selector) -> Option<Fault<Selector>> {
         );
         fields.mistakes.add(fields.key_span("keep"), mistake);
     }
+    let point = fields.word("point");
+    if let Some(point) = CrashPoint::named(point) {
+        if how == "disk-loss" {
+            let mistake = Mistake::new(
+                "a disk that is lost at a crash point",
+                "\"kill\" or \"power-loss\"",
+            );
+            fields.mistakes.add(fields.key_span("point"), mistake);
+        }
+        let power = match how {
+            "power-loss" => Some(keep?),
+            _ => None,
+        };
+        return Some(Fault::CrashAt { who, point, power });
+    }
+    if fields.found("point").is_some() && fields.found("when").is_none() {
+        let found = format!("\"{point}\" without `when`");
+        let mistake = Mistake::new(found, "a place in the process's own work");
+        fields.mistakes.add(fields.key_span("point"), mistake);
+    }
     Some(match how {
         "power-loss" => Fault::PowerLoss { who, keep: keep? },
         "disk-loss" => Fault::DiskLoss { who },
@@ -381,12 +428,7 @@ pub(super) fn link(fields: &Fields<'_>, verb: &str, known: &Known) -> Option<(Se
 
 fn intercept(fields: &Fields<'_>, known: &Known) -> Option<Intercept<Selector>> {
     let message = one_key(fields, "which message", &["request", "response"])?;
-    let api = fields.value(message, |node, kind| {
-        let found = text(node, kind)?;
-        let api = APIS.iter().find(|api| format!("{api:?}") == found).copied();
-        let names: Vec<String> = APIS.iter().map(|api| format!("{api:?}")).collect();
-        api.ok_or_else(|| Mistake::unknown("API", found, names.iter().map(String::as_str)))
-    });
+    let api = fields.value(message, |node, kind| self::api(node, kind, &APIS));
     let end =
         |name: &str| fields.value(name, |node, kind| Selector::parse(text(node, kind)?, known));
     let (from, to, nth) = (end("from"), end("to"), fields.small("nth"));
@@ -396,6 +438,68 @@ fn intercept(fields: &Fields<'_>, known: &Known) -> Option<Intercept<Selector>> 
         from: from?,
         to: to?,
         nth: nth?,
+    })
+}
+
+/// An API of a table by its name.
+fn api(node: &Node, kind: &Kind, apis: &[Api]) -> Result<Api, Mistake> {
+    let found = text(node, kind)?;
+    let api = apis.iter().find(|api| format!("{api:?}") == found).copied();
+    let names: Vec<String> = apis.iter().map(|api| format!("{api:?}")).collect();
+    api.ok_or_else(|| Mistake::unknown("API", found, names.iter().map(String::as_str)))
+}
+
+/// Requests that something is done to as they come to their server.
+fn requests(fields: &Fields<'_>, known: &Known) -> Option<(Intercept<Selector>, u32)> {
+    let api = fields.value("request", |node, kind| self::api(node, kind, &ANSWERABLE));
+    let end =
+        |name: &str| fields.value(name, |node, kind| Selector::parse(text(node, kind)?, known));
+    let (from, to) = (end("from"), end("to"));
+    let (nth, take) = (fields.small("nth"), fields.small("take"));
+    let of = Intercept {
+        api: api?,
+        response: false,
+        from: from?,
+        to: to?,
+        nth: nth?,
+    };
+    Some((of, take?))
+}
+
+fn answer(fields: &Fields<'_>, known: &Known) -> Option<Fault<Selector>> {
+    let requests = requests(fields, known);
+    let error = fields.value("with", |node, kind| {
+        let found = text(node, kind)?;
+        let all = || ErrorCode::ALL.iter().filter(|e| !e.is_none());
+        let error = all().find(|e| e.name() == found).copied();
+        error.ok_or_else(|| Mistake::unknown("error", found, all().map(|e| e.name())))
+    });
+    let (of, take) = requests?;
+    Some(Fault::Answer {
+        of,
+        take,
+        error: error?,
+    })
+}
+
+fn throttle(fields: &Fields<'_>, known: &Known) -> Option<Fault<Selector>> {
+    let (requests, by) = (requests(fields, known), fields.duration("by"));
+    let (of, take) = requests?;
+    Some(Fault::Throttle {
+        of,
+        take,
+        by: Duration(by?),
+    })
+}
+
+fn roll(fields: &Fields<'_>, known: &Known) -> Option<Action> {
+    let who = fields.value("roll", |node, kind| {
+        Selector::parse(text(node, kind)?, known)
+    });
+    Some(Action::Roll {
+        who: who?,
+        kill: how(fields, "restart", &["stop", "kill"])? == "kill",
+        down: Duration(fields.duration("down")?),
     })
 }
 

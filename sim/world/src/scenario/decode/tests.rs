@@ -60,6 +60,11 @@ const WHOLE: &str = r#"{
     { "at": "1ms", "stall": "active controller", "for": "5s" },
     { "at": "1ms", "fail-disk": "broker-2", "how": "dead" },
     { "at": "1ms", "crash": "broker-2", "how": "power-loss", "keep": "torn at 4KiB" },
+    { "at": "1ms", "answer": { "request": "Produce", "from": "clients", "to": "leader of orders-0", "with": "NOT_ENOUGH_REPLICAS", "nth": 2, "take": 3 }, "for": "9s" },
+    { "at": "1ms", "throttle": { "request": "Fetch", "from": "brokers", "to": "broker-1", "by": "2s", "nth": 2, "take": 3 } },
+    { "at": "1ms", "crash": "any of brokers", "point": "after-append", "for": "9s" },
+    { "when": "step 2 began", "crash": "isr of orders-0", "how": "power-loss", "keep": "torn", "point": "before-answer" },
+    { "at": "1ms", "roll": "brokers", "how": "kill", "down": "3s" },
     { "at": "1ms", "hold": { "request": "Fetch", "from": "followers of orders-0", "to": "leader of orders-0", "nth": 3 }, "for": "1s" },
     { "at": "1ms", "lose": { "response": "Produce", "from": "leader of orders-0", "to": "shop" } },
     { "at": "3s", "pause": "active controller", "for": "1min" },
@@ -122,7 +127,7 @@ fn refused(entries: &str, at: &str, words: &str) {
 #[test]
 fn a_file_with_every_part_of_the_grammar_is_read_and_written_back() {
     let scenario = parse(WHOLE).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(scenario.steps.len(), 31);
+    assert_eq!(scenario.steps.len(), 36);
     let exported = scenario.export();
     let again = parse(&exported).unwrap_or_else(|errors| panic!("{errors}\n{exported}"));
     assert_eq!(again, scenario);
