@@ -254,10 +254,13 @@ impl History {
             What::Told(event) => self.told(event, &mut taking),
             What::Handled(handled) => {
                 let fault = match (handled, record.cause) {
-                    (Handled::Closed { .. }, Some(cause)) => self.harms.origin(cause),
+                    (Handled::Closed { .. } | Handled::Response { .. }, Some(cause)) => {
+                        self.harms.origin(cause)
+                    }
                     _ => None,
                 };
-                self.connection_broken |= fault.is_some();
+                let is_closed = matches!(handled, Handled::Closed { .. });
+                self.connection_broken |= is_closed && fault.is_some();
                 self.input = (record.seq, fault);
             }
             What::Process(fact) => self.process(*fact, &mut taking),
@@ -277,6 +280,7 @@ impl History {
                     self.ready = Some(record.at);
                 }
             }
+            What::Answered { step, .. } => self.harms.answered(record.seq, *step),
             What::Sent { .. } | What::StepMissed { .. } => {}
         }
     }
