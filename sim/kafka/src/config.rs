@@ -165,6 +165,36 @@ impl ConfigValue for TimestampType {
     }
 }
 
+/// Values of `partitioner.class`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Partitioner {
+    /// By key, else sticky (P-3, P-4).
+    BuiltIn,
+    /// One partition after the other.
+    RoundRobin,
+}
+
+impl ConfigValue for Partitioner {
+    const EXPECTS: &'static str =
+        "\"null\" or \"org.apache.kafka.clients.producer.RoundRobinPartitioner\"";
+    fn parse(text: &str) -> Option<Partitioner> {
+        match text {
+            "null" => Some(Partitioner::BuiltIn),
+            "org.apache.kafka.clients.producer.RoundRobinPartitioner" | "RoundRobinPartitioner" => {
+                Some(Partitioner::RoundRobin)
+            }
+            _ => None,
+        }
+    }
+    fn show(&self) -> String {
+        match self {
+            Partitioner::BuiltIn => "null",
+            Partitioner::RoundRobin => "org.apache.kafka.clients.producer.RoundRobinPartitioner",
+        }
+        .into()
+    }
+}
+
 /// Values of `auto.offset.reset`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum OffsetReset {
@@ -354,7 +384,10 @@ config! {
         socket_connection_setup_timeout_max_ms: i64 = 30_000, "socket.connection.setup.timeout.max.ms", "ms", "How long a connection may take to open, after failures.";
         metadata_max_idle_ms: i64 = 300_000, "metadata.max.idle.ms", "ms", "A topic not written to for so long is forgotten.";
         metadata_recovery_rebootstrap_trigger_ms: i64 = 300_000, "metadata.recovery.rebootstrap.trigger.ms", "ms", "A client that learns nothing for so long starts over from its bootstrap servers.";
+        partitioner_class: Partitioner = Partitioner::BuiltIn, "partitioner.class", "", "Who chooses the partition of a record that names none.";
         partitioner_ignore_keys: bool = false, "partitioner.ignore.keys", "", "Treat keyed records as if they had none.";
+        partitioner_adaptive_partitioning_enable: bool = true, "partitioner.adaptive.partitioning.enable", "", "Whether records without a key rather go where less waits.";
+        partitioner_availability_timeout_ms: i64 = 0, "partitioner.availability.timeout.ms", "ms", "Records without a key avoid a leader that took nothing for so long; 0 is for ever.";
     }
 }
 

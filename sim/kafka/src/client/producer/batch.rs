@@ -3,7 +3,7 @@
 //! It keeps: records are appended only before the batch is drained; once encoded, its bytes change only if it gets new
 //! sequence numbers; it ends once, well or badly, and its callbacks run then, whatever the network says later.
 //!
-//! Left out: compression, splitting of batches that are too large (P-12), headers and timestamps of the application's own.
+//! Left out: compression, splitting of batches that are too large (P-12).
 
 use super::SendId;
 use crate::ids::{LeaderEpoch, RecordId};

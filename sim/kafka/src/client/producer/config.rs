@@ -1,12 +1,12 @@
 //! A producer's settings as its parts use them, and Kafka's rules about which settings go together (P-1): the checks of
 //! KafkaProducer and ProducerConfig at construction.
 //!
-//! Left out: transactions, compression, adaptive partitioning, interceptors, two-phase commit.
+//! Left out: transactions, interceptors, two-phase commit.
 
 use crate::client::backoff::Backoff;
 use crate::client::connections::NetworkSettings;
 use crate::client::metadata::MetadataSettings;
-use crate::config::{Acks, ProducerConfig};
+use crate::config::{Acks, Partitioner, ProducerConfig};
 use crate::time::Duration;
 use serde::Serialize;
 use std::fmt;
@@ -38,8 +38,14 @@ pub struct Settings {
     pub retry_backoff: Backoff,
     /// `retry.backoff.ms`: the constant pause before InitProducerId is tried again.
     pub init_backoff: Duration,
+    /// `partitioner.class`.
+    pub partitioner: Partitioner,
     /// `partitioner.ignore.keys`.
     pub ignore_keys: bool,
+    /// `partitioner.adaptive.partitioning.enable`, which Kafka's own partitioner alone knows.
+    pub adaptive: bool,
+    /// `partitioner.availability.timeout.ms`; none is for ever.
+    pub availability_timeout: Option<Duration>,
     /// `metadata.recovery.rebootstrap.trigger.ms`.
     pub rebootstrap_trigger: Duration,
     /// How connections behave.
@@ -87,7 +93,11 @@ impl Settings {
             request_timeout_ms: config.request_timeout_ms,
             retry_backoff: retry_backoff(config)?,
             init_backoff: millis("retry.backoff.ms", config.retry_backoff_ms)?,
+            partitioner: config.partitioner_class,
             ignore_keys: config.partitioner_ignore_keys,
+            adaptive: config.partitioner_class == Partitioner::BuiltIn
+                && config.partitioner_adaptive_partitioning_enable,
+            availability_timeout: availability_timeout(config)?,
             rebootstrap_trigger: millis("metadata.recovery.rebootstrap.trigger.ms", rebootstrap)?,
             network: network(config)?,
             metadata: MetadataSettings {
@@ -144,6 +154,12 @@ fn delivery_timeout(config: &ProducerConfig) -> Result<Duration, ConfigConflict>
         return Err(ConfigConflict::DeliveryTimeoutTooShort);
     }
     Ok(given.max(least))
+}
+
+fn availability_timeout(config: &ProducerConfig) -> Result<Option<Duration>, ConfigConflict> {
+    let timeout = config.partitioner_availability_timeout_ms;
+    let timeout = millis("partitioner.availability.timeout.ms", timeout)?;
+    Ok((timeout > Duration::ZERO).then_some(timeout))
 }
 
 fn linger(config: &ProducerConfig) -> Result<Duration, ConfigConflict> {

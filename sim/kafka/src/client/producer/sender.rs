@@ -173,7 +173,9 @@ impl Producer {
         }
         let mut requests: SmallVec<[_; 2]> = SmallVec::new();
         for node in &ready.nodes {
-            if self.network.ready(node.node, cx) {
+            let taken = self.network.ready(node.node, cx);
+            self.accumulator.note_latency(node.node, now, taken);
+            if taken {
                 requests.push((node.node, self.drain(node, now)));
             } else {
                 turn.again_at(self.network.backing_off_until(node.node, now));

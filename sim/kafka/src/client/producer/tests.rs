@@ -120,8 +120,10 @@ fn record(number: u32, partition: Option<i32>) -> ProducerRecord {
         id: RecordId { source: 0, number },
         topic: "orders".into(),
         partition,
+        timestamp: None,
         key: None,
         value: Some(Bytes::from_static(b"twenty bytes of text")),
+        headers: Vec::new(),
     }
 }
 
@@ -304,6 +306,49 @@ mod sending {
         bench.pass(ms(5));
         assert_eq!(on_wire(&bench), [vec![0, 1], vec![2]]);
         assert_eq!(bench.wire(), [(Api::Produce, ONE), (Api::Produce, TWO)]);
+    }
+
+    #[test]
+    fn what_the_application_says_of_partition_timestamp_and_headers_is_what_is_sent() {
+        let mut bench = ready(&[]);
+        let told = ProducerRecord {
+            timestamp: Some(Timestamp(5)),
+            key: Some(Bytes::from_static(b"foobar")),
+            headers: vec![(Bytes::from_static(b"trace"), None)],
+            ..record(1, Some(0))
+        };
+        bench.call(|p, cx| p.send(told, cx));
+        bench.pass(ms(5));
+        assert_eq!(
+            bench.wire(),
+            [(Api::Produce, ONE)],
+            "its key is for broker 2"
+        );
+        let sent = batches(&bench)[0].records_from(Offset(0)).next();
+        let sent = sent.expect("one record").expect("a sound one");
+        assert_eq!(sent.timestamp, Timestamp(5));
+        assert_eq!(sent.headers, [(Bytes::from_static(b"trace"), None)]);
+    }
+
+    #[test]
+    fn round_robin_takes_turns_whatever_the_key_and_a_blocked_send_keeps_its_turn() {
+        let class = ("partitioner.class", "RoundRobinPartitioner");
+        let mut bench = ready(&[class, PLAIN, ("buffer.memory", "230"), ("batch.size", "1")]);
+        let keyed = |number| ProducerRecord {
+            key: Some(Bytes::from_static(b"foobar")),
+            ..record(number, None)
+        };
+        bench.call(|p, cx| p.send(keyed(0), cx));
+        bench.call(|p, cx| p.send(keyed(1), cx));
+        let full = bench.call(|p, cx| p.send(keyed(2), cx));
+        assert_eq!(full, Sent::Full);
+        bench.pass(Duration::ZERO);
+        assert_eq!(bench.wire(), [(Api::Produce, ONE), (Api::Produce, TWO)]);
+        bench.answer(produced(ErrorCode::None, 0));
+        let queued = bench.call(|p, cx| p.send(keyed(2), cx));
+        assert!(matches!(queued, Sent::Queued(_)));
+        bench.pass(ms(5));
+        assert_eq!(bench.wire(), [(Api::Produce, TWO), (Api::Produce, ONE)]);
     }
 
     #[test]
