@@ -5,8 +5,7 @@
 //! blocks its caller's thread, this one says [`Sent::Full`]: being blocked is the application's state, and
 //! `max.block.ms` is counted here. A record taken is told to its callback once, well or badly (P-10).
 //!
-//! Left out: transactions, partitioners of the application's own, interceptors, metrics, compression, splitting of
-//! batches that are too large (P-12), two threads that send at once. A `send` wakes the sender as in Kafka when a batch is new or full; the sender's turn comes after the
+//! Left out: transactions, partitioners of the application's own, interceptors, metrics, two threads that send at once. A `send` wakes the sender as in Kafka when a batch is new or full; the sender's turn comes after the
 //! application's step, so that what is sent in one step shares batches even with `linger.ms=0`.
 
 pub mod accumulator;
@@ -14,6 +13,7 @@ pub mod batch;
 pub mod config;
 pub mod idempotence;
 pub mod partitioner;
+mod ratio;
 mod sender;
 #[cfg(test)]
 mod tests;

@@ -11,10 +11,12 @@ use super::batch::{BatchId, Batches, ProducerBatch, TopicIndex, TopicPartition, 
 use super::config::Settings;
 use super::idempotence::{Idempotence, Renumbered};
 use super::partitioner::{QueueLengths, RoundRobin, Sticky};
+use super::ratio::Ratio;
 use crate::client::backoff::Backoff;
 use crate::client::metadata::{ClientMetadata, TopicMetadata};
 use crate::ids::{NodeId, TopicId, TopicIdPartition};
 use crate::log::batch::{BatchData, PlainRecord};
+use crate::log::codec::{Codec, Compression};
 use crate::time::{Duration, Time};
 use serde::Serialize;
 use smallvec::SmallVec;
@@ -26,6 +28,7 @@ use std::sync::Arc;
 pub struct Accumulator {
     batch_size: u64,
     linger: Duration,
+    compression: Compression,
     delivery_timeout: Duration,
     retry_backoff: Backoff,
     topics: Vec<Topic>,
@@ -33,6 +36,8 @@ pub struct Accumulator {
     /// The topic last written to is the next one's likeliest.
     last_topic: u32,
     batches: Batches,
+    /// How many of them are parts of larger ones, and so older than their numbers say (P-12).
+    parts: u32,
     /// Partitions with a batch in their queue, in order.
     queued: Vec<TopicPartition>,
     /// Where the last drain of a node ended.
@@ -64,6 +69,8 @@ struct Topic {
     id: TopicId,
     sticky: Sticky,
     turns: RoundRobin,
+    /// How well its records have compressed so far.
+    ratio: Ratio,
     queues: Vec<Queue>,
     /// To how many partitions something was appended.
     used: u32,
@@ -135,12 +142,14 @@ impl Accumulator {
         Accumulator {
             batch_size: settings.batch_size,
             linger: settings.linger,
+            compression: settings.compression,
             delivery_timeout: settings.delivery_timeout,
             retry_backoff: settings.retry_backoff,
             topics: Vec::new(),
             by_name: BTreeMap::new(),
             last_topic: 0,
             batches: Batches::default(),
+            parts: 0,
             queued: Vec::new(),
             drained_last: BTreeMap::new(),
             free_memory: settings.buffer_memory,
@@ -171,6 +180,7 @@ impl Accumulator {
                 id,
                 sticky: Sticky::default(),
                 turns: RoundRobin::default(),
+                ratio: Ratio::ONE,
                 queues: Vec::new(),
                 used: 0,
             });
@@ -263,7 +273,8 @@ impl Accumulator {
             return Err(OutOfMemory { bytes });
         }
         self.free_memory -= bytes;
-        let mut batch = ProducerBatch::new(at, bytes, now);
+        let ratio = self.topics[at.topic.0 as usize].ratio;
+        let mut batch = ProducerBatch::new(at, bytes, self.compression, ratio, now);
         let taken = batch.append(send, record, now);
         assert!(taken, "the first record is always taken");
         let (size, full) = (batch.size(), batch.is_full());
@@ -434,11 +445,17 @@ impl Accumulator {
             if let (Some(i), None) = (&mut idempotence, stamp) {
                 batch.set_stamp(i.number(at, id, batch.count()));
             }
-            size += batch.size();
+            let is_first_time = !batch.is_encoded();
+            let data = batch.drain();
+            size += u64::from(data.size);
+            if self.compression.codec != Codec::None && is_first_time {
+                let topic = &mut self.topics[at.topic.0 as usize];
+                topic.ratio = topic.ratio.after(batch.ratio());
+            }
             drained.push(Drained {
                 batch: id,
                 partition: at,
-                data: batch.drain(),
+                data,
             });
             self.unqueue(at, id);
         }
@@ -466,6 +483,12 @@ impl Accumulator {
         let batch = self.batches.get_mut(id);
         let wait = self.retry_backoff.after(batch.attempts, drawn);
         batch.reenqueued(now, wait);
+        self.insert(id);
+    }
+
+    /// Into its queue: in the order of sequence numbers if it has them, else in front.
+    fn insert(&mut self, id: BatchId) {
+        let batch = self.batches.get(id);
         let (at, stamp) = (batch.partition, batch.stamp());
         let position = stamp.map_or(0, |stamp| {
             let earlier = |other: &&BatchId| {
@@ -495,9 +518,10 @@ impl Accumulator {
 
     /// Batches in flight whose delivery timeout has passed and whose callbacks have not run (P-10).
     pub fn expired_in_flight(&self, now: Time) -> Vec<BatchId> {
+        let is_old = |b: &ProducerBatch| b.has_expired(self.delivery_timeout, now);
         let aged = self.batches.iter();
-        let expired = aged.take_while(|(_, b)| b.has_expired(self.delivery_timeout, now));
-        let open = expired.filter(|(_, b)| b.in_flight && !b.done);
+        let aged = aged.take_while(|(_, b)| self.parts > 0 || is_old(b));
+        let open = aged.filter(|(_, b)| b.in_flight && !b.done && is_old(b));
         open.map(|(id, _)| id).collect()
     }
 
@@ -508,8 +532,12 @@ impl Accumulator {
 
     /// When the next batch expires.
     pub fn next_expiry(&self) -> Option<Time> {
-        let oldest = self.batches.iter().find(|(_, b)| !b.done);
-        oldest.map(|(_, b)| b.created + self.delivery_timeout)
+        let mut open = self.batches.iter().filter(|(_, b)| !b.done);
+        let oldest = match self.parts {
+            0 => open.next().map(|(_, b)| b.created),
+            _ => open.map(|(_, b)| b.created).min(),
+        };
+        oldest.map(|created| created + self.delivery_timeout)
     }
 
     /// The batch is over; what it held of the memory is free again.
@@ -520,6 +548,7 @@ impl Accumulator {
         let batch = self.batches.remove(id);
         assert!(batch.done && !batch.in_flight, "nobody needs it any more");
         self.free_memory += batch.memory;
+        self.parts -= u32::from(batch.split_from.is_some());
         batch
     }
 
@@ -560,8 +589,11 @@ impl Accumulator {
         let Some(limit) = self.flushing else {
             return false;
         };
-        let mut before = self.batches.iter().take_while(|(id, _)| *id < limit);
-        before.any(|(_, b)| !b.done)
+        let mut open = self
+            .batches
+            .iter()
+            .take_while(|(id, _)| self.parts > 0 || *id < limit);
+        open.any(|(id, b)| !b.done && b.split_from.unwrap_or(id) < limit)
     }
 
     /// Takes no more records and sends what waits without lingering.
@@ -634,5 +666,6 @@ impl Ready {
     }
 }
 
+mod split;
 #[cfg(test)]
 mod tests;

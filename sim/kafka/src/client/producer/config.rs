@@ -7,6 +7,7 @@ use crate::client::backoff::Backoff;
 use crate::client::connections::NetworkSettings;
 use crate::client::metadata::MetadataSettings;
 use crate::config::{Acks, Partitioner, ProducerConfig};
+use crate::log::codec::Compression;
 use crate::time::Duration;
 use serde::Serialize;
 use std::fmt;
@@ -24,6 +25,8 @@ pub struct Settings {
     pub linger: Duration,
     /// `batch.size`, at least 1 (P-9).
     pub batch_size: u64,
+    /// `compression.type` with its level.
+    pub compression: Compression,
     /// `buffer.memory`.
     pub buffer_memory: u64,
     /// `max.block.ms`.
@@ -86,6 +89,10 @@ impl Settings {
             retries: at_least(0, "retries", config.retries.value.into())? as u32,
             linger: linger(config)?,
             batch_size: at_least(0, "batch.size", config.batch_size.into())?.max(1),
+            compression: Compression {
+                codec: config.compression_type,
+                gzip_level: config.compression_gzip_level,
+            },
             buffer_memory: at_least(0, "buffer.memory", config.buffer_memory)?,
             max_block: millis("max.block.ms", config.max_block_ms)?,
             delivery_timeout: delivery_timeout(config)?,

@@ -331,27 +331,6 @@ mod sending {
     }
 
     #[test]
-    fn round_robin_takes_turns_whatever_the_key_and_a_blocked_send_keeps_its_turn() {
-        let class = ("partitioner.class", "RoundRobinPartitioner");
-        let mut bench = ready(&[class, PLAIN, ("buffer.memory", "230"), ("batch.size", "1")]);
-        let keyed = |number| ProducerRecord {
-            key: Some(Bytes::from_static(b"foobar")),
-            ..record(number, None)
-        };
-        bench.call(|p, cx| p.send(keyed(0), cx));
-        bench.call(|p, cx| p.send(keyed(1), cx));
-        let full = bench.call(|p, cx| p.send(keyed(2), cx));
-        assert_eq!(full, Sent::Full);
-        bench.pass(Duration::ZERO);
-        assert_eq!(bench.wire(), [(Api::Produce, ONE), (Api::Produce, TWO)]);
-        bench.answer(produced(ErrorCode::None, 0));
-        let queued = bench.call(|p, cx| p.send(keyed(2), cx));
-        assert!(matches!(queued, Sent::Queued(_)));
-        bench.pass(ms(5));
-        assert_eq!(bench.wire(), [(Api::Produce, TWO), (Api::Produce, ONE)]);
-    }
-
-    #[test]
     fn send_blocks_while_the_memory_is_given_out_and_goes_on_when_some_is_free() {
         let memory = [("buffer.memory", "200"), ("batch.size", "200"), PLAIN];
         let mut bench = ready(&memory);
@@ -410,6 +389,8 @@ mod sending {
         assert_eq!(bench.events, told);
     }
 }
+
+mod splitting;
 
 mod batching {
     use super::*;
@@ -542,8 +523,8 @@ mod retrying {
         let mut bench = ready(&[PLAIN]);
         send_all(&mut bench, [1, 2]);
         bench.pass(ms(5));
-        bench.answer(produced(ErrorCode::MessageTooLarge, -1));
-        let error = failed(ErrorCode::MessageTooLarge);
+        bench.answer(produced(ErrorCode::InvalidTimestamp, -1));
+        let error = failed(ErrorCode::InvalidTimestamp);
         assert_eq!(told(&mut bench), [(1, error), (2, error)]);
     }
 
