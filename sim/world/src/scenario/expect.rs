@@ -261,6 +261,7 @@ pub enum Goal {
     RequestRetried,
     DuplicateRecognised,
     EpochBumped,
+    BatchSplit,
     WriteFenced,
     NotEnoughReplicas,
     DeliveryTimedOut,
@@ -269,7 +270,7 @@ pub enum Goal {
 }
 
 /// All goals: name and sentence.
-pub const GOALS: [(Goal, &str, &str); 16] = [
+pub const GOALS: [(Goal, &str, &str); 17] = [
     (
         Goal::LeaderElected,
         "leader elected",
@@ -320,6 +321,11 @@ pub const GOALS: [(Goal, &str, &str); 16] = [
         Goal::EpochBumped,
         "epoch bumped",
         "An idempotent producer began a new epoch.",
+    ),
+    (
+        Goal::BatchSplit,
+        "batch split",
+        "A producer made smaller batches of one that was too large.",
     ),
     (
         Goal::WriteFenced,
