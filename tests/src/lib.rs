@@ -13,6 +13,7 @@ use klab_kafka::time::{Duration, Time};
 use klab_world::disks::Keep;
 use klab_world::fault::{Fault, Intercept, Realised};
 use klab_world::process::{Process, ProcessId};
+use klab_world::scenario::operation::Operation;
 use klab_world::scenario::quantity::{Range, Rate};
 use klab_world::scenario::{EndPlan, Lasts, ProducerPlan, Scenario, TopicPlan};
 use klab_world::trace::{Phase, Record, What};
@@ -50,6 +51,7 @@ impl Default for Setting {
             replication_factor: 3,
             replicas: Some(vec![vec![NodeId(1), NodeId(2), NodeId(3)]]),
             config: [("min.insync.replicas".into(), "2".into())].into(),
+            later: false,
         };
         scenario.topics = [(TOPIC.into(), topic)].into();
         let mut setting = Setting { scenario, seed: 1 };
@@ -298,6 +300,11 @@ impl Cluster {
         } else {
             Fault::Hold(intercept)
         });
+    }
+
+    /// An operator asks for something.
+    pub fn operate(&mut self, operation: Operation) {
+        self.world.operate(operation);
     }
 
     /// Does any harm.

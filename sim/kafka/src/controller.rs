@@ -9,7 +9,9 @@
 //! requests within the event queue, snapshots (K-12), everything that is left out in the parts.
 
 pub mod cluster;
+pub mod configs;
 pub mod election;
+pub mod existing;
 pub mod facts;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -24,6 +26,7 @@ mod tests;
 pub mod topics;
 
 use crate::config::ServerConfig;
+use crate::config::layers::Layers;
 use crate::context::{Context, Exit, Purpose};
 use crate::decision::Decision;
 use crate::disk::DiskImage;
@@ -202,9 +205,10 @@ impl Controller {
                 _ => &[],
             };
             for (at, record) in records.iter().enumerate() {
+                let removed = facts::of_removal(&self.image, record);
                 self.image.apply(batch.base_offset.plus(at as i64), record);
                 let expired = self.active.as_mut().map(|a| &mut a.expired);
-                let fact = facts::of_record(&self.image, records, at, expired);
+                let fact = removed.or_else(|| facts::of_record(&self.image, records, at, expired));
                 if let Some(fact) = fact.filter(|_| leads) {
                     cx.tell(Event::Controller(fact));
                 }
@@ -307,16 +311,25 @@ impl Controller {
                 decided.map(|d| d.map(Response::AllocateProducerIds))
             }
             Request::Envelope(inner) => {
+                let config = &self.config.server;
+                let heartbeats = &active.heartbeats;
                 let decision = match *inner {
                     Request::CreateTopics(r) => {
                         let drawn = draw_for_topics(&r, cx);
-                        let decision = cluster.create_topics(
-                            &r,
-                            &active.heartbeats,
-                            &self.config.server,
-                            &drawn,
-                        );
+                        let decision = cluster.create_topics(&r, heartbeats, config, &drawn);
                         decision.map(Response::CreateTopics)
+                    }
+                    Request::CreatePartitions(r) => {
+                        let draw = |_| cx.draw(Purpose::ReplicaPlacement);
+                        let drawn: Vec<u64> = r.topics.iter().map(draw).collect();
+                        let decision = cluster.create_partitions(&r, heartbeats, &drawn);
+                        decision.map(Response::CreatePartitions)
+                    }
+                    Request::DeleteTopics(r) => cluster
+                        .delete_topics(&r, config)
+                        .map(Response::DeleteTopics),
+                    Request::ElectLeaders(r) => {
+                        cluster.elect_leaders(&r).map(Response::ElectLeaders)
                     }
                     Request::IncrementalAlterConfigs(r) => cluster
                         .alter_configs(&r)
@@ -460,8 +473,21 @@ impl Controller {
     fn cluster<'a>(&'a self, active: &'a Active) -> Cluster<'a> {
         Cluster {
             image: &active.image,
-            unclean_by_default: self.config.server.unclean_leader_election_enable,
+            unclean_by_default: self.is_unclean_by_default(&active.image),
         }
+    }
+
+    /// What this controller's own layers say: its file, and what is dynamic for all brokers or for its own id.
+    fn is_unclean_by_default(&self, image: &Image) -> bool {
+        if image.dynamic.is_empty() {
+            return self.config.server.unclean_leader_election_enable;
+        }
+        let layers = Layers {
+            fixed: &self.config.server,
+            dynamic: &image.dynamic,
+            node: self.config.node,
+        };
+        layers.effective().unclean_leader_election_enable
     }
 }
 
