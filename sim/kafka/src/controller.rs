@@ -73,6 +73,9 @@ pub struct Controller {
     /// The fold of what is committed.
     image: Image,
     active: Option<Active>,
+    /// The quorum epoch in which it was active last and is no longer: a leader that could not append is not active again
+    /// before another epoch, though it leads the quorum until that is over.
+    renounced: Option<LeaderEpoch>,
 }
 
 /// What only the active controller has.
@@ -140,6 +143,7 @@ impl Controller {
             quorum,
             image: Image::default(),
             active: None,
+            renounced: None,
         };
         controller.follow_quorum(cx);
         controller
@@ -187,7 +191,7 @@ impl Controller {
         if epoch.is_some() && !(leads && epoch == Some(seen.epoch)) {
             self.renounce(cx);
         }
-        if leads && self.active.is_none() {
+        if leads && self.active.is_none() && self.renounced != Some(seen.epoch) {
             self.claim(seen.epoch, cx);
         }
     }
@@ -254,6 +258,7 @@ impl Controller {
         let Some(active) = self.active.take() else {
             return;
         };
+        self.renounced = Some(active.epoch);
         for (asker, _) in active.deferred.into_iter().filter_map(|d| d.answer) {
             cx.reply(
                 asker.conn,
