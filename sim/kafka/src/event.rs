@@ -460,6 +460,8 @@ pub enum SendFailure {
     RecordTooLarge,
     /// The producer was closed first.
     Closed,
+    /// librdkafka's local queue is full: `BufferError` in Python.
+    QueueFull,
 }
 
 impl SendFailure {
@@ -479,7 +481,8 @@ impl SendFailure {
             SendFailure::DeliveryTimeout | SendFailure::Closed => false,
             SendFailure::MetadataTimeout
             | SendFailure::BufferExhausted
-            | SendFailure::RecordTooLarge => true,
+            | SendFailure::RecordTooLarge
+            | SendFailure::QueueFull => true,
         }
     }
 }

@@ -549,6 +549,7 @@ enums! {
         BufferExhausted,
         RecordTooLarge,
         Closed,
+        QueueFull,
     }
     ConsumerError {
         NoOffsetForPartition(partitions),
