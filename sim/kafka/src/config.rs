@@ -1,6 +1,8 @@
 //! Kafka's config keys as tables: name, type, unit, Kafka's default and a sentence. Decoders, reference pages and
 //! lessons read the table; code reads the field.
 
+pub mod layers;
+
 use crate::log::batch::TimestampType;
 use crate::log::codec::{Codec, GzipLevel, TopicCompression};
 use serde::Serialize;
@@ -341,6 +343,9 @@ config! {
         min_insync_replicas: i32 = 1, "min.insync.replicas", "", "acks=all needs so many in-sync replicas.";
         unclean_leader_election_enable: bool = false, "unclean.leader.election.enable", "", "Whether a replica outside the ISR may lead when no other can.";
         unclean_leader_election_interval_ms: i64 = 300_000, "unclean.leader.election.interval.ms", "ms", "How often leaderless partitions are looked at.";
+        auto_create_topics_enable: bool = true, "auto.create.topics.enable", "", "Whether a topic that is asked about is created.";
+        delete_topic_enable: bool = true, "delete.topic.enable", "", "Whether topics can be deleted.";
+        log_segment_delete_delay_ms: i64 = 60_000, "log.segment.delete.delay.ms", "ms", "How long the files of a deleted topic stay on disk under another name.";
         auto_leader_rebalance_enable: bool = true, "auto.leader.rebalance.enable", "", "Whether preferred leaders are restored.";
         leader_imbalance_check_interval_seconds: i64 = 300, "leader.imbalance.check.interval.seconds", "s", "How often preferred leaders are restored.";
         broker_heartbeat_interval_ms: i32 = 2_000, "broker.heartbeat.interval.ms", "ms", "How often a broker tells the controller that it lives.";

@@ -13,6 +13,7 @@ pub mod expect;
 pub mod grammar;
 pub mod library;
 pub mod limits;
+pub mod operation;
 pub mod pointer;
 pub mod quantity;
 pub mod selector;
@@ -25,10 +26,13 @@ pub use error::{ScenarioError, ScenarioErrors};
 use crate::fault::Fault;
 use crate::network::harm::Tail;
 use expect::Expectation;
-use klab_kafka::config::{ConsumerConfig, LibrdkafkaConfig, ProducerConfig, ServerConfig};
+use klab_kafka::config::{
+    AdminConfig, ConsumerConfig, LibrdkafkaConfig, ProducerConfig, ServerConfig,
+};
 use klab_kafka::ids::NodeId;
 use klab_kafka::rules::Rules;
 use klab_kafka::time::{Duration, Timestamp};
+use operation::Operation;
 use quantity::{Range, Rate};
 use selector::{Selector, TopicPartition};
 use serde::{Deserialize, Serialize};
@@ -42,12 +46,16 @@ pub const ADMIN: &str = "admin";
 pub const READER: &str = "reader";
 
 /// What a telling can keep, beside partitions and processes.
-pub const THEMES: [(&str, &str); 6] = [
+pub const THEMES: [(&str, &str); 7] = [
     ("faults", "what was done to the cluster, and when it ended"),
     ("elections", "leaders of partitions and of the quorum"),
     ("isr", "members that leave and join"),
     ("truncations", "records cut off a log"),
     ("failures", "sends that were tried again or given up"),
+    (
+        "operators",
+        "what operators asked, what they were told, and what it changed",
+    ),
     ("verdict", "what became of the records"),
 ];
 
@@ -70,6 +78,8 @@ pub struct Scenario {
     pub network: NetworkPlan,
     /// The servers.
     pub cluster: ClusterPlan,
+    /// Kafka's settings of the operator's client.
+    pub admin: AdminConfig,
     /// Topics to create, by name.
     pub topics: BTreeMap<Arc<str>, TopicPlan>,
     /// Applications that produce, by name.
@@ -170,6 +180,8 @@ pub struct TopicPlan {
     pub replicas: Option<Vec<Vec<NodeId>>>,
     /// Its configs, key and value in text.
     pub config: BTreeMap<Arc<str>, Arc<str>>,
+    /// A step or a client creates it; before, its name is only known.
+    pub later: bool,
 }
 
 /// An application that produces.
@@ -376,13 +388,8 @@ pub enum Action {
         /// How long each is down.
         down: Duration,
     },
-    /// An operator alters configs of a topic.
-    AlterConfig {
-        /// The topic.
-        topic: Arc<str>,
-        /// Key and new value; none deletes.
-        config: BTreeMap<Arc<str>, Option<Arc<str>>>,
-    },
+    /// An operator asks for something.
+    Admin(Operation),
 }
 
 /// What drawn harm may destroy for good.
@@ -530,6 +537,7 @@ impl Scenario {
             replication_factor: 1,
             replicas: None,
             config: BTreeMap::new(),
+            later: false,
         };
         let producer = ProducerPlan {
             topic: "orders".into(),
@@ -579,6 +587,7 @@ impl Scenario {
                 },
                 sync_tail: None,
             },
+            admin: AdminConfig::default(),
             topics: [("orders".into(), topic)].into(),
             producers: [("shop".into(), producer)].into(),
             consumers: BTreeMap::new(),

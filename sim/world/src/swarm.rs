@@ -11,7 +11,7 @@ pub mod faults;
 use crate::scenario::*;
 use crate::streams::{Stream, Streams};
 use dice::Dice;
-use klab_kafka::config::{Acks, Configs, ProducerConfig, ServerConfig};
+use klab_kafka::config::{Acks, AdminConfig, Configs, ProducerConfig, ServerConfig};
 use klab_kafka::rules::Rules;
 use klab_kafka::time::{Duration, Timestamp};
 use quantity::{Range, Rate};
@@ -64,6 +64,7 @@ pub fn scenario(seed: u64, half: Half, rules: &Rules) -> Scenario {
             heal: Heal::All,
             within: Duration::secs(300),
         },
+        admin: AdminConfig::default(),
         topics,
         producers,
         consumers,
@@ -157,6 +158,7 @@ fn draw_topics(dice: &mut Dice<'_>, half: Half, brokers: u32) -> BTreeMap<Arc<st
             replication_factor: replication_factor as i16,
             replicas: None,
             config,
+            later: false,
         };
         let i = usize::try_from(i).expect("one of two");
         (Arc::from(["orders", "payments"][i]), plan)

@@ -16,11 +16,12 @@ use klab_kafka::controller::image::Image;
 use klab_kafka::controller::records::{MetadataRecord, PartitionRegistration};
 use klab_kafka::event::*;
 use klab_kafka::ids::{
-    LeaderEpoch, METADATA_PARTITION, NodeId, Offset, RecordId, TopicIdPartition,
+    LeaderEpoch, METADATA_PARTITION, NodeId, Offset, RecordId, TopicId, TopicIdPartition,
 };
 use klab_kafka::log::batch::{Payload, RecordBatch};
 use klab_kafka::time::Time;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What a record changed in the history.
 #[derive(Clone, Debug)]
@@ -116,6 +117,8 @@ pub struct History {
     pub names: Names,
     /// The cluster as the committed metadata log has it.
     pub image: Image,
+    /// Topics that an operator deleted, with the record that told it and the names they had.
+    pub deleted: BTreeMap<TopicId, (u64, Arc<str>)>,
     /// All partitions, in the order in which they were first heard of; the metadata log is the first.
     pub partitions: Vec<Lineage>,
     /// All records' lives.
@@ -151,6 +154,7 @@ impl History {
         let mut history = History {
             names: names.clone(),
             image: Image::default(),
+            deleted: BTreeMap::new(),
             partitions: Vec::new(),
             lives: Lives::default(),
             readers: Readers::default(),
@@ -226,6 +230,9 @@ impl History {
         match self.image.topics.get(&id.topic) {
             _ if id == METADATA_PARTITION => "the metadata log".into(),
             Some(topic) => format!("{}-{}", topic.name, id.partition),
+            None if self.deleted.contains_key(&id.topic) => {
+                format!("{}-{} (deleted)", self.deleted[&id.topic].1, id.partition)
+            }
             None => format!("partition {}", id.partition),
         }
     }
@@ -313,6 +320,10 @@ impl History {
                 self.told_elections
                     .entry((*partition, *epoch))
                     .or_insert(seq);
+            }
+            Event::Controller(ControllerEvent::TopicDeleted { name, id }) => {
+                let told = (taking.record.seq, name.clone());
+                self.deleted.entry(*id).or_insert(told);
             }
             Event::Client(client, event) => {
                 let is_send = self.lives.client(event, taking.record, self.input);

@@ -3,6 +3,7 @@
 //! Decoded by hand over the tree, so that each mistake has its line and column and many are found at once. After the
 //! first stage that found mistakes the later ones are not begun: they would only repeat them.
 
+mod admin;
 mod check;
 mod config;
 mod fields;

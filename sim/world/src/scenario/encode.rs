@@ -27,6 +27,7 @@ impl Scenario {
             ("seed", self.seed.map(Node::number)),
             ("network", Some(network(&self.network))),
             ("cluster", Some(cluster(&self.cluster))),
+            ("admin", Some(admin(&self.admin))),
             ("topics", Some(named(&self.topics, topic))),
             ("producers", Some(named(&self.producers, producer))),
             ("consumers", Some(named(&self.consumers, consumer))),
@@ -171,13 +172,18 @@ fn settings<C: Configs + Clone + PartialEq>(config: &C, from: &C) -> Vec<(String
 }
 
 /// A number or a truth is written as itself, anything else as a text; 0 and 1 may be words (`acks`).
-fn setting(value: &str) -> Node {
+pub(super) fn setting(value: &str) -> Node {
     match value {
         "true" => Node::bool(true),
         "false" => Node::bool(false),
         number if number.parse::<i64>().is_ok_and(|n| n > 1) => Node::number(number),
         text => Node::text(text),
     }
+}
+
+fn admin(config: &AdminConfig) -> Node {
+    let config = settings(config, &AdminConfig::default());
+    Node::map([("config", Some(Node::map(config)))])
 }
 
 fn topic(topic: &TopicPlan) -> Node {
@@ -195,6 +201,7 @@ fn topic(topic: &TopicPlan) -> Node {
         ),
         ("config", Some(named(&topic.config, |value| setting(value)))),
         ("replicas", replicas.clone()),
+        ("created", topic.later.then(|| Node::text("later"))),
     ])
 }
 
@@ -323,14 +330,7 @@ fn step(step: &Step, id: Option<u64>) -> Node {
             entries.push(("how", Some(Node::text(how))));
             entries.push(("down", Some(Node::text(write_duration(down.0)))));
         }
-        Action::AlterConfig { topic, config } => {
-            let topic = ("topic", Some(Node::text(&**topic)));
-            let config = config
-                .iter()
-                .map(|(name, value)| (&**name, value.as_ref().map(|value| setting(value))));
-            let alter = Node::map([topic].into_iter().chain(config));
-            entries.push(("admin", Some(Node::map([("alter-config", Some(alter))]))));
-        }
+        Action::Admin(operation) => entries.push(("admin", Some(operation.to_node()))),
     }
     entries.push((
         "for",

@@ -267,10 +267,40 @@ pub enum Goal {
     DeliveryTimedOut,
     RecordLost,
     RecordDuplicated,
+    TopicDeleted,
+    PartitionsAdded,
+    ConfigChanged,
+    AdminTimedOut,
+    AdminRefused,
 }
 
 /// All goals: name and sentence.
-pub const GOALS: [(Goal, &str, &str); 17] = [
+pub const GOALS: [(Goal, &str, &str); 22] = [
+    (
+        Goal::TopicDeleted,
+        "topic deleted",
+        "An operator deleted a topic.",
+    ),
+    (
+        Goal::PartitionsAdded,
+        "partitions added",
+        "A topic got more partitions.",
+    ),
+    (
+        Goal::ConfigChanged,
+        "config changed",
+        "A setting of a topic or of brokers was changed in the metadata.",
+    ),
+    (
+        Goal::AdminTimedOut,
+        "admin timed out",
+        "An operator's client waited for an answer no longer.",
+    ),
+    (
+        Goal::AdminRefused,
+        "admin refused",
+        "An operator's command was answered with an error.",
+    ),
     (
         Goal::LeaderElected,
         "leader elected",

@@ -45,6 +45,12 @@ library! {
     "rules/r12-reborn-replica",
     "rules/k03-commit-by-counting",
     "rules/k06-rejoining-voter",
+    "controller/k12-controllers-gone",
+    "controller/k13-alone-among-brokers",
+    "operations/o01-rolling-restart",
+    "operations/o05-more-partitions",
+    "operations/o08-deleted-and-back",
+    "operations/o09-timed-out-and-done",
 }
 
 /// Files of rows that come with klab, by the names that `assets` gives them.

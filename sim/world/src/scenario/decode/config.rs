@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use klab_kafka::config::{
-    ConfigError, Configs, ConsumerConfig, LibrdkafkaConfig, ProducerConfig, ServerConfig,
-    TopicConfig,
+    AdminConfig, ConfigError, Configs, ConsumerConfig, LibrdkafkaConfig, ProducerConfig,
+    ServerConfig, TopicConfig,
 };
 use klab_kafka::rules::{Rules, SWITCHES, Switch};
 
@@ -144,6 +144,7 @@ pub fn table_of(name: &str) -> Option<&'static str> {
         (has::<TopicConfig>(name), "topics"),
         (has::<ServerConfig>(name), "the cluster"),
         (has::<LibrdkafkaConfig>(name), "producers with librdkafka"),
+        (has::<AdminConfig>(name), "the admin"),
     ]
     .iter()
     .find(|(has, _)| *has)

@@ -28,7 +28,9 @@ const WHOLE: &str = r#"{
     "config": { "unclean.leader.election.enable": true, "replica.lag.time.max.ms": "10000", "broker-3": { "replica.lag.time.max.ms": 5000 } },
     "sync": "1ms", "sync-tail": { "ppm": 20, "upto": "90ms" }
   },
+  "admin": { "config": { "request.timeout.ms": 5000 } },
   "topics": {
+    "payments": { "created": "later" },
     "orders": { "partitions": 2, "replication.factor": 3, "config": { "min.insync.replicas": 2 } },
     "by.hand-2": { "replicas": [[1, 2, 3], [2, 3, 4]] }
   },
@@ -73,6 +75,16 @@ const WHOLE: &str = r#"{
     { "when": "broker-1 fenced", "point": "after-response", "stop": "minority of controllers" },
     { "at": "9s", "start": "the crashed broker" },
     { "at": "9s", "admin": { "alter-config": { "topic": "orders", "min.insync.replicas": 1 } } },
+    { "at": "9s", "admin": { "alter-config": { "broker": 2, "message.max.bytes": 2000 } } },
+    { "at": "9s", "admin": { "alter-config": { "broker": "all", "message.max.bytes": null } } },
+    { "at": "9s", "admin": { "describe-config": { "broker": "all" } } },
+    { "at": "9s", "admin": { "create-topic": { "topic": "orders", "partitions": 2, "replication.factor": 3, "config": { "segment.ms": 60000 }, "validate-only": true } } },
+    { "at": "9s", "admin": { "create-topic": { "topic": "orders", "replicas": [[1, 2], [2, 1]] } } },
+    { "at": "9s", "admin": { "delete-topic": "orders" } },
+    { "at": "9s", "admin": { "add-partitions": { "topic": "orders", "count": 3, "replicas": [[1, 2, 3]], "validate-only": true } } },
+    { "at": "9s", "admin": { "describe-config": { "topic": "orders" } } },
+    { "at": "9s", "admin": { "elect-leaders": { "election": "unclean", "partitions": ["orders-0"] } } },
+    { "at": "9s", "admin": { "elect-leaders": {} } },
     { "random": "network", "count": "1..3", "window": "5s..30s", "for": "1s" },
     { "random": "any", "window": "5s", "budget": "none" },
     { "at": "5s", "random": "power" },
@@ -623,12 +635,12 @@ fn a_step_says_once_when_and_once_what() {
         (
             r#"{ "at": "1s", "hold": { "request": "Fech", "from": "brokers", "to": "brokers" } }"#,
             "\"Fech\"",
-            "unknown API \"Fech\"; expected \"Produce\", \"Fetch\", \"ListOffsets\", \"Metadata\", \"CreateTopics\", \"InitProducerId\", \"OffsetForLeaderEpoch\", \"IncrementalAlterConfigs\", \"Vote\", \"BeginQuorumEpoch\", \"EndQuorumEpoch\", \"AlterPartition\", \"Envelope\", \"BrokerRegistration\", \"BrokerHeartbeat\" or \"AllocateProducerIds\"; did you mean \"Fetch\"?",
+            "unknown API \"Fech\"; expected one of \"Produce\", \"Fetch\", \"ListOffsets\", \"Metadata\", \"CreateTopics\", \"DeleteTopics\", \"InitProducerId\", \"OffsetForLeaderEpoch\", \"DescribeConfigs\", \"CreatePartitions\", \"ElectLeaders\", \"IncrementalAlterConfigs\", \"Vote\", \"BeginQuorumEpoch\", \"EndQuorumEpoch\", \"AlterPartition\" and 4 more; did you mean \"Fetch\"?",
         ),
         (
             r#"{ "at": "1s", "admin": { "alter-config": { "min.insync.replicas": 1 } } }"#,
             "{ \"min.insync.replicas\": 1 }",
-            "no \"topic\" whose settings to change; expected the name of a topic",
+            "no \"topic\" whose settings to change; expected the name of a topic, or \"broker\" with its number or \"all\"",
         ),
     ] {
         let errors = errors(&step(text));

@@ -57,6 +57,7 @@ pub fn scenario(mistakes: &Mistakes<'_>, tree: &Node) -> Scenario {
         start: Timestamp(root.instant("start").unwrap_or_default()),
         network: network(&root.object("network"), &known),
         cluster,
+        admin: config::settings(&root.object("admin")),
         topics,
         producers,
         assets,
@@ -101,10 +102,14 @@ fn known(
             u32::try_from(topic.replication_factor.max(1)).expect("positive"),
         )
     };
+    let size = |name: &Arc<str>, topic: &TopicPlan| {
+        let (partitions, replicas) = size(topic);
+        (partitions.max(grown(root, name)), replicas)
+    };
     let mut known = Known {
         topics: topics
             .iter()
-            .map(|(name, topic)| (name.clone(), size(topic)))
+            .map(|(name, topic)| (name.clone(), size(name, topic)))
             .collect(),
         processes: nodes(cluster)
             .into_iter()
@@ -122,6 +127,26 @@ fn known(
         }
     }
     known
+}
+
+/// How many partitions a topic has at most, as operators' steps say.
+fn grown(root: &Fields<'_>, topic: &str) -> i32 {
+    let Some(Value::List(steps)) = root.found("steps").map(|node| &node.value) else {
+        return 0;
+    };
+    let count = |step: &Node| {
+        let admin = step.get("admin")?;
+        let verb = |verb: &str, count: &str| {
+            let object = admin.get(verb)?;
+            let named = object.get("topic")?.value == Value::Text(topic.into());
+            match &object.get(count)?.value {
+                Value::Number(n) if named => n.parse().ok(),
+                _ => None,
+            }
+        };
+        verb("add-partitions", "count").or_else(|| verb("create-topic", "partitions"))
+    };
+    steps.iter().filter_map(count).max().unwrap_or(0)
 }
 
 fn nodes(cluster: &ClusterPlan) -> Vec<Arc<str>> {
@@ -281,6 +306,7 @@ fn topic(fields: &Fields<'_>, brokers: u32) -> TopicPlan {
             .unwrap_or(i16::MAX),
         replicas,
         config: config.collect(),
+        later: fields.word("created") == "later",
     }
 }
 
