@@ -35,6 +35,7 @@ const ROLES: &[&str] = &[
     "sim/kafka/src/client/machine.rs",
     "sim/kafka/src/client/network.rs",
     "sim/kafka/src/client/producer.rs",
+    "sim/kafka/src/client/producer/local.rs",
     "sim/kafka/src/client/producer/sender.rs",
     "sim/kafka/src/raft/driver.rs",
     // Where roles run.

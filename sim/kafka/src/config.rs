@@ -198,6 +198,48 @@ impl ConfigValue for Partitioner {
     }
 }
 
+/// Values of librdkafka's `partitioner`. Those that say random leave to chance what has no key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum LibrdkafkaPartitioner {
+    /// By chance.
+    Random,
+    /// CRC-32.
+    Consistent,
+    /// CRC-32; an empty key is none: the default.
+    ConsistentRandom,
+    /// The hash of the Java client.
+    Murmur2,
+    /// The hash of the Java client.
+    Murmur2Random,
+    /// The hash of the Go client Sarama.
+    Fnv1a,
+    /// The hash of the Go client Sarama.
+    Fnv1aRandom,
+}
+
+/// Their names.
+const LIBRDKAFKA_PARTITIONERS: [(LibrdkafkaPartitioner, &str); 7] = [
+    (LibrdkafkaPartitioner::Random, "random"),
+    (LibrdkafkaPartitioner::Consistent, "consistent"),
+    (LibrdkafkaPartitioner::ConsistentRandom, "consistent_random"),
+    (LibrdkafkaPartitioner::Murmur2, "murmur2"),
+    (LibrdkafkaPartitioner::Murmur2Random, "murmur2_random"),
+    (LibrdkafkaPartitioner::Fnv1a, "fnv1a"),
+    (LibrdkafkaPartitioner::Fnv1aRandom, "fnv1a_random"),
+];
+
+impl ConfigValue for LibrdkafkaPartitioner {
+    const EXPECTS: &'static str = "\"consistent_random\", \"consistent\", \"murmur2_random\", \"murmur2\", \"fnv1a_random\", \"fnv1a\" or \"random\"";
+    fn parse(text: &str) -> Option<LibrdkafkaPartitioner> {
+        let mut known = LIBRDKAFKA_PARTITIONERS.iter();
+        known.find(|(_, name)| *name == text).map(|(p, _)| *p)
+    }
+    fn show(&self) -> String {
+        let known = LIBRDKAFKA_PARTITIONERS.iter().find(|(p, _)| p == self);
+        known.expect("all are listed").1.into()
+    }
+}
+
 /// Values of `auto.offset.reset`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum OffsetReset {
@@ -398,6 +440,34 @@ config! {
         partitioner_ignore_keys: bool = false, "partitioner.ignore.keys", "", "Treat keyed records as if they had none.";
         partitioner_adaptive_partitioning_enable: bool = true, "partitioner.adaptive.partitioning.enable", "", "Whether records without a key rather go where less waits.";
         partitioner_availability_timeout_ms: i64 = 0, "partitioner.availability.timeout.ms", "ms", "Records without a key avoid a leader that took nothing for so long; 0 is for ever.";
+    }
+}
+
+config! {
+    /// Settings of a producer of librdkafka.
+    LibrdkafkaConfig {
+        acks: Acks = Acks::All, "acks", "", "Who must have a message before its delivery report says so.";
+        enable_idempotence: bool = false, "enable.idempotence", "", "Whether retries are recognised by the broker.";
+        retries: i32 = i32::MAX, "retries", "", "How often a failed message is sent again.";
+        max_in_flight: Explicit<i32> = unset(1_000_000), "max.in.flight.requests.per.connection", "", "How many requests may be unanswered on one connection; 5 with idempotence.";
+        linger_ms: i64 = 5, "linger.ms", "ms", "How long messages wait for more of them.";
+        batch_size: i32 = 1_000_000, "batch.size", "bytes", "How large a batch grows.";
+        batch_num_messages: i32 = 10_000, "batch.num.messages", "", "How many messages a batch holds.";
+        queue_buffering_max_messages: i32 = 100_000, "queue.buffering.max.messages", "", "How many messages may wait for their delivery report to be served; 0 is no limit.";
+        queue_buffering_max_kbytes: i32 = 1_048_576, "queue.buffering.max.kbytes", "KiB", "How many bytes they may have.";
+        message_timeout_ms: i32 = 300_000, "message.timeout.ms", "ms", "How long a message may take; 0 is for ever.";
+        message_max_bytes: i32 = 1_000_000, "message.max.bytes", "bytes", "The largest message and the largest request.";
+        compression_type: Codec = Codec::None, "compression.type", "", "How batches are compressed.";
+        partitioner: LibrdkafkaPartitioner = LibrdkafkaPartitioner::ConsistentRandom, "partitioner", "", "Who chooses the partition of a message that names none.";
+        sticky_partitioning_linger_ms: Explicit<i32> = unset(10), "sticky.partitioning.linger.ms", "ms", "How long messages without a key stick to a partition; twice linger.ms unless written; 0 draws for each.";
+        request_timeout_ms: i32 = 30_000, "request.timeout.ms", "ms", "How long a broker may wait for the other replicas.";
+        socket_timeout_ms: i32 = 60_000, "socket.timeout.ms", "ms", "How long an answer may take.";
+        retry_backoff_ms: i64 = 100, "retry.backoff.ms", "ms", "The first pause before a retry.";
+        retry_backoff_max_ms: i64 = 1_000, "retry.backoff.max.ms", "ms", "The longest pause before a retry.";
+        reconnect_backoff_ms: i64 = 100, "reconnect.backoff.ms", "ms", "The first pause before a reconnect.";
+        reconnect_backoff_max_ms: i64 = 10_000, "reconnect.backoff.max.ms", "ms", "The longest pause before a reconnect.";
+        topic_metadata_refresh_interval_ms: i64 = 300_000, "topic.metadata.refresh.interval.ms", "ms", "How often metadata is asked for again.";
+        socket_connection_setup_timeout_ms: i64 = 30_000, "socket.connection.setup.timeout.ms", "ms", "How long a connection may take to open.";
     }
 }
 

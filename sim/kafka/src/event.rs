@@ -490,6 +490,8 @@ pub enum SendFailure {
     RecordTooLarge,
     /// The producer was closed first.
     Closed,
+    /// librdkafka's local queue is full: `BufferError` in Python.
+    QueueFull,
 }
 
 impl SendFailure {
@@ -509,7 +511,8 @@ impl SendFailure {
             SendFailure::DeliveryTimeout | SendFailure::Closed => false,
             SendFailure::MetadataTimeout
             | SendFailure::BufferExhausted
-            | SendFailure::RecordTooLarge => true,
+            | SendFailure::RecordTooLarge
+            | SendFailure::QueueFull => true,
         }
     }
 }

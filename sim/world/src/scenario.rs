@@ -26,7 +26,9 @@ pub use error::{ScenarioError, ScenarioErrors};
 use crate::fault::Fault;
 use crate::network::harm::Tail;
 use expect::Expectation;
-use klab_kafka::config::{AdminConfig, ConsumerConfig, ProducerConfig, ServerConfig};
+use klab_kafka::config::{
+    AdminConfig, ConsumerConfig, LibrdkafkaConfig, ProducerConfig, ServerConfig,
+};
 use klab_kafka::ids::NodeId;
 use klab_kafka::rules::Rules;
 use klab_kafka::time::{Duration, Timestamp};
@@ -217,8 +219,12 @@ pub struct ProducerPlan {
     pub on_restart: OnRestart,
     /// Whether it flushes and closes when asked to stop.
     pub on_stop: OnStop,
-    /// Kafka's settings.
+    /// Kafka's settings; of librdkafka, what its own come to in these words.
     pub config: ProducerConfig,
+    /// librdkafka's settings, if that is its client.
+    pub librdkafka: Option<LibrdkafkaConfig>,
+    /// When it polls: librdkafka serves delivery reports then.
+    pub polls: Polls,
 }
 
 impl ProducerPlan {
@@ -271,6 +277,16 @@ pub enum OnFailure {
     GiveUp,
     /// It sends the record again as a new one, a second later (C5).
     Resend,
+}
+
+/// When an application polls its client for delivery reports.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub enum Polls {
+    /// After each send, and while it flushes at the end.
+    #[default]
+    AfterSend,
+    /// Only while it flushes at the end, and before it sends again what failed.
+    AtTheEnd,
 }
 
 /// What an application does after a restart.
@@ -541,6 +557,8 @@ impl Scenario {
             on_restart: OnRestart::Continue,
             on_stop: OnStop::Close,
             config: ProducerConfig::default(),
+            librdkafka: None,
+            polls: Polls::AfterSend,
         };
         Scenario {
             title: "One record".into(),

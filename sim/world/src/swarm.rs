@@ -206,6 +206,8 @@ fn draw_producers(
             },
             on_stop: OnStop::Close,
             config: draw_producer_config(dice, half),
+            librdkafka: None,
+            polls: Polls::AfterSend,
         };
         let i = usize::try_from(i).expect("one of three");
         (Arc::from(["shop", "bank", "sensor"][i]), plan)

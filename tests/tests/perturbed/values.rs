@@ -597,6 +597,7 @@ enums! {
         BufferExhausted,
         RecordTooLarge,
         Closed,
+        QueueFull,
     }
     ConsumerError {
         NoOffsetForPartition(partitions),

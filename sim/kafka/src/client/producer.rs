@@ -12,6 +12,8 @@ pub mod accumulator;
 pub mod batch;
 pub mod config;
 pub mod idempotence;
+pub mod librdkafka;
+mod local;
 pub mod partitioner;
 mod ratio;
 mod sender;
@@ -20,10 +22,11 @@ mod tests;
 
 use self::accumulator::{Accumulator, OutOfMemory};
 use self::batch::{BatchId, TopicIndex, TopicPartition, size_upper_bound};
-use self::config::Settings;
+use self::config::{Placement, Settings};
 use self::idempotence::{Idempotence, Identity};
+use self::librdkafka::LocalQueue;
 use super::network::NetworkClient;
-use crate::config::{Partitioner, ProducerConfig};
+use crate::config::ProducerConfig;
 use crate::context::{Context, Purpose};
 use crate::event::{ClientEvent, Event, SendFailure};
 use crate::ids::{Address, ClientId, ConnId, Offset, RecordId, TopicIdPartition};
@@ -94,6 +97,8 @@ pub struct Producer {
     accumulator: Accumulator,
     /// Only of an idempotent producer.
     idempotence: Option<Idempotence>,
+    /// Only of librdkafka.
+    local: Option<LocalQueue>,
     /// The application's thread stands in `send`.
     blocked: Option<Blocked>,
     life: Life,
@@ -154,6 +159,11 @@ impl Producer {
     /// If the settings do not go together: they are checked with [`Settings::of`] where they are read.
     pub fn new(client: ClientId, config: ProducerConfig, bootstrap: &[Address]) -> Producer {
         let settings = Settings::of(&config).expect("settings are checked where they are read");
+        Producer::with(client, settings, bootstrap)
+    }
+
+    /// A producer with settings that were checked.
+    pub fn with(client: ClientId, settings: Settings, bootstrap: &[Address]) -> Producer {
         let network = NetworkClient::new(
             client,
             settings.network,
@@ -166,6 +176,7 @@ impl Producer {
             network,
             accumulator: Accumulator::new(&settings),
             idempotence: settings.idempotent.then(Idempotence::default),
+            local: settings.queue.map(LocalQueue::new),
             blocked: None,
             life: Life::Running,
             next_send: 0,
@@ -184,6 +195,12 @@ impl Producer {
     /// Takes a record into the accumulator (P-2).
     pub fn send(&mut self, record: ProducerRecord, cx: &mut Context<'_>) -> Sent {
         let id = record.id;
+        if self.local.is_some() {
+            return match self.produce(record, cx) {
+                Ok(send) => Sent::Queued(send),
+                Err(error) => self.refuse(id, error, cx),
+            };
+        }
         let blocked = self.blocked.take();
         if let Some(blocked) = blocked {
             assert_eq!(blocked.record, id, "a blocked caller sends nothing else");
@@ -201,17 +218,19 @@ impl Producer {
                 self.wake(cx.now(), cx);
                 Sent::Full
             }
-            Err(Obstacle::Refuse(error)) => {
-                let partition = None;
-                let failed = ClientEvent::Failed {
-                    id,
-                    partition,
-                    error,
-                };
-                self.tell(failed, cx);
-                Sent::Refused(error)
-            }
+            Err(Obstacle::Refuse(error)) => self.refuse(id, error, cx),
         }
+    }
+
+    fn refuse(&mut self, id: RecordId, error: SendFailure, cx: &mut Context<'_>) -> Sent {
+        let partition = None;
+        let failed = ClientEvent::Failed {
+            id,
+            partition,
+            error,
+        };
+        self.tell(failed, cx);
+        Sent::Refused(error)
     }
 
     /// Whether a blocked `send` should be tried again: what it waited for has come, or `max.block.ms` is over.
@@ -229,7 +248,11 @@ impl Producer {
 
     /// The next callback, in order.
     pub fn completed(&mut self) -> Option<(SendId, RecordId, Completion)> {
-        self.completed.pop_front()
+        let (send, id, completion) = self.completed.pop_front()?;
+        if let Some(local) = &mut self.local {
+            local.served(send);
+        }
+        Some((send, id, completion))
     }
 
     /// Sends what waits without lingering, until all of it is over: see [`is_flushing`](Self::is_flushing).
@@ -240,7 +263,7 @@ impl Producer {
 
     /// Whether a record sent before the last `flush` is not over. Where Kafka's `flush` blocks, the application waits.
     pub fn is_flushing(&self) -> bool {
-        self.accumulator.is_flushing()
+        self.accumulator.is_flushing() || self.has_unassigned()
     }
 
     /// Takes no more records; sends what waits and closes once all is over, or after `timeout`, when whatever is left
@@ -398,7 +421,7 @@ impl Producer {
         if let Some(partition) = record.partition {
             return (at(partition), false);
         }
-        if self.settings.partitioner == Partitioner::RoundRobin {
+        if self.settings.placement == Placement::RoundRobin {
             let metadata = &self.network.metadata;
             return (at(self.accumulator.next_in_turn(topic, metadata)), false);
         }

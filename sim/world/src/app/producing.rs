@@ -5,10 +5,13 @@
 //! callback, it told the truth as far as it knows it. What its source remembers outlives its crash; what its producer had
 //! queued does not.
 //!
+//! With librdkafka it hears of its messages only when it polls.
+//!
 //! Its one thread sends and waits. While it stands in `send` (no memory, no metadata), records that fall due wait outside.
 
 use super::{Source, workload};
-use crate::scenario::{Answers, OnFailure, OnRestart, OnStop, ProducerPlan};
+use crate::scenario::{Answers, OnFailure, OnRestart, OnStop, Polls, ProducerPlan};
+use klab_kafka::client::producer::config::Settings;
 use klab_kafka::client::producer::{Producer, ProducerRecord, Sent};
 use klab_kafka::context::{Context, Exit};
 use klab_kafka::event::{AppEvent, Event, SendFailure};
@@ -40,6 +43,8 @@ pub struct Producing {
     /// It takes nothing new from its source.
     finishing: bool,
     told_finished: bool,
+    /// It has called `flush` at the end of its work.
+    flushed: bool,
 }
 
 /// Idle -> Sending (started) <-> BlockedInSend (the producer is full) -> Closing (asked to stop).
@@ -63,7 +68,12 @@ impl Producing {
         source: Source,
         bootstrap: &[Address],
     ) -> Producing {
-        let producer = Producer::new(ClientId(0), plan.config.clone(), bootstrap);
+        let settings = match &plan.librdkafka {
+            Some(own) => Settings::of_librdkafka(own),
+            None => Settings::of(&plan.config),
+        };
+        let settings = settings.expect("settings are checked where they are read");
+        let producer = Producer::with(ClientId(0), settings, bootstrap);
         Producing {
             source_id,
             plan,
@@ -74,6 +84,7 @@ impl Producing {
             open: 0,
             finishing: false,
             told_finished: false,
+            flushed: false,
         }
     }
 
@@ -97,9 +108,14 @@ impl Producing {
             Input::Stop => self.stop(cx),
             other => self.producer.handle(other, cx),
         }
-        self.take_callbacks(cx);
+        if self.hears_at_once() {
+            self.take_callbacks(cx);
+        }
         self.go_on(cx);
-        self.take_callbacks(cx);
+        if self.hears_at_once() {
+            self.flush(cx);
+            self.take_callbacks(cx);
+        }
         if matches!(self.thread, Thread::Closing) && self.producer.is_closed() {
             cx.exit(Exit::Stopped);
         }
@@ -156,6 +172,9 @@ impl Producing {
         let again = self.resend.front().map(|(at, _)| *at);
         if again.is_some_and(|at| at <= cx.now()) {
             let (_, number) = self.resend.pop_front()?;
+            if self.plan.librdkafka.is_some() {
+                self.take_callbacks(cx);
+            }
             let id = self.id(number);
             cx.tell(Event::App(AppEvent::Resent { id }));
             return Some(workload::record(id, &self.plan));
@@ -188,6 +207,23 @@ impl Producing {
         }
         if self.plan.answers == Answers::AfterSend {
             self.accepted(id, cx);
+        }
+        if self.plan.librdkafka.is_some() && self.plan.polls == Polls::AfterSend {
+            self.take_callbacks(cx);
+        }
+    }
+
+    /// Kafka's own client calls back by itself; librdkafka only while it is polled, as it is while one flushes or closes.
+    fn hears_at_once(&self) -> bool {
+        let is_done = self.has_nothing_new() && self.resend.is_empty();
+        self.plan.librdkafka.is_none() || is_done || matches!(self.thread, Thread::Closing)
+    }
+
+    /// With librdkafka one flushes at the end, or what was sent last is never heard of.
+    fn flush(&mut self, cx: &mut Context<'_>) {
+        let is_due = self.plan.librdkafka.is_some() && matches!(self.thread, Thread::Sending);
+        if is_due && !std::mem::replace(&mut self.flushed, true) {
+            self.producer.flush(cx);
         }
     }
 
@@ -224,7 +260,8 @@ impl Producing {
             SendFailure::Error(error) => error.is_retriable(),
             SendFailure::DeliveryTimeout
             | SendFailure::MetadataTimeout
-            | SendFailure::BufferExhausted => true,
+            | SendFailure::BufferExhausted
+            | SendFailure::QueueFull => true,
             SendFailure::RecordTooLarge | SendFailure::Closed => false,
         };
         may_go_well && !self.finishing && self.plan.on_failure == OnFailure::Resend

@@ -3,8 +3,8 @@
 use super::bench::{BROKER, Bench};
 use super::*;
 use crate::scenario::quantity::Rate;
-use crate::scenario::{Answers, OnFailure, OnRestart, OnStop, Scenario};
-use klab_kafka::config::{ConsumerConfig, OffsetReset};
+use crate::scenario::{Answers, OnFailure, OnRestart, OnStop, Polls, Scenario};
+use klab_kafka::config::{ConsumerConfig, LibrdkafkaConfig, OffsetReset};
 use klab_kafka::context::Exit;
 use klab_kafka::event::AppEvent;
 use klab_kafka::ids::{Offset, RecordId};
@@ -243,6 +243,61 @@ fn while_it_stands_in_send_what_falls_due_waits_outside() {
     shop.pass(SECOND);
     assert_eq!(rejected(&shop), [0]);
     assert_eq!(invoked(&shop), [0, 1]);
+}
+
+/// The same with librdkafka, whose queue holds so many messages.
+fn python(polls: Polls, queue: i32) -> ProducerPlan {
+    let librdkafka = LibrdkafkaConfig {
+        queue_buffering_max_messages: queue,
+        ..LibrdkafkaConfig::default()
+    };
+    ProducerPlan {
+        librdkafka: Some(librdkafka),
+        polls,
+        ..plan()
+    }
+}
+
+#[test]
+fn with_librdkafka_an_application_hears_of_its_messages_only_when_it_polls() {
+    for (polls, heard) in [(Polls::AfterSend, 4), (Polls::AtTheEnd, 0)] {
+        let mut shop = shop(python(polls, 100));
+        shop.start();
+        shop.pass(Duration::millis(450));
+        assert_eq!(
+            in_log(&shop),
+            [0, 1, 2, 3, 4],
+            "they are written all the same"
+        );
+        assert_eq!(
+            accepted(&shop).len(),
+            heard,
+            "the last poll was before the answer"
+        );
+        shop.pass(SECOND);
+        assert_eq!(accepted(&shop).len(), 10, "it flushes at the end");
+        assert!(shop.app.is_finished());
+    }
+}
+
+#[test]
+fn who_never_polls_has_a_full_queue_and_who_tries_again_polls_first() {
+    let mut silent = shop(python(Polls::AtTheEnd, 6));
+    silent.start();
+    silent.pass(Duration::secs(3));
+    assert_eq!(rejected(&silent), [6, 7, 8, 9]);
+    assert_eq!(in_log(&silent), [0, 1, 2, 3, 4, 5]);
+    let mut patient = shop(ProducerPlan {
+        on_failure: OnFailure::Resend,
+        ..python(Polls::AtTheEnd, 6)
+    });
+    patient.start();
+    patient.pass(Duration::secs(3));
+    assert_eq!(
+        (rejected(&patient), resent(&patient)),
+        (vec![], vec![6, 7, 8, 9])
+    );
+    assert_eq!(accepted(&patient).len(), 10);
 }
 
 #[test]

@@ -532,6 +532,7 @@ fn failure(failure: SendFailure) -> String {
         SendFailure::BufferExhausted => "max.block.ms ran out while it waited for memory".into(),
         SendFailure::RecordTooLarge => "it is too large".into(),
         SendFailure::Closed => "the producer was closed first".into(),
+        SendFailure::QueueFull => "the local queue is full".into(),
     }
 }
 

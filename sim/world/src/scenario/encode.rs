@@ -10,7 +10,7 @@ use super::*;
 use crate::disks::Keep;
 use crate::fault::Intercept;
 use crate::network::harm::Tail;
-use klab_kafka::config::{Configs, ProducerConfig};
+use klab_kafka::config::{Configs, LibrdkafkaConfig, ProducerConfig};
 use klab_kafka::rules::SWITCHES;
 
 impl Scenario {
@@ -232,6 +232,17 @@ fn producer(producer: &ProducerPlan) -> Node {
         OnStop::Close => "close",
         OnStop::Exit => "exit",
     };
+    let (client, config) = match &producer.librdkafka {
+        Some(own) => ("librdkafka", settings(own, &LibrdkafkaConfig::default())),
+        None => (
+            "java",
+            settings(&producer.config, &ProducerConfig::default()),
+        ),
+    };
+    let polls = match producer.polls {
+        Polls::AfterSend => "after-send",
+        Polls::AtTheEnd => "at-the-end",
+    };
     Node::map([
         ("topic", Some(Node::text(&*producer.topic))),
         ("records", Some(Node::number(producer.records))),
@@ -259,13 +270,9 @@ fn producer(producer: &ProducerPlan) -> Node {
         ("on-failure", Some(Node::text(on_failure))),
         ("on-restart", Some(Node::text(on_restart))),
         ("on-stop", Some(Node::text(on_stop))),
-        (
-            "config",
-            Some(Node::map(settings(
-                &producer.config,
-                &ProducerConfig::default(),
-            ))),
-        ),
+        ("client", Some(Node::text(client))),
+        ("polls", Some(Node::text(polls))),
+        ("config", Some(Node::map(config))),
     ])
 }
 

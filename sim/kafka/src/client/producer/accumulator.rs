@@ -47,6 +47,10 @@ pub struct Accumulator {
     /// What waits is sent without lingering: batches before this one (flush).
     flushing: Option<BatchId>,
     closed: bool,
+    /// A retry goes back to where its age says (librdkafka), not to the front.
+    by_age: bool,
+    /// How many records a batch holds.
+    records_max: i32,
     /// Partitions for which less waits are favoured (P-5).
     adaptive: bool,
     /// How long a leader may take nothing before its partitions are left out; none is for ever.
@@ -155,6 +159,8 @@ impl Accumulator {
             free_memory: settings.buffer_memory,
             flushing: None,
             closed: false,
+            by_age: settings.queue.is_some(),
+            records_max: settings.queue.map_or(i32::MAX, |q| q.batch_messages),
             adaptive: settings.adaptive,
             availability_timeout: settings.availability_timeout,
             latencies: BTreeMap::new(),
@@ -277,6 +283,9 @@ impl Accumulator {
         let mut batch = ProducerBatch::new(at, bytes, self.compression, ratio, now);
         let taken = batch.append(send, record, now);
         assert!(taken, "the first record is always taken");
+        if self.records_max <= 1 {
+            batch.close_for_appends();
+        }
         let (size, full) = (batch.size(), batch.is_full());
         let id = self.batches.push(batch);
         self.enqueue(at, usize::MAX, id);
@@ -298,7 +307,13 @@ impl Accumulator {
         let (last, waiting) = (*queue.back()?, queue.len());
         let batch = self.batches.get_mut(last);
         let before = batch.size();
-        batch.append(send, record, now).then(|| Appended {
+        if !batch.append(send, record, now) {
+            return None;
+        }
+        if batch.count() >= self.records_max {
+            batch.close_for_appends();
+        }
+        Some(Appended {
             bytes: batch.size() - before,
             full: waiting > 1 || batch.is_full(),
             new_batch: false,
@@ -490,7 +505,11 @@ impl Accumulator {
     fn insert(&mut self, id: BatchId) {
         let batch = self.batches.get(id);
         let (at, stamp) = (batch.partition, batch.stamp());
-        let position = stamp.map_or(0, |stamp| {
+        let older = |other: &&BatchId| self.by_age && **other < id;
+        let by_age = self
+            .queue(at)
+            .map_or(0, |q| q.iter().take_while(older).count());
+        let position = stamp.map_or(by_age, |stamp| {
             let earlier = |other: &&BatchId| {
                 let other = self.batches.get(**other).stamp();
                 other.is_some_and(|o| o.base_sequence < stamp.base_sequence)

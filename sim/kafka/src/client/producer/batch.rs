@@ -133,6 +133,11 @@ impl ProducerBatch {
         true
     }
 
+    /// Takes no more records.
+    pub fn close_for_appends(&mut self) {
+        self.closed_for_appends = true;
+    }
+
     /// Whether no more records will come.
     pub fn is_full(&self) -> bool {
         self.closed_for_appends || (!self.sends.is_empty() && self.limit <= self.size())

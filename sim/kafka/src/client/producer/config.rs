@@ -3,10 +3,11 @@
 //!
 //! Left out: transactions, interceptors, two-phase commit.
 
+use super::librdkafka::QueueLimits;
 use crate::client::backoff::Backoff;
 use crate::client::connections::NetworkSettings;
 use crate::client::metadata::MetadataSettings;
-use crate::config::{Acks, Partitioner, ProducerConfig};
+use crate::config::{Acks, LibrdkafkaPartitioner, Partitioner, ProducerConfig};
 use crate::log::codec::Compression;
 use crate::time::Duration;
 use serde::Serialize;
@@ -41,8 +42,10 @@ pub struct Settings {
     pub retry_backoff: Backoff,
     /// `retry.backoff.ms`: the constant pause before InitProducerId is tried again.
     pub init_backoff: Duration,
-    /// `partitioner.class`.
-    pub partitioner: Partitioner,
+    /// Who chooses a partition.
+    pub placement: Placement,
+    /// The local queue, if it is librdkafka's.
+    pub queue: Option<QueueLimits>,
     /// `partitioner.ignore.keys`.
     pub ignore_keys: bool,
     /// `partitioner.adaptive.partitioning.enable`, which Kafka's own partitioner alone knows.
@@ -55,6 +58,17 @@ pub struct Settings {
     pub network: NetworkSettings,
     /// How metadata is kept.
     pub metadata: MetadataSettings,
+}
+
+/// Who chooses the partition of a record that names none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Placement {
+    /// By key, else sticky (P-3, P-4).
+    BuiltIn,
+    /// One partition after the other.
+    RoundRobin,
+    /// One of librdkafka's.
+    Librdkafka(LibrdkafkaPartitioner),
 }
 
 /// Why Kafka does not build a producer with such settings (ConfigException).
@@ -100,7 +114,11 @@ impl Settings {
             request_timeout_ms: config.request_timeout_ms,
             retry_backoff: retry_backoff(config)?,
             init_backoff: millis("retry.backoff.ms", config.retry_backoff_ms)?,
-            partitioner: config.partitioner_class,
+            placement: match config.partitioner_class {
+                Partitioner::BuiltIn => Placement::BuiltIn,
+                Partitioner::RoundRobin => Placement::RoundRobin,
+            },
+            queue: None,
             ignore_keys: config.partitioner_ignore_keys,
             adaptive: config.partitioner_class == Partitioner::BuiltIn
                 && config.partitioner_adaptive_partitioning_enable,

@@ -59,6 +59,7 @@ impl Producer {
             return;
         }
         let turn = loop {
+            self.assign(cx);
             let turn = self.run_once(cx);
             let happened = self.network.poll(cx);
             let quiet = happened.is_empty();
@@ -525,6 +526,7 @@ impl Producer {
 
     /// RecordAccumulator.abortBatches: nothing that is not over will ever be.
     fn abort_all(&mut self, failure: SendFailure, cx: &mut Context<'_>) {
+        self.fail_all_unassigned(failure, cx);
         for id in self.accumulator.take_incomplete() {
             self.fail(id, failure, false, cx);
         }
@@ -536,7 +538,9 @@ impl Producer {
             return false;
         };
         let forced = deadline.is_some_and(|at| at <= cx.now());
-        let busy = self.accumulator.has_undrained() || self.network.in_flight() > 0;
+        let busy = self.accumulator.has_undrained()
+            || self.has_unassigned()
+            || self.network.in_flight() > 0;
         if busy && !forced {
             return false;
         }
@@ -551,6 +555,7 @@ impl Producer {
         let now = cx.now();
         turn.again_at(self.network.next_deadline(now));
         turn.again_at(self.blocked_deadline());
+        turn.again_at(self.next_unassigned_expiry());
         if let Life::Closing { deadline } = self.life {
             turn.again_at(deadline);
         }

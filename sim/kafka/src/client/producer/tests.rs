@@ -390,6 +390,7 @@ mod sending {
     }
 }
 
+mod local;
 mod splitting;
 
 mod batching {

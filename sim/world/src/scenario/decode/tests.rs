@@ -38,7 +38,7 @@ const WHOLE: &str = r#"{
     "shop": { "topic": "orders", "records": 60, "rate": "40/s", "after": "1s", "keys": 6, "key-order": "skewed", "size": "2KiB..4KiB",
       "burst": 5, "partition": 1, "timestamp": "2026-02-03T00:00:00Z", "headers": { "trace": "on" }, "on-failure": "resend",
       "answers": "after-send", "on-restart": "resend-unconfirmed", "on-stop": "exit", "client": "java", "config": { "acks": 1, "linger.ms": 100 } },
-    "till": { "topic": "by.hand-2", "records": 1, "rows": "ports", "key-field": "code" }
+    "till": { "topic": "by.hand-2", "records": 1, "rows": "ports", "key-field": "code", "client": "librdkafka", "polls": "at-the-end", "config": { "partitioner": "murmur2_random", "linger.ms": 50, "max.in.flight.requests.per.connection": 9 } }
   },
   "assets": { "ports": ["code,city", "LIS,Lisbon"], "airports": "airports.jsonl" },
   "consumers": { "auditor": { "assign": ["orders-0", "by.hand-2-1"], "config": { "auto.offset.reset": "earliest" } } },

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use klab_kafka::config::{ServerConfig, TopicConfig};
+use klab_kafka::config::{LibrdkafkaConfig, ServerConfig, TopicConfig};
 use klab_kafka::ids::NodeId;
 use klab_kafka::rules::Rules;
 use klab_kafka::time::{Duration, Timestamp};
@@ -21,7 +21,7 @@ use crate::scenario::selector::Known;
 use crate::scenario::tree::{Node, Value};
 use crate::scenario::{
     ADMIN, Answers, ClusterPlan, ConsumerPlan, EndPlan, Heal, KeyOrder, LinkPlan, NetworkPlan,
-    OnFailure, OnRestart, OnStop, ProducerPlan, READER, RowsPlan, Scenario, Step, THEMES,
+    OnFailure, OnRestart, OnStop, Polls, ProducerPlan, READER, RowsPlan, Scenario, Step, THEMES,
     TopicPlan, Try, Twin, step::ids_by_content,
 };
 
@@ -378,7 +378,10 @@ fn producer(
     known: &Known,
     assets: &BTreeMap<Arc<str>, Asset>,
 ) -> ProducerPlan {
-    fields.word("client");
+    let librdkafka: Option<LibrdkafkaConfig> = match fields.word("client") {
+        "librdkafka" => Some(config::settings(fields)),
+        _ => None,
+    };
     let small = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX);
     let size = fields.sizes("size").unwrap_or(Range { min: 0, max: 0 });
     let headers = fields.names("headers").into_iter().filter_map(|entry| {
@@ -429,7 +432,15 @@ fn producer(
             "exit" => OnStop::Exit,
             _ => OnStop::Close,
         },
-        config: config::settings(fields),
+        config: match &librdkafka {
+            Some(own) => own.in_java(),
+            None => config::settings(fields),
+        },
+        librdkafka,
+        polls: match fields.word("polls") {
+            "at-the-end" => Polls::AtTheEnd,
+            _ => Polls::AfterSend,
+        },
     }
 }
 
