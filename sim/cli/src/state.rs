@@ -9,7 +9,7 @@ use klab_world::view::View;
 use klab_world::world::{Watch, World};
 
 use crate::args::{Scenario, State};
-use crate::engine::{self, Broke, Plan};
+use crate::engine::{self, Ended, Plan};
 use crate::files;
 use crate::outcome::{Outcome, Wrong};
 use crate::report;
@@ -68,13 +68,6 @@ pub fn world_at(
         until: Some(Duration(at)),
         tape: None,
     };
-    match engine::run(&plan) {
-        Ok(ended) => Ok(Some((ended.world, seed))),
-        Err(Broke::Limit(wrong)) => Err(wrong),
-        Err(Broke::Bug(what)) => {
-            let again = format!("klab run {} --seed {seed}", chosen.again());
-            report::bug(&what, &again);
-            Ok(None)
-        }
-    }
+    let ended = engine::ended(&plan, chosen)?;
+    Ok(ended.map(|Ended { world, .. }| (world, seed)))
 }

@@ -23,6 +23,7 @@ pub mod trigger;
 pub use error::{ScenarioError, ScenarioErrors};
 
 use crate::fault::Fault;
+use crate::network::harm::Tail;
 use expect::Expectation;
 use klab_kafka::config::{AdminConfig, ConsumerConfig, ProducerConfig, ServerConfig};
 use klab_kafka::ids::NodeId;
@@ -103,6 +104,39 @@ pub struct NetworkPlan {
     pub latency: Range<u64>,
     /// Bytes per second and link; none is unlimited.
     pub bandwidth: Option<u64>,
+    /// A few messages that take much longer.
+    pub tail: Option<Tail>,
+    /// So many of a million messages are lost at each try, and sent again later.
+    pub loss: u32,
+    /// Links that differ.
+    pub links: Vec<LinkPlan>,
+    /// Bytes per second that a machine can send to all others together, by name.
+    pub nodes: BTreeMap<Arc<str>, u64>,
+}
+
+/// Links that differ from the others: those between any of one side and any of the other.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct LinkPlan {
+    /// The two sides, known from the file.
+    pub between: (Selector, Selector),
+    /// Their latency, one way, in nanoseconds.
+    pub latency: Option<Range<u64>>,
+    /// Their bandwidth in bytes per second.
+    pub bandwidth: Option<u64>,
+}
+
+impl NetworkPlan {
+    /// All links alike, with nothing wrong with them.
+    pub fn plain(latency: Range<u64>, bandwidth: Option<u64>) -> NetworkPlan {
+        NetworkPlan {
+            latency,
+            bandwidth,
+            tail: None,
+            loss: 0,
+            links: Vec::new(),
+            nodes: BTreeMap::new(),
+        }
+    }
 }
 
 /// The servers.
@@ -126,6 +160,8 @@ pub struct ClusterPlan {
     pub config_of: BTreeMap<Arc<str>, ServerConfig>,
     /// How long a sync takes, in nanoseconds.
     pub sync: Range<u64>,
+    /// A few syncs that take much longer.
+    pub sync_tail: Option<Tail>,
 }
 
 /// A topic to create.
@@ -267,6 +303,15 @@ pub enum Action {
         family: Family,
         /// What it may destroy for good.
         budget: Budget,
+    },
+    /// Servers are restarted one after another, each when the cluster is whole.
+    Roll {
+        /// Who, in order.
+        who: Selector,
+        /// They are killed; else asked to stop.
+        kill: bool,
+        /// How long each is down.
+        down: Duration,
     },
     /// An operator asks for something.
     Admin(Operation),
@@ -436,13 +481,13 @@ impl Scenario {
             teaches: None,
             seed: None,
             start: Timestamp(1_767_225_600_000),
-            network: NetworkPlan {
-                latency: Range {
+            network: NetworkPlan::plain(
+                Range {
                     min: 1_000_000,
                     max: 3_000_000,
                 },
-                bandwidth: None,
-            },
+                None,
+            ),
             cluster: ClusterPlan {
                 brokers: 1,
                 controllers: 1,
@@ -456,6 +501,7 @@ impl Scenario {
                     min: 500_000,
                     max: 1_000_000,
                 },
+                sync_tail: None,
             },
             admin: AdminConfig::default(),
             topics: [("orders".into(), topic)].into(),

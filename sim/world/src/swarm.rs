@@ -50,15 +50,14 @@ pub fn scenario(seed: u64, half: Half, rules: &Rules) -> Scenario {
         teaches: None,
         seed: Some(seed),
         start: Timestamp(1_767_225_600_000),
-        network: NetworkPlan {
-            latency: Range {
+        network: NetworkPlan::plain(
+            Range {
                 min: base,
                 max: base * dice.within(1, 4),
             },
-            bandwidth: dice
-                .chance(30)
+            dice.chance(30)
                 .then(|| dice.within(1_000_000, 1_000_000_000)),
-        },
+        ),
         cluster,
         end: EndPlan {
             at: EndPlan::default_at(&producers),
@@ -131,6 +130,7 @@ fn draw_cluster(dice: &mut Dice<'_>, half: Half, rules: &Rules) -> ClusterPlan {
             min: 50_000,
             max: 1_000 * dice.within(100, 5_000),
         },
+        sync_tail: None,
     }
 }
 

@@ -21,6 +21,10 @@ macro_rules! library {
 
 library! {
     "quickstart",
+    "gallery/payments-any-broker-may-die",
+    "gallery/payments-three-of-three",
+    "gallery/bookings-two-copies",
+    "gallery/sensors-fresh-not-whole",
     "log/l01-all-replicas-go-down",
     "producer/p01-lost-acknowledgement",
     "producer/p03-acks-one-loses",

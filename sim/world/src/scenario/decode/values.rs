@@ -11,6 +11,7 @@ use klab_kafka::time::{Duration, Timestamp};
 use super::config;
 use super::fields::{Entry, Fields, Mistakes, check_name, list, text, whole};
 use super::{set_of, step};
+use crate::network::harm::Tail;
 use crate::scenario::error::{Mistake, quoted};
 use crate::scenario::expect::{Expectation, PROMISES};
 use crate::scenario::grammar::{self, Kind};
@@ -18,8 +19,9 @@ use crate::scenario::quantity::{Range, Rate};
 use crate::scenario::selector::Known;
 use crate::scenario::tree::{Node, Value};
 use crate::scenario::{
-    ADMIN, Answers, ClusterPlan, ConsumerPlan, EndPlan, Heal, NetworkPlan, OnRestart, OnStop,
-    ProducerPlan, READER, Scenario, Step, THEMES, TopicPlan, Try, Twin, step::ids_by_content,
+    ADMIN, Answers, ClusterPlan, ConsumerPlan, EndPlan, Heal, LinkPlan, NetworkPlan, OnRestart,
+    OnStop, ProducerPlan, READER, Scenario, Step, THEMES, TopicPlan, Try, Twin,
+    step::ids_by_content,
 };
 
 /// Reads all of a scenario but its twins' own scenarios.
@@ -47,7 +49,7 @@ pub fn scenario(mistakes: &Mistakes<'_>, tree: &Node) -> Scenario {
         teaches: root.text("teaches"),
         seed: root.whole("seed"),
         start: Timestamp(root.instant("start").unwrap_or_default()),
-        network: network(&root.object("network")),
+        network: network(&root.object("network"), &known),
         cluster,
         admin: config::settings(&root.object("admin")),
         topics,
@@ -172,14 +174,68 @@ fn free(name: &Arc<str>, known: &Known) -> Result<(), Mistake> {
     }
 }
 
-fn network(fields: &Fields<'_>) -> NetworkPlan {
+fn network(fields: &Fields<'_>, known: &Known) -> NetworkPlan {
     let latency = fields
         .durations("latency")
         .unwrap_or(Range { min: 0, max: 0 });
+    let links = fields.list("links").into_iter();
     NetworkPlan {
         latency,
         bandwidth: fields.bytes("bandwidth"),
+        tail: fields
+            .found("tail")
+            .and_then(|_| tail(&fields.object("tail"))),
+        loss: fields.small("loss").unwrap_or_default(),
+        links: links
+            .filter_map(|node| {
+                link(
+                    &Fields::new(fields.mistakes, node, "/network/links/*"),
+                    known,
+                )
+            })
+            .collect(),
+        nodes: fields
+            .names("nodes")
+            .into_iter()
+            .filter_map(|entry| {
+                let name = known.process(&entry.name);
+                let name = fields.mistakes.check(entry.span, name);
+                let own = Fields::new(fields.mistakes, entry.node, "/network/nodes/*");
+                Some((name?, own.bytes("bandwidth")?))
+            })
+            .collect(),
     }
+}
+
+fn tail(fields: &Fields<'_>) -> Option<Tail> {
+    let (ppm, upto) = (fields.small("ppm"), fields.duration("upto"));
+    Some(Tail {
+        ppm: ppm?,
+        upto: upto?,
+    })
+}
+
+/// Links whose ends do not change while a run goes on.
+fn link(fields: &Fields<'_>, known: &Known) -> Option<LinkPlan> {
+    let between = step::link(fields, "between", known);
+    for side in between.iter().flat_map(|(a, b)| [a, b]) {
+        if !side.is_fixed() {
+            let found = format!("the selector \"{side}\", whose meaning changes");
+            let node = fields.found("between").expect("it was read");
+            fields.mistakes.add(
+                node.span,
+                Mistake::new(
+                    found,
+                    "processes by name, brokers, controllers, clients, everyone, or a rack",
+                ),
+            );
+        }
+    }
+    Some(LinkPlan {
+        between: between?,
+        latency: fields.durations("latency"),
+        bandwidth: fields.bytes("bandwidth"),
+    })
 }
 
 fn cluster(fields: &Fields<'_>) -> ClusterPlan {
@@ -201,6 +257,9 @@ fn cluster(fields: &Fields<'_>) -> ClusterPlan {
         config: ServerConfig::default(),
         config_of: BTreeMap::new(),
         sync: fields.durations("sync").unwrap_or(Range { min: 0, max: 0 }),
+        sync_tail: fields
+            .found("sync-tail")
+            .and_then(|_| tail(&fields.object("sync-tail"))),
     };
     let nodes = nodes(&cluster);
     (cluster.rules, cluster.rules_of) =
