@@ -415,7 +415,9 @@ fn topics_are_described_as_kafkas_own_tool_does_by_whoever_is_asked() {
     let rest = "\tPartitionCount: 2\tReplicationFactor: 1\tConfigs: min.insync.replicas=1,max.message.bytes=5000";
     assert!(topic.ends_with(rest), "{topic}");
     let partition = |n: u8| {
-        format!("\tTopic: orders\tPartition: {n}\tLeader: 1\tReplicas: 1\tIsr: 1\tElr: \tLastKnownElr: ")
+        format!(
+            "\tTopic: orders\tPartition: {n}\tLeader: 1\tReplicas: 1\tIsr: 1\tElr: \tLastKnownElr: "
+        )
     };
     assert_eq!([first, second], [partition(0), partition(1)]);
     let json = klab(&["topics", path(&small), "--at", "2s", "--json"]);

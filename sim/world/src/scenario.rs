@@ -3,8 +3,9 @@
 //!
 //! A scenario holds no positions and no comments: two files that mean the same are equal. Names are kept in sorted maps,
 //! since the order of keys in a JSON object means nothing.
-//! Left out until they are built: groups, applications with their own logic, assets, swarms.
+//! Left out until they are built: groups, applications with their own logic, swarms.
 
+pub mod asset;
 pub mod decode;
 pub mod encode;
 pub mod error;
@@ -83,6 +84,8 @@ pub struct Scenario {
     pub producers: BTreeMap<Arc<str>, ProducerPlan>,
     /// Applications that read assigned partitions, by name.
     pub consumers: BTreeMap<Arc<str>, ConsumerPlan>,
+    /// Rows that records are made of, by name.
+    pub assets: BTreeMap<Arc<str>, asset::Asset>,
     /// What is done to them all.
     pub steps: Vec<Step>,
     /// How the run ends.
@@ -188,20 +191,43 @@ pub struct ProducerPlan {
     pub records: u32,
     /// How many in which time.
     pub rate: Rate,
+    /// How many fall due at once.
+    pub burst: u32,
     /// When it begins, after ready.
     pub after: Duration,
     /// How many different keys; none sends without keys.
     pub keys: Option<u32>,
-    /// The size of a value in bytes.
-    pub size: u32,
+    /// Which key comes when.
+    pub key_order: KeyOrder,
+    /// The sizes of a value in bytes.
+    pub size: Range<u32>,
+    /// The rows that it sends instead of values and keys of its own.
+    pub rows: Option<RowsPlan>,
+    /// The partition that it names.
+    pub partition: Option<i32>,
+    /// The timestamp that it gives each record.
+    pub timestamp: Option<Timestamp>,
+    /// The headers that it gives each record.
+    pub headers: BTreeMap<Arc<str>, Arc<str>>,
     /// When it tells its own caller that a record is accepted.
     pub answers: Answers,
+    /// What it does when a send fails that may go well another time.
+    pub on_failure: OnFailure,
     /// What it does after a restart.
     pub on_restart: OnRestart,
     /// Whether it flushes and closes when asked to stop.
     pub on_stop: OnStop,
     /// Kafka's settings.
     pub config: ProducerConfig,
+}
+
+impl ProducerPlan {
+    /// The bytes of its largest value.
+    pub fn largest_value(&self) -> u64 {
+        let rows = self.rows.iter().flat_map(|rows| rows.rows.iter());
+        let largest = rows.map(|row| row.value.len() as u64).max();
+        largest.unwrap_or(u64::from(self.size.max))
+    }
 }
 
 /// When an application tells its own caller that a record is accepted.
@@ -212,6 +238,39 @@ pub enum Answers {
     /// When the callback says that it is written.
     #[default]
     InCallback,
+}
+
+/// Which key comes when. Keys and sizes are drawn by the record's number alone: a record has the same ones in every run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub enum KeyOrder {
+    /// One after the other.
+    #[default]
+    InTurn,
+    /// Each as often as any other.
+    Uniform,
+    /// The first as often as the next two together, as the next four together, …: nearly Zipf's law.
+    Skewed,
+}
+
+/// Rows of an asset as a producer sends them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct RowsPlan {
+    /// Which asset.
+    pub asset: Arc<str>,
+    /// Which field is the key.
+    pub key_field: Option<Arc<str>>,
+    /// Key and value of each row, in order.
+    pub rows: Arc<[asset::Row]>,
+}
+
+/// What an application does when a send fails that may go well another time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub enum OnFailure {
+    /// It tells its caller.
+    #[default]
+    GiveUp,
+    /// It sends the record again as a new one, a second later (C5).
+    Resend,
 }
 
 /// What an application does after a restart.
@@ -469,9 +528,16 @@ impl Scenario {
             records: 1,
             rate,
             after: Duration::ZERO,
+            burst: 1,
             keys: None,
-            size: 16,
+            key_order: KeyOrder::InTurn,
+            size: Range { min: 16, max: 16 },
+            rows: None,
+            partition: None,
+            timestamp: None,
+            headers: BTreeMap::new(),
             answers: Answers::InCallback,
+            on_failure: OnFailure::GiveUp,
             on_restart: OnRestart::Continue,
             on_stop: OnStop::Close,
             config: ProducerConfig::default(),
@@ -507,6 +573,7 @@ impl Scenario {
             topics: [("orders".into(), topic)].into(),
             producers: [("shop".into(), producer)].into(),
             consumers: BTreeMap::new(),
+            assets: BTreeMap::new(),
             steps: Vec::new(),
             end: EndPlan {
                 at: Duration::secs(2),

@@ -68,6 +68,7 @@ pub fn scenario(seed: u64, half: Half, rules: &Rules) -> Scenario {
         topics,
         producers,
         consumers,
+        assets: BTreeMap::new(),
         steps,
         expect: Vec::new(),
         tries: Vec::new(),
@@ -92,6 +93,7 @@ pub fn leaves_nothing_to_explain(scenario: &Scenario) -> bool {
             && c.enable_idempotence.value
             && c.max_in_flight == 1
             && p.on_restart == OnRestart::Continue
+            && p.on_failure == OnFailure::GiveUp
     };
     let is_safe_step = |s: &Step| match &s.action {
         Action::Random { budget, .. } => *budget == Budget::Recoverable,
@@ -181,9 +183,22 @@ fn draw_producers(
             topic: dice.pick(&names),
             records: count * dice.within(20, 60) as u32,
             rate,
+            burst: 1,
             after: Duration::millis(dice.within(0, 2_000)),
             keys: dice.chance(60).then(|| dice.within(1, 20) as u32),
-            size: dice.pick(&[10, 100, 1_000]),
+            key_order: KeyOrder::InTurn,
+            size: {
+                let size = dice.pick(&[10, 100, 1_000]);
+                Range {
+                    min: size,
+                    max: size,
+                }
+            },
+            rows: None,
+            partition: None,
+            timestamp: None,
+            headers: BTreeMap::new(),
+            on_failure: OnFailure::GiveUp,
             answers: dice.pick(&[Answers::AfterSend, Answers::InCallback]),
             on_restart: match half {
                 Half::Safe => OnRestart::Continue,

@@ -216,7 +216,9 @@ fn log(event: &LogEvent) -> Option<(&'static str, Kind)> {
 
 fn client(event: &ClientEvent) -> Option<(&'static str, Kind)> {
     match event {
-        ClientEvent::Retried { .. } => Some(("failures", Kind::Retried)),
+        ClientEvent::Retried { .. } | ClientEvent::BatchSplit { .. } => {
+            Some(("failures", Kind::Retried))
+        }
         ClientEvent::Failed { .. } => Some(("failures", Kind::Failed)),
         ClientEvent::RequestTimedOut { .. } => Some(("failures", Kind::TimedOut)),
         _ => None,

@@ -588,6 +588,7 @@ enums! {
         TruncationDetected { partition, position, divergence },
         OffsetOutOfRange { partition, position },
         LeaderLearned { partition, leader, epoch },
+        BatchSplit { partition, ids, parts },
     }
     SendFailure {
         Error(code),

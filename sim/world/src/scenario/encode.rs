@@ -1,7 +1,9 @@
 //! From a [`Scenario`] back to a file. What the table of keys means anyway is not written.
 
 use super::grammar::{self, Missing};
-use super::quantity::{write_bytes, write_duration, write_durations, write_instant, write_rate};
+use super::quantity::{
+    write_bytes, write_duration, write_durations, write_instant, write_rate, write_sizes,
+};
 use super::step::{FAMILIES, ids_by_content};
 use super::tree::{Key, Node, Value};
 use super::*;
@@ -29,6 +31,10 @@ impl Scenario {
             ("topics", Some(named(&self.topics, topic))),
             ("producers", Some(named(&self.producers, producer))),
             ("consumers", Some(named(&self.consumers, consumer))),
+            (
+                "assets",
+                Some(named(&self.assets, |asset| texts(asset.lines()))),
+            ),
             ("steps", Some(steps(&self.steps))),
             (
                 "end",
@@ -204,6 +210,20 @@ fn producer(producer: &ProducerPlan) -> Node {
         Answers::InCallback => "in-callback",
         Answers::AfterSend => "after-send",
     };
+    let key_order = match producer.key_order {
+        KeyOrder::InTurn => "in-turn",
+        KeyOrder::Uniform => "uniform",
+        KeyOrder::Skewed => "skewed",
+    };
+    let size = Range {
+        min: u64::from(producer.size.min),
+        max: u64::from(producer.size.max),
+    };
+    let rows = producer.rows.as_ref();
+    let on_failure = match producer.on_failure {
+        OnFailure::GiveUp => "give-up",
+        OnFailure::Resend => "resend",
+    };
     let on_restart = match producer.on_restart {
         OnRestart::Continue => "continue",
         OnRestart::ResendUnconfirmed => "resend-unconfirmed",
@@ -216,13 +236,27 @@ fn producer(producer: &ProducerPlan) -> Node {
         ("topic", Some(Node::text(&*producer.topic))),
         ("records", Some(Node::number(producer.records))),
         ("rate", Some(Node::text(write_rate(producer.rate)))),
+        ("burst", Some(Node::number(producer.burst))),
         ("after", Some(Node::text(write_duration(producer.after.0)))),
         ("keys", producer.keys.map(Node::number)),
+        ("key-order", Some(Node::text(key_order))),
+        ("size", Some(Node::text(write_sizes(size)))),
+        ("rows", rows.map(|rows| Node::text(&*rows.asset))),
         (
-            "size",
-            Some(Node::text(write_bytes(u64::from(producer.size)))),
+            "key-field",
+            rows.and_then(|rows| rows.key_field.as_deref().map(Node::text)),
+        ),
+        ("partition", producer.partition.map(Node::number)),
+        (
+            "timestamp",
+            producer.timestamp.map(|at| Node::text(write_instant(at.0))),
+        ),
+        (
+            "headers",
+            Some(named(&producer.headers, |value| Node::text(&**value))),
         ),
         ("answers", Some(Node::text(answers))),
+        ("on-failure", Some(Node::text(on_failure))),
         ("on-restart", Some(Node::text(on_restart))),
         ("on-stop", Some(Node::text(on_stop))),
         (

@@ -261,6 +261,7 @@ pub enum Goal {
     RequestRetried,
     DuplicateRecognised,
     EpochBumped,
+    BatchSplit,
     WriteFenced,
     NotEnoughReplicas,
     DeliveryTimedOut,
@@ -274,7 +275,7 @@ pub enum Goal {
 }
 
 /// All goals: name and sentence.
-pub const GOALS: [(Goal, &str, &str); 21] = [
+pub const GOALS: [(Goal, &str, &str); 22] = [
     (
         Goal::TopicDeleted,
         "topic deleted",
@@ -350,6 +351,11 @@ pub const GOALS: [(Goal, &str, &str); 21] = [
         Goal::EpochBumped,
         "epoch bumped",
         "An idempotent producer began a new epoch.",
+    ),
+    (
+        Goal::BatchSplit,
+        "batch split",
+        "A producer made smaller batches of one that was too large.",
     ),
     (
         Goal::WriteFenced,

@@ -59,6 +59,10 @@ pub enum Kind {
     Rate,
     /// `"64KiB"`.
     Bytes,
+    /// `"10B..1KiB"`.
+    Sizes,
+    /// The lines of a file.
+    Lines,
     /// `2` or `"1..3"`.
     Counts,
     /// `"2026-01-01T00:00:00Z"`.
@@ -133,6 +137,8 @@ impl Kind {
             Kind::Durations => "a duration or a range, such as \"2ms\" or \"1ms..3ms\"",
             Kind::Rate => "a rate, such as \"20/s\"",
             Kind::Bytes => "a size with its unit, such as \"64KiB\"",
+            Kind::Sizes => "a size or a range, such as \"64KiB\" or \"10B..1KiB\"",
+            Kind::Lines => "a file, such as \"airports.jsonl\", or a list of lines",
             Kind::Counts => "a whole number or a range, such as 2 or \"1..3\"",
             Kind::Instant => "an instant in UTC, such as \"2026-01-01T00:00:00Z\"",
             Kind::Topic => "the name of a topic",
@@ -170,7 +176,7 @@ impl Kind {
         match self {
             Kind::Duration | Kind::Durations | Kind::Lasts => "ns, us, ms, s, min, h, d",
             Kind::Rate => "per ns, us, ms, s, min, h, d",
-            Kind::Bytes => "B, KB, KiB, MB, MiB, GB, GiB",
+            Kind::Bytes | Kind::Sizes => "B, KB, KiB, MB, MiB, GB, GiB",
             Kind::Instant => "RFC 3339, UTC",
             _ => "",
         }
@@ -206,7 +212,6 @@ const fn whole(min: u64, max: u64) -> Kind {
 const MANY: u64 = u64::MAX;
 const GROUPS: &str = "groups come with a later release; `consumers` with `assign` work now";
 const APPS: &str = "applications with their own logic come with a later release; `producers` and `consumers` work now";
-const ASSETS: &str = "assets come with a later release; `producers` make their own records";
 const SWARM: &str = "swarms come with a later release; `random` in a `window` works now";
 
 /// The table.
@@ -266,9 +271,18 @@ pub const KEYS: &[Key] = &[
     key("/producers/*/records", whole(1, 10_000_000), Required, "How many records it sends."),
     key("/producers/*/rate", Rate, Is("\"20/s\""), "How fast its own callers ask."),
     key("/producers/*/after", Duration, Is("\"0s\""), "When its callers begin to ask."),
+    key("/producers/*/burst", whole(1, 1_000_000), Is("1"), "How many records fall due at once; the rate stays what it is."),
     key("/producers/*/keys", whole(1, 1_000_000), Absent, "How many different keys its records have; without it they have none."),
-    key("/producers/*/size", Bytes, Is("\"100B\""), "The size of each record's value."),
+    key("/producers/*/key-order", Word(&["in-turn", "uniform", "skewed"]), Is("\"in-turn\""), "Which key comes when: one after the other, each as often as any other, or the first as often as the next two, as the next four, and so on, nearly Zipf's law."),
+    key("/producers/*/size", Sizes, Is("\"100B\""), "The size of each record's value: always the same, or drawn from a range."),
+    key("/producers/*/rows", Name, Absent, "The asset whose rows it sends as values, from the first on, again and again."),
+    key("/producers/*/key-field", Text, Absent, "The field of a row that is the record's key; without it the rows have none."),
+    key("/producers/*/partition", whole(0, 4_999), Absent, "The partition that it names for each record; without it a partitioner chooses."),
+    key("/producers/*/timestamp", Instant, Absent, "The timestamp that it gives each record; without it `send` takes the producer's clock."),
+    key("/producers/*/headers", Names, Is("{}"), "Headers of each record."),
+    key("/producers/*/headers/*", Text, Required, "A header's value."),
     key("/producers/*/answers", Word(&["in-callback", "after-send"]), Is("\"in-callback\""), "When it tells its own caller that a record is accepted."),
+key("/producers/*/on-failure", Word(&["give-up", "resend"]), Is("\"give-up\""), "What it does when a send fails that may go well another time: tell its caller, or send the record again as a new one, a second later."),
     key("/producers/*/on-restart", Word(&["continue", "resend-unconfirmed"]), Is("\"continue\""), "What it does with records it has no confirmation for, when it comes back."),
     key("/producers/*/on-stop", Word(&["close", "exit"]), Is("\"close\""), "What it does when it is asked to stop: close its producer, which sends what is queued, or exit at once."),
     key("/producers/*/client", Word(&["java"]), Is("\"java\""), "Whose defaults and partitioner."),
@@ -280,7 +294,8 @@ pub const KEYS: &[Key] = &[
     key("/consumers/*/config", Config(Table::Consumer), Is("{}"), "Kafka's settings of the consumer."),
     key("/groups", NotBuilt(GROUPS), Absent, "Consumer groups."),
     key("/apps", NotBuilt(APPS), Absent, "Applications with their own logic."),
-    key("/assets", NotBuilt(ASSETS), Absent, "Data that records are made of."),
+    key("/assets", Names, Is("{}"), "Rows that records are made of."),
+    key("/assets/*", Lines, Required, "A file beside the scenario or one that comes with klab, such as \"airports.jsonl\", or its lines: objects of JSON, or CSV with the names of its fields in the first line."),
     // What happens to it.
     key("/steps", List, Is("[]"), "What happens: when, one verb, modifiers."),
     key("/steps/*", Object, Required, "A step."),

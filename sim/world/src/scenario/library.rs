@@ -46,8 +46,17 @@ library! {
     "operations/o09-timed-out-and-done",
 }
 
-/// The text of a scenario of the library, by its name, without its folder, or by its number alone (`P01`).
+/// Files of rows that come with klab, by the names that `assets` gives them.
+const ASSETS: &[Entry] = &[Entry {
+    name: "airports.jsonl",
+    text: include_str!("../../../../scenarios/assets/airports.jsonl"),
+}];
+
+/// The text of a scenario of the library or of an asset, by its name, without its folder, or by its number alone (`P01`).
 pub fn find(name: &str) -> Option<String> {
+    if let Some(asset) = ASSETS.iter().find(|asset| asset.name == name) {
+        return Some(asset.text.to_owned());
+    }
     let name = name.strip_suffix(".jsonc").unwrap_or(name).to_lowercase();
     ALL.iter()
         .find(|entry| entry.is_called(&name))

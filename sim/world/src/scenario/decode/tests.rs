@@ -35,10 +35,12 @@ const WHOLE: &str = r#"{
     "by.hand-2": { "replicas": [[1, 2, 3], [2, 3, 4]] }
   },
   "producers": {
-    "shop": { "topic": "orders", "records": 60, "rate": "40/s", "after": "1s", "keys": 6, "size": "2KiB",
+    "shop": { "topic": "orders", "records": 60, "rate": "40/s", "after": "1s", "keys": 6, "key-order": "skewed", "size": "2KiB..4KiB",
+      "burst": 5, "partition": 1, "timestamp": "2026-02-03T00:00:00Z", "headers": { "trace": "on" }, "on-failure": "resend",
       "answers": "after-send", "on-restart": "resend-unconfirmed", "on-stop": "exit", "client": "java", "config": { "acks": 1, "linger.ms": 100 } },
-    "till": { "topic": "by.hand-2", "records": 1 }
+    "till": { "topic": "by.hand-2", "records": 1, "rows": "ports", "key-field": "code" }
   },
+  "assets": { "ports": ["code,city", "LIS,Lisbon"], "airports": "airports.jsonl" },
   "consumers": { "auditor": { "assign": ["orders-0", "by.hand-2-1"], "config": { "auto.offset.reset": "earliest" } } },
   "steps": [
     { "at": "2s", "crash": "leader of orders-0", "for": "8s" },
@@ -248,10 +250,6 @@ fn what_is_not_built_says_what_works_now() {
             "applications with their own logic come with a later release; `producers` and `consumers` work now",
         ),
         (
-            r#""assets": {}"#,
-            "assets come with a later release; `producers` make their own records",
-        ),
-        (
             r#""steps": [{ "swarm": {} }]"#,
             "swarms come with a later release; `random` in a `window` works now",
         ),
@@ -439,6 +437,47 @@ fn each_limit_that_a_file_can_break_has_its_error() {
         drawn(&error.0[0]).1,
         "more than 1048576 bytes in one file; expected at most 1048576; A scenario is read by people."
     );
+}
+
+#[test]
+fn rows_come_from_an_asset_that_is_there_by_a_field_that_is_there() {
+    let shop = |assets: &str, fields: &str| {
+        format!(
+            r#""assets": {assets}, "producers": {{ "shop": {{ "topic": "orders", "records": 1, {fields} }} }}"#
+        )
+    };
+    let code = r#"{ "ports": ["code,city", "LIS,Lisbon"] }"#;
+    refused(
+        &shop(code, r#""rows": "airports""#),
+        "\"airports\"",
+        "unknown asset \"airports\"; expected \"ports\"",
+    );
+    refused(
+        &shop(code, r#""rows": "ports", "key-field": "iata""#),
+        "\"iata\"",
+        "row 1 without the field \"iata\"; expected a field that every row has",
+    );
+    refused(
+        &shop(code, r#""key-field": "code""#),
+        "\"key-field\"",
+        "\"key-field\" without \"rows\"; expected the asset in `rows`",
+    );
+    refused(
+        r#""assets": { "ports": "nowhere.csv" }"#,
+        "\"nowhere.csv\"",
+        "the asset \"nowhere.csv\", which is not there; expected a file beside the scenario, or one that comes with klab",
+    );
+    let good = parse(&format!(
+        r#"{{ "title": "t", "topics": {{ "orders": {{}} }}, {} }}"#,
+        shop(
+            r#"{ "airports": "airports.jsonl" }"#,
+            r#""rows": "airports", "key-field": "code""#
+        )
+    ));
+    let rows = good.expect("good").producers["shop"].rows.clone();
+    let rows = rows.expect("it has rows").rows;
+    assert_eq!(rows.len(), 60);
+    assert_eq!(rows[0].key.as_deref(), Some(&b"ATL"[..]));
 }
 
 #[test]
