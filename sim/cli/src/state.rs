@@ -9,7 +9,7 @@ use klab_world::view::View;
 use klab_world::world::{Watch, World};
 
 use crate::args::{Scenario, State};
-use crate::engine::{self, Ended, Plan};
+use crate::engine::{self, Plan};
 use crate::files;
 use crate::outcome::{Outcome, Wrong};
 use crate::report;
@@ -69,5 +69,5 @@ pub fn world_at(
         tape: None,
     };
     let ended = engine::ended(&plan, chosen)?;
-    Ok(ended.map(|Ended { world, .. }| (world, seed)))
+    Ok(ended.map(|ended| (ended.world, seed)))
 }

@@ -8,6 +8,12 @@ use crate::network::{Arrival, Taken};
 use crate::trace::What;
 use crate::world::World;
 use klab_kafka::ids::{METADATA_TOPIC, Offset, ProducerEpoch, ProducerId};
+use klab_kafka::protocol::admin::{
+    AlterConfigsResult, CreatableTopicResult, CreatePartitionsResponse,
+    CreatePartitionsTopicResult, CreateTopicsResponse, DeletableTopicResult, DeleteTopicsResponse,
+    DescribeConfigsResponse, DescribeConfigsResult, ElectLeadersResponse,
+    IncrementalAlterConfigsResponse,
+};
 use klab_kafka::protocol::cluster::{
     AllocateProducerIdsResponse, AlterPartitionResponse, BrokerHeartbeatResponse,
     BrokerRegistrationResponse,
@@ -23,7 +29,7 @@ use klab_kafka::protocol::produce::{
 use klab_kafka::protocol::{Api, ErrorCode, Request, Response};
 
 /// The APIs that can be answered in a server's place.
-pub const ANSWERABLE: [Api; 13] = [
+pub const ANSWERABLE: [Api; 14] = [
     Api::Produce,
     Api::Fetch,
     Api::ListOffsets,
@@ -33,6 +39,7 @@ pub const ANSWERABLE: [Api; 13] = [
     Api::DeleteTopics,
     Api::CreatePartitions,
     Api::ElectLeaders,
+    Api::DescribeConfigs,
     Api::IncrementalAlterConfigs,
     Api::AlterPartition,
     Api::BrokerRegistration,
@@ -118,13 +125,65 @@ pub fn refusal(request: &Request, error: ErrorCode) -> Option<Response> {
             producer_id: ProducerId(-1),
             producer_epoch: ProducerEpoch(-1),
         }),
-        // As a broker refuses what it forwards.
-        Request::CreateTopics(_)
-        | Request::DeleteTopics(_)
-        | Request::CreatePartitions(_)
-        | Request::ElectLeaders(_)
-        | Request::IncrementalAlterConfigs(_) => {
-            return klab_kafka::broker::network::refusal(request, error);
+        Request::CreateTopics(create) => {
+            let refused = create.topics.iter().map(|topic| CreatableTopicResult {
+                name: topic.name.clone(),
+                topic_id: None,
+                error_code: error,
+                error_message: None,
+            });
+            Response::CreateTopics(CreateTopicsResponse {
+                topics: refused.collect(),
+            })
+        }
+        Request::DeleteTopics(delete) => {
+            let refused = delete.topics.iter().map(|topic| DeletableTopicResult {
+                topic: topic.clone(),
+                error_code: error,
+            });
+            Response::DeleteTopics(DeleteTopicsResponse {
+                responses: refused.collect(),
+            })
+        }
+        Request::CreatePartitions(create) => {
+            let all = create.topics.iter();
+            let refused = all.map(|topic| CreatePartitionsTopicResult {
+                name: topic.name.clone(),
+                error_code: error,
+                error_message: None,
+            });
+            Response::CreatePartitions(CreatePartitionsResponse {
+                results: refused.collect(),
+            })
+        }
+        Request::ElectLeaders(elect) => {
+            let all = elect.partitions.iter().flatten();
+            Response::ElectLeaders(ElectLeadersResponse {
+                error_code: error,
+                results: all.map(|(name, n)| (name.clone(), *n, error)).collect(),
+            })
+        }
+        Request::DescribeConfigs(describe) => {
+            let all = describe.resources.iter();
+            let refused = all.map(|resource| DescribeConfigsResult {
+                resource: resource.clone(),
+                error_code: error,
+                configs: Vec::new(),
+            });
+            Response::DescribeConfigs(DescribeConfigsResponse {
+                results: refused.collect(),
+            })
+        }
+        Request::IncrementalAlterConfigs(alter) => {
+            let all = alter.resources.iter();
+            let refused = all.map(|r| AlterConfigsResult {
+                resource: r.resource.clone(),
+                error_code: error,
+                error_message: None,
+            });
+            Response::IncrementalAlterConfigs(IncrementalAlterConfigsResponse {
+                responses: refused.collect(),
+            })
         }
         Request::AlterPartition(_) => Response::AlterPartition(AlterPartitionResponse {
             error_code: error,
@@ -181,7 +240,7 @@ impl World {
 mod tests {
     use super::*;
     use klab_kafka::ids::{Address, BrokerEpoch, IncarnationId, LeaderEpoch, NodeId, TopicId};
-    use klab_kafka::protocol::admin::{CreateTopicsRequest, IncrementalAlterConfigsRequest};
+    use klab_kafka::protocol::admin::*;
     use klab_kafka::protocol::cluster::*;
     use klab_kafka::protocol::offsets::*;
     use klab_kafka::protocol::produce::InitProducerIdRequest;
@@ -201,6 +260,23 @@ mod tests {
                 topics: Vec::new(),
                 timeout_ms: 1,
                 validate_only: false,
+            }),
+            Request::DeleteTopics(DeleteTopicsRequest {
+                topics: vec![TopicRef::Id(TopicId(1))],
+                timeout_ms: 1,
+            }),
+            Request::CreatePartitions(CreatePartitionsRequest {
+                topics: Vec::new(),
+                timeout_ms: 1,
+                validate_only: false,
+            }),
+            Request::ElectLeaders(ElectLeadersRequest {
+                election_type: ElectionType::Preferred,
+                partitions: None,
+                timeout_ms: 1,
+            }),
+            Request::DescribeConfigs(DescribeConfigsRequest {
+                resources: vec![ConfigResource::AllBrokers],
             }),
             Request::IncrementalAlterConfigs(IncrementalAlterConfigsRequest {
                 resources: Vec::new(),
@@ -230,6 +306,9 @@ mod tests {
             let said = match response {
                 Response::InitProducerId(r) => r.error_code,
                 Response::AlterPartition(r) => r.error_code,
+                Response::DeleteTopics(r) => r.responses[0].error_code,
+                Response::ElectLeaders(r) => r.error_code,
+                Response::DescribeConfigs(r) => r.results[0].error_code,
                 Response::BrokerRegistration(r) => r.error_code,
                 Response::OffsetForLeaderEpoch(r) => {
                     assert_eq!(r.partitions[0].partition, 3);
