@@ -30,6 +30,14 @@ pub enum FileId {
     QuorumState,
     /// `.kafka_cleanshutdown` (L-35).
     CleanShutdown,
+    /// A segment that was deleted and is to vanish (`.deleted`, L-24).
+    Deleted(TopicIdPartition, Offset),
+    /// A segment that compaction is writing (`.cleaned`).
+    Cleaned(TopicIdPartition, Offset),
+    /// A compacted segment that is to take the place of others (`.swap`).
+    Swap(TopicIdPartition, Offset),
+    /// `cleaner-offset-checkpoint`: up to where logs are compacted.
+    CleanerOffsets,
 }
 
 /// A change of a file.
@@ -45,6 +53,8 @@ pub enum Write {
     Create,
     /// The file is gone.
     Delete,
+    /// The file has this name now, in the place of what had it before.
+    Rename(FileId),
 }
 
 /// The contents of a small file.

@@ -1,11 +1,12 @@
 //! The one door in: everything a process learns after its start.
 
 use crate::disk::{DiskError, FileId};
-use crate::ids::{Address, ConnId, CorrelationId};
+use crate::ids::{Address, ConnId, CorrelationId, Offset};
 use crate::protocol::admin::{AlterConfigsResource, CreatableTopic};
 use crate::protocol::{Header, Request, Response};
 use crate::timer::Timer;
 use serde::Serialize;
+use std::sync::Arc;
 
 /// One thing that happens to a process.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -86,6 +87,8 @@ pub enum Command {
     CreateTopics(Vec<CreatableTopic>),
     /// Change configs of topics (an admin client).
     AlterConfigs(Vec<AlterConfigsResource>),
+    /// Give up the records of a partition before an offset, -1 for all that are committed (an admin client).
+    DeleteRecords(Arc<str>, i32, Offset),
     /// Begin the workload (an application).
     Start,
     /// No more new work; finish what was begun (an application).

@@ -7,6 +7,7 @@
 pub mod acked;
 pub mod at_end;
 pub mod canary;
+pub mod compaction;
 pub mod duplicates;
 pub mod harms;
 pub mod history;
@@ -57,7 +58,7 @@ pub struct Promise {
 }
 
 /// All promises, in the order in which a verdict lists them.
-pub const ALL: [Promise; 15] = [
+pub const ALL: [Promise; 16] = [
     acked::PROMISE,
     insync::PROMISE,
     matching::PROMISE,
@@ -73,6 +74,7 @@ pub const ALL: [Promise; 15] = [
     order::PROMISE,
     at_end::ACCEPTED,
     at_end::PROGRESS,
+    compaction::PROMISE,
 ];
 
 /// What one step of the world brought: its records and the state after it.
@@ -146,6 +148,7 @@ pub struct Checkers {
     phantom: phantom::NoPhantom,
     order: order::Order,
     at_end: at_end::AtEnd,
+    compaction: compaction::LatestKept,
     broken: Vec<Violation>,
     changes: Vec<Change>,
     /// What became of every record, once the run is over.
@@ -198,6 +201,7 @@ impl Checkers {
             self.order.opportunities,
             self.at_end.accepted,
             self.at_end.mended,
+            self.compaction.opportunities,
         ];
         let mut kept = ALL.iter().zip(opportunities);
         std::array::from_fn(|_| {
@@ -247,6 +251,10 @@ impl Checkers {
         note(&offsets::PROMISE, self.offsets.change(change, history));
         note(&raft::PROMISE, self.raft.change(change, history));
         note(
+            &compaction::PROMISE,
+            self.compaction.change(change, history),
+        );
+        note(
             &idempotence::PROMISE,
             self.idempotence.change(change, history),
         );
@@ -292,9 +300,10 @@ impl Checkers {
             let promise = match finding.kind {
                 FindingKind::Lost => &acked::PROMISE,
                 FindingKind::AcceptedLost => &at_end::ACCEPTED,
-                FindingKind::ReadLost | FindingKind::ReadAgain | FindingKind::ReadDisorder => {
-                    &at_end::LOST_WRITES
-                }
+                FindingKind::ReadLost
+                | FindingKind::ReadMissed
+                | FindingKind::ReadAgain
+                | FindingKind::ReadDisorder => &at_end::LOST_WRITES,
                 // These have been seen when they were committed.
                 FindingKind::Duplicated | FindingKind::Reordered => continue,
             };

@@ -11,7 +11,7 @@ use crate::trace::{Phase, What};
 use crate::view::View;
 use crate::world::World;
 use klab_kafka::client::consumer::positions::TopicPartition;
-use klab_kafka::ids::NodeId;
+use klab_kafka::ids::{NodeId, Offset};
 use klab_kafka::input::Command;
 use klab_kafka::protocol::admin::{AlterConfigsResource, CreatableTopic};
 use klab_kafka::time::{Duration, Time};
@@ -157,6 +157,17 @@ impl World {
             configs: config.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
         };
         let input = Coming::Command(Command::AlterConfigs(vec![resource]));
+        self.come(self.named(ADMIN), Pending { cause: 0, input });
+    }
+
+    pub(crate) fn command_delete_records(
+        &mut self,
+        topic: Arc<str>,
+        partition: i32,
+        before: Option<i64>,
+    ) {
+        let before = Offset(before.unwrap_or(-1));
+        let input = Coming::Command(Command::DeleteRecords(topic, partition, before));
         self.come(self.named(ADMIN), Pending { cause: 0, input });
     }
 

@@ -265,6 +265,13 @@ pub enum Action {
         /// Key and new value; none deletes.
         config: BTreeMap<Arc<str>, Option<Arc<str>>>,
     },
+    /// An operator gives up records of a partition.
+    DeleteRecords {
+        /// Of which partition.
+        partition: TopicPartition,
+        /// The first offset to be kept; none for all that is committed.
+        before: Option<i64>,
+    },
 }
 
 /// What drawn harm may destroy for good.

@@ -80,6 +80,8 @@ pub enum Taped {
     AlterConfig(Arc<str>, BTreeMap<Arc<str>, Option<Arc<str>>>),
     /// A selector matched nothing.
     Missed,
+    /// An operator gave up records of a partition, before an offset or all that was committed.
+    DeleteRecords(Arc<str>, i32, Option<i64>),
 }
 
 /// All steps of a run.

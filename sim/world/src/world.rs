@@ -634,6 +634,11 @@ impl World {
                     self.do_fault(step, fault, lasts, after);
                 }
             }
+            Action::DeleteRecords { partition, before } => {
+                let (topic, number) = (partition.topic.clone(), partition.partition);
+                let what = Taped::DeleteRecords(topic, number, *before);
+                self.replay_entry(step, what, after);
+            }
             Action::AlterConfig { topic, config } => {
                 let what = Taped::AlterConfig(topic.clone(), config.clone());
                 self.replay_entry(step, what, after);
@@ -662,6 +667,9 @@ impl World {
         match what {
             Taped::Fault(fault, _) => self.apply(step, &fault),
             Taped::AlterConfig(topic, config) => self.command_alter_config(&topic, &config),
+            Taped::DeleteRecords(topic, partition, before) => {
+                self.command_delete_records(topic, partition, before);
+            }
             Taped::Missed => {
                 self.tell_world(What::StepMissed { step });
             }

@@ -466,6 +466,7 @@ enums! {
         BrokerRegistration,
         BrokerHeartbeat,
         AllocateProducerIds,
+        DeleteRecords,
     }
     Event {
         Log(partition, event),
@@ -483,11 +484,15 @@ enums! {
         Refused { error, ids },
         Truncated { from, to, why },
         StartedOver { from, at },
-        LogStartMoved { log_start },
+        LogStartMoved { log_start, why },
         HighWatermark { hw },
         Recovered { leo, hw, torn },
         Rolled { base_offset },
+        SegmentsDeleted { upto, why },
+        Compacted { upto, gone, bytes_before, bytes_after, is_over },
     }
+    LogStart { Leader, DeleteRecords, RetentionTime, RetentionBytes, Recovered, }
+    Deletion { LogStart, Size, Age, }
     Truncation { DivergingEpoch, OutOfRange, HighWatermark, OffsetForLeaderEpoch, }
     ReplicaEvent {
         BecameLeader { epoch, start_offset, hw },
@@ -572,6 +577,8 @@ enums! {
         ConfigsAltered { topic },
         ConfigsRefused { topic, error },
         CallTimedOut,
+        RecordsDeleted { topic, partition, low_watermark },
+        DeletionRefused { topic, partition, error },
     }
     TimestampType { CreateTime, LogAppendTime, }
     ControlRecord {

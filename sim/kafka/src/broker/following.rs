@@ -25,6 +25,7 @@ impl Broker {
         let batches = log.batches_from(from);
         let batches = batches.take_while(|b| b.end_offset() <= committed);
         let delta = self.standing.metadata.load(batches);
+        let is_news = !delta.topics.is_empty() || !delta.partitions.is_empty();
         if !delta.partitions.is_empty() {
             self.change_partitions(delta.partitions.into_iter().collect(), cx);
         }
@@ -35,6 +36,9 @@ impl Broker {
         }
         if is_first {
             self.begin_duties(cx);
+        }
+        if is_news {
+            self.wake_cleaner(cx);
         }
     }
 

@@ -24,7 +24,7 @@ use crate::protocol::metadata::{MetadataRequest, MetadataResponse, MetadataTopic
 use crate::protocol::{ErrorCode, Request, Response};
 use crate::time::{Duration, Time};
 use crate::timer::Timer;
-use calls::{Ask, CallId, CallState, Calls};
+use calls::{Ask, CallId, CallState, Calls, Deletion};
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -135,6 +135,16 @@ impl Admin {
             Input::Command(Command::AlterConfigs(changes)) => {
                 self.alter_configs(changes, cx);
             }
+            Input::Command(Command::DeleteRecords(topic, partition, before)) => {
+                let leader = None;
+                let deletion = Deletion {
+                    topic,
+                    partition,
+                    before,
+                    leader,
+                };
+                self.call(Ask::DeleteRecords(deletion), cx);
+            }
             Input::Stop => cx.exit(Exit::Stopped),
             Input::Timer(Timer::Client(_)) => {
                 self.alarm = None;
@@ -238,6 +248,10 @@ impl Admin {
             Ask::Nodes => self.connections.least_loaded(&self.cluster.nodes, cx),
             _ if self.cluster.is_bootstrap => None,
             ask if ask.goes_to_controller() => self.cluster.controller,
+            Ask::DeleteRecords(Deletion {
+                leader: Some((_, leader)),
+                ..
+            }) => Some(*leader),
             _ => self.connections.least_loaded(&self.cluster.nodes, cx),
         };
         self.cluster.wanted |= node.is_none();
@@ -261,6 +275,7 @@ impl Admin {
                     resources: changes.clone(),
                 })
             }
+            Ask::DeleteRecords(deletion) => deletion.request(timeout),
             Ask::DescribeTopics(names) => Request::Metadata(MetadataRequest {
                 topics: Some(names.clone()),
                 allow_auto_topic_creation: false,
@@ -288,6 +303,9 @@ impl Admin {
             self.cluster.wanted = true;
             return self.failed(id, ErrorCode::NotController, cx);
         }
+        if self.deletes(id, &response, cx) {
+            return;
+        }
         let call = self.calls.remove(id).expect("what is answered was asked");
         match (call.ask, response) {
             (Ask::Nodes, Response::Metadata(r)) => self.learn(&r, cx.now()),
@@ -300,6 +318,56 @@ impl Admin {
             }
             _ => unreachable!("because an answer is of the kind of its question"),
         }
+    }
+
+    /// Whether the answer was to a deletion of records, which goes on with it: the leader is known, or must be found again, or
+    /// has answered.
+    fn deletes(&mut self, id: CallId, response: &Response, cx: &mut Context<'_>) -> bool {
+        let Some(call) = self.calls.get_mut(id) else {
+            return false;
+        };
+        let Ask::DeleteRecords(deletion) = &mut call.ask else {
+            return false;
+        };
+        let result = match response {
+            Response::Metadata(r) => deletion.learn(r).map(|()| None),
+            Response::DeleteRecords(r) => match r.partitions.first() {
+                Some(p) if p.error_code.is_none() => Ok(Some(p.low_watermark)),
+                Some(p) => Err(p.error_code),
+                None => Err(ErrorCode::UnknownServerError),
+            },
+            other => unreachable!("because {:?} answers no deletion", other.api()),
+        };
+        let (topic, partition) = (deletion.topic.clone(), deletion.partition);
+        match result {
+            Ok(None) => {
+                let not_before = cx.now();
+                call.state = CallState::Pending { not_before };
+            }
+            Ok(Some(low_watermark)) => {
+                self.calls.remove(id);
+                let fact = AdminEvent::RecordsDeleted {
+                    topic,
+                    partition,
+                    low_watermark,
+                };
+                cx.tell(Event::Admin(fact));
+            }
+            Err(error) if error.is_retriable() => {
+                deletion.leader = deletion.leader.filter(|_| !error.wants_metadata());
+                self.failed(id, error, cx);
+            }
+            Err(error) => {
+                self.calls.remove(id);
+                let fact = AdminEvent::DeletionRefused {
+                    topic,
+                    partition,
+                    error,
+                };
+                cx.tell(Event::Admin(fact));
+            }
+        }
+        true
     }
 
     fn learn(&mut self, response: &MetadataResponse, now: Time) {

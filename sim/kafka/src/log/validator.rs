@@ -87,7 +87,7 @@ fn check_records(data: &BatchData, config: &LogConfig, now: Timestamp) -> Result
     let mut error = ErrorCode::InvalidRecord;
     for (index, record) in (0u32..).zip(data.records_from(Offset(0))) {
         let record = record.map_err(|_| ErrorCode::InvalidRecord)?;
-        if config.compact && record.key.is_none() {
+        if config.cleanup.compact && record.key.is_none() {
             records.push(index);
         } else if !timestamp_fits(data, &record, config, now) {
             records.push(index);
@@ -103,7 +103,7 @@ fn check_records(data: &BatchData, config: &LogConfig, now: Timestamp) -> Result
 /// Whether a look at single records can find anything: the header's latest timestamp bounds them all, so that with the
 /// default settings no record need be decoded.
 fn could_fail(data: &BatchData, config: &LogConfig, now: Timestamp) -> bool {
-    config.compact
+    config.cleanup.compact
         || data.timestamp_type == TimestampType::LogAppendTime
         || config.timestamp_before_max_ms != i64::MAX
         || data.max_timestamp.0.saturating_sub(now.0) > config.timestamp_after_max_ms

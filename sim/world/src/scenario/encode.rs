@@ -243,6 +243,12 @@ fn step(step: &Step, id: Option<u64>) -> Node {
             };
             entries.push(("budget", Some(Node::text(budget))));
         }
+        Action::DeleteRecords { partition, before } => {
+            let at = before.map(|at| ("before", Some(Node::number(at.unsigned_abs()))));
+            let partition = ("partition", Some(Node::text(partition.to_string())));
+            let delete = Node::map([partition].into_iter().chain(at));
+            entries.push(("admin", Some(Node::map([("delete-records", Some(delete))]))));
+        }
         Action::AlterConfig { topic, config } => {
             let topic = ("topic", Some(Node::text(&**topic)));
             let config = config

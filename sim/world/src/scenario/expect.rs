@@ -79,9 +79,13 @@ pub enum Metric {
     LogDuplicated,
     LogReordered,
     LogGhosts,
+    LogExpired,
+    LogDeleted,
+    LogCompacted,
     AcceptedLost,
     Unexplained,
     ReadLost,
+    ReadMissed,
     ReadDuplicated,
     ReadReordered,
     Elections,
@@ -105,7 +109,7 @@ pub enum Measure {
 }
 
 /// All metrics: name, what it measures, sentence.
-pub const METRICS: [(Metric, &str, Measure, &str); 23] = [
+pub const METRICS: [(Metric, &str, Measure, &str); 27] = [
     (
         Metric::Sent,
         "sent",
@@ -161,6 +165,24 @@ pub const METRICS: [(Metric, &str, Measure, &str); 23] = [
         "Records told to have failed that are in the log nevertheless.",
     ),
     (
+        Metric::LogExpired,
+        "log.expired",
+        Measure::Count,
+        "Records that the log gave up because they were too old or too many (retention).",
+    ),
+    (
+        Metric::LogDeleted,
+        "log.deleted",
+        Measure::Count,
+        "Records that the log gave up because DeleteRecords asked for it.",
+    ),
+    (
+        Metric::LogCompacted,
+        "log.compacted",
+        Measure::Count,
+        "Records that compaction took from the log: a later one of their key stands for them, or their tombstone's time was over.",
+    ),
+    (
         Metric::AcceptedLost,
         "accepted.lost",
         Measure::Count,
@@ -177,6 +199,12 @@ pub const METRICS: [(Metric, &str, Measure, &str); 23] = [
         "read.lost",
         Measure::Count,
         "Records in the log that no reader got.",
+    ),
+    (
+        Metric::ReadMissed,
+        "read.missed",
+        Measure::Count,
+        "Records that the log gave up before any reader had come to them.",
     ),
     (
         Metric::ReadDuplicated,

@@ -179,7 +179,7 @@ fn verdict(world: &World) -> Verdict {
 fn harm(entry: &Entry) -> Option<&'static str> {
     match &entry.what {
         Taped::Fault(fault, _) => Some(kind(fault)),
-        Taped::AlterConfig(..) | Taped::Missed => None,
+        Taped::AlterConfig(..) | Taped::DeleteRecords(..) | Taped::Missed => None,
     }
 }
 

@@ -5,6 +5,7 @@
 //! The known holes that have a name are counted as settings: P08 (a first batch may be accepted out of order) and L-13
 //! (after a restart a leader knows one batch per producer, not five).
 
+use super::Gone;
 use crate::check::harms::{Harm, lies_between, strikes};
 use crate::check::history::History;
 use crate::check::life::{Life, Spot, Told};
@@ -111,6 +112,8 @@ pub enum Allowance {
     AnswersAfterSend,
     /// `auto.offset.reset` moved a reader.
     OffsetReset,
+    /// The log gave records up before they were read.
+    Gone(Gone),
 }
 
 /// Sessions run out so long after the last heartbeat, and are looked at so much later (K-17).
@@ -272,10 +275,11 @@ pub fn of_acceptance(
     Some(explanation)
 }
 
-/// A reader's position was reset over a record.
-pub fn of_reset() -> Explanation {
+/// A reader's position was reset over a record, which the log may have given up.
+pub fn of_reset(gone: Option<Gone>) -> Explanation {
+    let gone = gone.map(Allowance::Gone);
     Explanation {
-        allowed_by: vec![Allowance::OffsetReset],
+        allowed_by: gone.into_iter().chain([Allowance::OffsetReset]).collect(),
         ..Explanation::default()
     }
 }

@@ -71,7 +71,7 @@ pub fn step(mistakes: &Mistakes<'_>, node: &Node, known: &Known) -> Option<(Step
     let verb = one_key(&fields, "what it does", &VERBS)?;
     modifiers(&fields, &[when, verb]);
     let action = match verb {
-        "admin" => alter_config(&fields, known),
+        "admin" => admin(&fields, known),
         "random" => Some(random(&fields)),
         _ => fault(&fields, verb, known).map(Action::Fault),
     };
@@ -316,9 +316,29 @@ fn intercept(fields: &Fields<'_>, known: &Known) -> Option<Intercept<Selector>> 
     })
 }
 
-fn alter_config(fields: &Fields<'_>, known: &Known) -> Option<Action> {
+fn admin(fields: &Fields<'_>, known: &Known) -> Option<Action> {
     let admin = fields.object("admin");
-    one_key(&admin, "what to do", &["alter-config"])?;
+    let verb = one_key(&admin, "what to do", &["alter-config", "delete-records"])?;
+    match verb {
+        "delete-records" => delete_records(&admin, known),
+        _ => alter_config(&admin, known),
+    }
+}
+
+fn delete_records(admin: &Fields<'_>, known: &Known) -> Option<Action> {
+    let fields = admin.object("delete-records");
+    let before = match fields.found("before") {
+        Some(_) => Some(fields.whole("before")?),
+        None => None,
+    };
+    let partition = fields.value("partition", |node, kind| known.partition(text(node, kind)?));
+    Some(Action::DeleteRecords {
+        partition: partition?,
+        before: before.map(|at| i64::try_from(at).expect("the grammar bounds it")),
+    })
+}
+
+fn alter_config(admin: &Fields<'_>, known: &Known) -> Option<Action> {
     let node = admin.found("alter-config")?;
     let Value::Map(entries) = &node.value else {
         admin.mistakes.add(
@@ -381,7 +401,7 @@ fn random(fields: &Fields<'_>) -> Action {
 }
 
 /// The APIs by which a message can be held or lost.
-pub const APIS: [Api; 16] = [
+pub const APIS: [Api; 17] = [
     Api::Produce,
     Api::Fetch,
     Api::ListOffsets,
@@ -398,4 +418,5 @@ pub const APIS: [Api; 16] = [
     Api::BrokerRegistration,
     Api::BrokerHeartbeat,
     Api::AllocateProducerIds,
+    Api::DeleteRecords,
 ];

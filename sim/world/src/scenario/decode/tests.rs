@@ -51,6 +51,7 @@ const WHOLE: &str = r#"{
     { "when": "broker-1 fenced", "point": "after-response", "stop": "minority of controllers" },
     { "at": "9s", "start": "the crashed broker" },
     { "at": "9s", "admin": { "alter-config": { "topic": "orders", "min.insync.replicas": 1 } } },
+    { "at": "9s", "admin": { "delete-records": { "partition": "orders-0", "before": 7 } } },
     { "random": "network", "count": "1..3", "window": "5s..30s", "for": "1s" },
     { "random": "any", "window": "5s", "budget": "none" },
     { "at": "5s", "random": "power" },
@@ -107,7 +108,7 @@ fn refused(entries: &str, at: &str, words: &str) {
 #[test]
 fn a_file_with_every_part_of_the_grammar_is_read_and_written_back() {
     let scenario = parse(WHOLE).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(scenario.steps.len(), 20);
+    assert_eq!(scenario.steps.len(), 21);
     let exported = scenario.export();
     let again = parse(&exported).unwrap_or_else(|errors| panic!("{errors}\n{exported}"));
     assert_eq!(again, scenario);
@@ -564,7 +565,7 @@ fn a_step_says_once_when_and_once_what() {
         (
             r#"{ "at": "1s", "hold": { "request": "Fech", "from": "brokers", "to": "brokers" } }"#,
             "\"Fech\"",
-            "unknown API \"Fech\"; expected \"Produce\", \"Fetch\", \"ListOffsets\", \"Metadata\", \"CreateTopics\", \"InitProducerId\", \"OffsetForLeaderEpoch\", \"IncrementalAlterConfigs\", \"Vote\", \"BeginQuorumEpoch\", \"EndQuorumEpoch\", \"AlterPartition\", \"Envelope\", \"BrokerRegistration\", \"BrokerHeartbeat\" or \"AllocateProducerIds\"; did you mean \"Fetch\"?",
+            "unknown API \"Fech\"; expected one of \"Produce\", \"Fetch\", \"ListOffsets\", \"Metadata\", \"CreateTopics\", \"InitProducerId\", \"OffsetForLeaderEpoch\", \"IncrementalAlterConfigs\", \"Vote\", \"BeginQuorumEpoch\", \"EndQuorumEpoch\", \"AlterPartition\", \"Envelope\", \"BrokerRegistration\", \"BrokerHeartbeat\", \"AllocateProducerIds\" and 1 more; did you mean \"Fetch\"?",
         ),
         (
             r#"{ "at": "1s", "admin": { "alter-config": { "min.insync.replicas": 1 } } }"#,
@@ -701,8 +702,8 @@ fn a_fork_is_the_scenario_with_one_step_more() {
     let scenario = parse(WHOLE).expect("good");
     let step = scenario.steps[0].clone();
     let fork = scenario.with_step(Step { id: 0, ..step });
-    assert_eq!(fork.steps[..20], scenario.steps[..]);
-    assert_ne!(fork.steps[20].id, scenario.steps[0].id);
+    assert_eq!(fork.steps[..21], scenario.steps[..]);
+    assert_ne!(fork.steps[21].id, scenario.steps[0].id);
     assert_eq!(Scenario::parse("fork", &fork.export()).expect("good"), fork);
 }
 
