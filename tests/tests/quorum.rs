@@ -68,17 +68,20 @@ fn a_controller_that_comes_back_follows_and_has_the_same_image() {
     assert_eq!(images[1], images[2]);
 }
 
+/// Cuts a controller from the others, and says who they are; what was under way has arrived.
+fn cut_off(c: &mut Cluster, controller: ProcessId) -> Vec<ProcessId> {
+    let mut others = c.controllers();
+    others.retain(|p| *p != controller);
+    c.cut(&[controller], &others);
+    c.pass(Duration::millis(50));
+    others
+}
+
 #[test]
 fn a_cut_off_quorum_leader_commits_nothing_and_resigns() {
     let mut c = Setting::default().begin();
     let active = c.active_controller().expect("ready");
-    let others: Vec<ProcessId> = c
-        .controllers()
-        .into_iter()
-        .filter(|p| *p != active)
-        .collect();
-    c.cut(&[active], &others);
-    c.pass(Duration::millis(50));
+    cut_off(&mut c, active);
     let before = committed(&c, active);
     let since = c.world.now();
     let failed = |e: &Event| matches!(e, Event::Raft(RaftEvent::CheckQuorumFailed { .. }));
@@ -103,13 +106,7 @@ fn a_cut_off_quorum_leader_commits_nothing_and_resigns() {
 fn what_a_cut_off_quorum_leader_appends_is_never_committed_and_is_gone_after_the_heal() {
     let mut c = Setting::default().begin();
     let (active, epoch) = (c.active_controller().expect("ready"), quorum_epoch(&c));
-    let others: Vec<ProcessId> = c
-        .controllers()
-        .into_iter()
-        .filter(|p| *p != active)
-        .collect();
-    c.cut(&[active], &others);
-    c.pass(Duration::millis(50));
+    let others = cut_off(&mut c, active);
     let hw = metadata_log(&c, active).hw();
     c.run_until_told("it resigns", |p, e| {
         p == active && matches!(e, Event::Raft(RaftEvent::CheckQuorumFailed { .. }))

@@ -9,7 +9,7 @@ use klab_world::view::View;
 use klab_world::world::Watch;
 
 use crate::args::State;
-use crate::engine::{self, Broke, Plan};
+use crate::engine::{self, Ended, Plan};
 use crate::files;
 use crate::outcome::{Outcome, Wrong};
 use crate::report;
@@ -30,16 +30,8 @@ pub fn state(args: &State) -> Result<Outcome, Wrong> {
         until: Some(Duration(args.at)),
         tape: None,
     };
-    let world = match engine::run(&plan) {
-        Ok(ended) => ended.world,
-        Err(Broke::Limit(wrong)) => return Err(wrong),
-        Err(Broke::Bug(what)) => {
-            report::bug(
-                &what,
-                &format!("klab run {} --seed {seed}", args.scenario.again()),
-            );
-            return Ok(Outcome::Bug);
-        }
+    let Some(Ended { world, .. }) = engine::ended(&plan, &args.scenario)? else {
+        return Ok(Outcome::Bug);
     };
     let view = View::new(&world);
     let names = view.names();

@@ -87,6 +87,14 @@ fn batch_of(what: &mut What) -> &mut RecordBatch {
     }
 }
 
+fn is_hw(what: &What, at: i64) -> bool {
+    let of_log = match what {
+        What::Told(Event::Log(ORDERS_0, event)) => event,
+        _ => return false,
+    };
+    matches!(of_log, LogEvent::HighWatermark { hw } if hw.0 == at)
+}
+
 fn delivered(what: &mut What) -> &mut Box<[(Offset, LeaderEpoch, RecordId)]> {
     match what {
         What::Told(Event::Client(_, ClientEvent::Delivered { records, .. })) => records,
@@ -139,16 +147,7 @@ fn a_leader_that_lacks_a_committed_batch_breaks_acked_survives() {
         let at = find(story, 4, |w| is_append(w, false));
         assert_eq!(story.records[at].process, Some(story.process("broker-2")));
         story.records.remove(at);
-        let is_hw = |w: &What| {
-            matches!(
-                w,
-                What::Told(Event::Log(
-                    ORDERS_0,
-                    LogEvent::HighWatermark { hw: Offset(6) }
-                ))
-            )
-        };
-        let at = find(story, 1, is_hw);
+        let at = find(story, 1, |w| is_hw(w, 6));
         story.records.remove(at);
         // It writes nothing; the others cut their logs to match it.
         let at = find(story, 3, |w| is_append(w, true));
@@ -198,16 +197,7 @@ fn a_member_without_the_last_batch_breaks_in_sync_holds_committed() {
         let at = find(story, 7, |w| is_append(w, false));
         assert_eq!(story.records[at].process, Some(story.process("broker-3")));
         story.records.remove(at);
-        let is_hw = |w: &What| {
-            matches!(
-                w,
-                What::Told(Event::Log(
-                    ORDERS_0,
-                    LogEvent::HighWatermark { hw: Offset(8) }
-                ))
-            )
-        };
-        let at = find(story, 2, is_hw);
+        let at = find(story, 2, |w| is_hw(w, 8));
         story.records.remove(at);
     });
 }
@@ -218,16 +208,7 @@ fn a_copy_from_another_epoch_breaks_log_matching() {
         // broker-3 copies the last batch as of an epoch in which nobody wrote it.
         let at = find(story, 7, |w| is_append(w, false));
         batch_of(&mut story.records[at].what).leader_epoch = LeaderEpoch(0);
-        let is_hw = |w: &What| {
-            matches!(
-                w,
-                What::Told(Event::Log(
-                    ORDERS_0,
-                    LogEvent::HighWatermark { hw: Offset(8) }
-                ))
-            )
-        };
-        let at = find(story, 2, is_hw);
+        let at = find(story, 2, |w| is_hw(w, 8));
         story.records.remove(at);
     });
 }
