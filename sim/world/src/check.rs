@@ -302,6 +302,7 @@ impl Checkers {
                 FindingKind::AcceptedLost => &at_end::ACCEPTED,
                 FindingKind::ReadLost
                 | FindingKind::ReadMissed
+                | FindingKind::ReadStale
                 | FindingKind::ReadAgain
                 | FindingKind::ReadDisorder => &at_end::LOST_WRITES,
                 // These have been seen when they were committed.

@@ -40,11 +40,15 @@ pub const ADMIN: &str = "admin";
 pub const READER: &str = "reader";
 
 /// What a telling can keep, beside partitions and processes.
-pub const THEMES: [(&str, &str); 6] = [
+pub const THEMES: [(&str, &str); 7] = [
     ("faults", "what was done to the cluster, and when it ended"),
     ("elections", "leaders of partitions and of the quorum"),
     ("isr", "members that leave and join"),
     ("truncations", "records cut off a log"),
+    (
+        "retention",
+        "records given up or compacted, and readers that find theirs gone",
+    ),
     ("failures", "sends that were tried again or given up"),
     ("verdict", "what became of the records"),
 ];
@@ -146,6 +150,8 @@ pub struct ProducerPlan {
     pub after: Duration,
     /// How many different keys; none sends without keys.
     pub keys: Option<u32>,
+    /// Every so manieth record has no value: a tombstone for its key.
+    pub tombstones: Option<u32>,
     /// The size of a value in bytes.
     pub size: u32,
     /// When it tells its own caller that a record is accepted.
@@ -426,6 +432,7 @@ impl Scenario {
             rate,
             after: Duration::ZERO,
             keys: None,
+            tombstones: None,
             size: 16,
             answers: Answers::InCallback,
             on_restart: OnRestart::Continue,

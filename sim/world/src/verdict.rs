@@ -15,6 +15,7 @@ mod explained;
 pub mod log;
 pub mod metrics;
 pub mod sentence;
+mod stale;
 
 use crate::check::{Checkers, Kept, Violation};
 use crate::process::Names;
@@ -164,6 +165,8 @@ pub enum FindingKind {
     ReadLost,
     /// Given up by the log before any reader had come to it.
     ReadMissed,
+    /// The last that a reader knows of a key whose tombstone compaction took before the reader came to it.
+    ReadStale,
     /// Given to one reader more than once.
     ReadAgain,
     /// Given to a reader behind its position.
@@ -180,6 +183,7 @@ impl FindingKind {
             FindingKind::AcceptedLost => "was accepted by its application and is not in the log",
             FindingKind::ReadLost => "is in the log, and every reader passed it over",
             FindingKind::ReadMissed => "was given up by its log before any reader had come to it",
+            FindingKind::ReadStale => "is what a reader still holds of a key that is deleted",
             FindingKind::ReadAgain => "was given to one reader twice",
             FindingKind::ReadDisorder => "was given to a reader behind its position",
         }

@@ -427,6 +427,10 @@ enums! {
         LogStartOffsets,
         QuorumState,
         CleanShutdown,
+        Deleted(partition, base),
+        Cleaned(partition, base),
+        Swap(partition, base),
+        CleanerOffsets,
     }
     Timer {
         Raft,
@@ -447,6 +451,9 @@ enums! {
         ProducerIdExpiry,
         ProducerIds,
         Shutdown,
+        Retention,
+        FileDelete,
+        Cleaner,
     }
     ControllerTimer { StaleBrokers, NoOp, PreferredElection, UncleanElection, }
     Api {

@@ -291,6 +291,7 @@ impl Admin {
                 Happened::Disconnected(node) => {
                     self.cluster.wanted = true;
                     self.calls.unassign(|n| n == node);
+                    self.calls.forget_leader(node);
                 }
                 Happened::Ready(_) | Happened::Sent(..) => {}
             }

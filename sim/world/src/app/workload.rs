@@ -13,8 +13,14 @@ pub fn record(id: RecordId, plan: &ProducerPlan) -> ProducerRecord {
         topic: plan.topic.clone(),
         partition: None,
         key: plan.keys.map(|keys| key(id.number, keys)),
-        value: Some(value(id, plan.size)),
+        value: (!is_tombstone(id.number, plan)).then(|| value(id, plan.size)),
     }
+}
+
+/// Every so manieth record, the first of them at the end of its row.
+fn is_tombstone(number: u32, plan: &ProducerPlan) -> bool {
+    let every = plan.tombstones.filter(|n| *n > 0);
+    every.is_some_and(|n| number % n == n - 1)
 }
 
 /// Keys come in turns: `key-0`, `key-1`, …
@@ -52,6 +58,22 @@ mod tests {
         let (first, again) = (record(id, &plan), record(id, &plan));
         assert_eq!(first, again);
         assert_eq!(first.key, Some(Bytes::from("key-1")));
+    }
+
+    #[test]
+    fn every_so_manieth_record_is_a_tombstone() {
+        let plan = crate::scenario::Scenario::tracer();
+        let mut plan = plan.producers.values().next().expect("one").clone();
+        plan.tombstones = Some(3);
+        let has_value = |number| {
+            record(RecordId { source: 1, number }, &plan)
+                .value
+                .is_some()
+        };
+        assert_eq!(
+            [0, 1, 2, 3, 4, 5].map(has_value),
+            [true, true, false, true, true, false]
+        );
     }
 
     #[test]

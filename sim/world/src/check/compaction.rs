@@ -93,7 +93,7 @@ impl LatestKept {
         self.seen.insert(id, *upto);
         let mut there = records
             .iter()
-            .filter(|r| !replica.compacted.contains(&r.offset));
+            .filter(|r| !replica.compacted.contains_key(&r.offset));
         self.opportunities += latest.len() as u64;
         let old = there.find(|r| latest[r.key.as_slice()].offset != r.offset)?;
         Some(say(format!(

@@ -356,7 +356,7 @@ impl History {
                 let partition = self.place(id);
                 let lineage = &mut self.partitions[partition as usize];
                 let at = lineage.replica_at(taking.p);
-                lineage.compact(at, gone);
+                lineage.compact(at, gone, taking.record.seq);
                 taking.changes.push(Change::Compacted {
                     partition,
                     process: taking.p,

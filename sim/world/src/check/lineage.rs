@@ -16,7 +16,7 @@ use klab_kafka::event::{LogStart, Truncation};
 use klab_kafka::ids::{LeaderEpoch, NodeId, Offset, RecordId, TopicIdPartition};
 use klab_kafka::log::batch::RecordBatch;
 use klab_kafka::time::Time;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A batch's place in the tree.
@@ -78,8 +78,8 @@ pub struct Replica {
     pub hw: Offset,
     /// Where its log starts: what lies before in its path is given up.
     pub log_start: Offset,
-    /// Records that compaction has taken from its log, by offset.
-    pub compacted: BTreeSet<Offset>,
+    /// Records that compaction has taken from its log, by offset, with the trace record that told of it.
+    pub compacted: BTreeMap<Offset, u64>,
     /// How many of its batches have been compared with the committed log.
     pub checked: usize,
     /// What it believes to be.
@@ -246,7 +246,7 @@ pub struct Lineage {
     nodes: Table<Node>,
     roots: Option<NodeRef>,
     /// Some replica's log was compacted.
-    is_compacted: bool,
+    pub is_compacted: bool,
 }
 
 /// What an append did to the tree.
@@ -311,7 +311,7 @@ impl Lineage {
                 path: Table::default(),
                 hw: Offset(0),
                 log_start: Offset(0),
-                compacted: BTreeSet::new(),
+                compacted: BTreeMap::new(),
                 checked: 0,
                 role: Role::None,
             };
@@ -345,20 +345,22 @@ impl Lineage {
     }
 
     /// Compaction has taken records from a replica's log.
-    pub fn compact(&mut self, at: usize, gone: &[Offset]) {
-        self.replicas[at].compacted.extend(gone);
-        self.is_compacted |= !gone.is_empty();
+    pub fn compact(&mut self, at: usize, gone: &[Offset], seq: u64) {
+        let gone = gone.iter();
+        self.is_compacted |= gone.len() > 0;
+        let taken = gone.map(|offset| (*offset, seq));
+        self.replicas[at].compacted.extend(taken);
     }
 
     /// A replica has a batch as compaction left it for its leader, or passes over it.
-    fn lacks(&mut self, at: usize, node: NodeRef, left: Option<&RecordBatch>) {
+    fn lacks(&mut self, at: usize, node: NodeRef, left: Option<&RecordBatch>, seq: u64) {
         let left = left.map_or(&[][..], |b| b.data.ids());
         let whole = &self.node(node).batch;
         let offsets = (0..).map(|n| whole.base_offset.plus(n));
         let gone = offsets
             .zip(whole.data.ids())
             .filter(|(_, id)| !left.contains(id));
-        let gone: Vec<Offset> = gone.map(|(offset, _)| offset).collect();
+        let gone: Vec<(Offset, u64)> = gone.map(|(offset, _)| (offset, seq)).collect();
         self.replicas[at].compacted.extend(gone);
     }
 
@@ -460,7 +462,7 @@ impl Lineage {
         if self.is_compacted && !by_leader && batch.base_offset > ends {
             for node in self.passed_over(at, batch) {
                 ends = self.node(node).batch.end_offset();
-                self.lacks(at, node, None);
+                self.lacks(at, node, None, seq);
                 self.replicas[at].path.push(Copied { node, seq });
             }
         }
@@ -471,7 +473,7 @@ impl Lineage {
             self.grow(tip, batch, by, by_leader, seq)
         });
         if self.is_compacted && !Arc::ptr_eq(&self.node(node).batch.data, &batch.data) {
-            self.lacks(at, node, Some(batch));
+            self.lacks(at, node, Some(batch), seq);
         }
         self.replicas[at].path.push(Copied { node, seq });
         if batch.base_offset != ends {
@@ -503,6 +505,7 @@ impl Lineage {
         replica.path.truncate(keep);
         replica.compacted.split_off(&to);
         replica.hw = replica.hw.min(to);
+        replica.log_start = replica.log_start.min(to);
         replica.checked = replica.checked.min(keep);
     }
 

@@ -36,7 +36,9 @@ impl Tone {
             FindingKind::Lost
             | FindingKind::AcceptedLost
             | FindingKind::ReadLost
-            | FindingKind::ReadMissed => Tone::Lost,
+            | FindingKind::ReadMissed
+            | FindingKind::ReadStale
+            | FindingKind::ReadStale => Tone::Lost,
             FindingKind::Duplicated | FindingKind::ReadAgain => Tone::Doubled,
             FindingKind::Reordered | FindingKind::ReadDisorder => Tone::Moved,
         }

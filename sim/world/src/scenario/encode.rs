@@ -178,6 +178,7 @@ fn producer(producer: &ProducerPlan) -> Node {
         ("rate", Some(Node::text(write_rate(producer.rate)))),
         ("after", Some(Node::text(write_duration(producer.after.0)))),
         ("keys", producer.keys.map(Node::number)),
+        ("tombstones", producer.tombstones.map(Node::number)),
         (
             "size",
             Some(Node::text(write_bytes(u64::from(producer.size)))),

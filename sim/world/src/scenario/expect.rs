@@ -86,6 +86,7 @@ pub enum Metric {
     Unexplained,
     ReadLost,
     ReadMissed,
+    ReadStale,
     ReadDuplicated,
     ReadReordered,
     Elections,
@@ -109,7 +110,7 @@ pub enum Measure {
 }
 
 /// All metrics: name, what it measures, sentence.
-pub const METRICS: [(Metric, &str, Measure, &str); 27] = [
+pub const METRICS: [(Metric, &str, Measure, &str); 28] = [
     (
         Metric::Sent,
         "sent",
@@ -205,6 +206,12 @@ pub const METRICS: [(Metric, &str, Measure, &str); 27] = [
         "read.missed",
         Measure::Count,
         "Records that the log gave up before any reader had come to them.",
+    ),
+    (
+        Metric::ReadStale,
+        "read.stale",
+        Measure::Count,
+        "Records that a reader still holds of keys that are deleted: their tombstones were gone before it came to them.",
     ),
     (
         Metric::ReadDuplicated,

@@ -245,6 +245,7 @@ pub const KEYS: &[Key] = &[
     key("/producers/*/rate", Rate, Is("\"20/s\""), "How fast its own callers ask."),
     key("/producers/*/after", Duration, Is("\"0s\""), "When its callers begin to ask."),
     key("/producers/*/keys", whole(1, 1_000_000), Absent, "How many different keys its records have; without it they have none."),
+    key("/producers/*/tombstones", whole(1, 1_000_000), Absent, "Every so manieth record has no value: in a compacted topic it deletes its key."),
     key("/producers/*/size", Bytes, Is("\"100B\""), "The size of each record's value."),
     key("/producers/*/answers", Word(&["in-callback", "after-send"]), Is("\"in-callback\""), "When it tells its own caller that a record is accepted."),
     key("/producers/*/on-restart", Word(&["continue", "resend-unconfirmed"]), Is("\"continue\""), "What it does with records it has no confirmation for, when it comes back."),

@@ -112,6 +112,8 @@ pub enum Allowance {
     AnswersAfterSend,
     /// `auto.offset.reset` moved a reader.
     OffsetReset,
+    /// `delete.retention.ms`: compaction took a tombstone before a reader came to it.
+    TombstoneGone,
     /// The log gave records up before they were read.
     Gone(Gone),
 }
@@ -275,11 +277,20 @@ pub fn of_acceptance(
     Some(explanation)
 }
 
-/// A reader's position was reset over a record, which the log may have given up.
-pub fn of_reset(gone: Option<Gone>) -> Explanation {
-    let gone = gone.map(Allowance::Gone);
+/// A reader never learned that a key was deleted.
+pub fn of_stale() -> Explanation {
     Explanation {
-        allowed_by: gone.into_iter().chain([Allowance::OffsetReset]).collect(),
+        allowed_by: vec![Allowance::TombstoneGone],
+        ..Explanation::default()
+    }
+}
+
+/// A record that no reader got: the log has given it up, or a reader's position was reset over it, or both.
+pub fn of_missing(gone: Option<Gone>, was_reset: bool) -> Explanation {
+    let gone = gone.map(Allowance::Gone);
+    let reset = was_reset.then_some(Allowance::OffsetReset);
+    Explanation {
+        allowed_by: gone.into_iter().chain(reset).collect(),
         ..Explanation::default()
     }
 }

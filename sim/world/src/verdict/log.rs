@@ -4,6 +4,7 @@
 //! is left is not lost yet.
 
 use super::explain;
+use super::stale::stale;
 use super::{Fate, Finding, FindingKind, Gone, Outcome};
 use crate::check::history::History;
 use crate::check::life::{Life, Spot, Told};
@@ -49,6 +50,10 @@ pub fn judge(history: &History, scenario: &Scenario) -> Judged {
         .collect();
     let late: BTreeMap<RecordId, Spot> = lines.values().flat_map(|l| late(history, l)).collect();
     let mut judged = Judged::default();
+    let stale: BTreeSet<RecordId> = lines
+        .values()
+        .flat_map(|l| stale(history, l.lineage, l.leader))
+        .collect();
     for (id, life) in history.lives.iter().filter(|(_, l)| l.is_real()) {
         let judge = Judge {
             history,
@@ -59,6 +64,12 @@ pub fn judge(history: &History, scenario: &Scenario) -> Judged {
             late: late.get(&id).copied(),
         };
         judge.pass(&mut judged);
+        if stale.contains(&id) {
+            let why = Some(explain::of_stale());
+            judged
+                .findings
+                .push(judge.finding(FindingKind::ReadStale, why));
+        }
     }
     judged
 }
@@ -166,13 +177,18 @@ impl Judge<'_> {
 
     fn read(&self, line: &Line<'_>, offset: Offset, gone: Option<Gone>, judged: &mut Judged) {
         let readers = || self.history.readers.of(line.lineage.id);
-        let went_over = readers().any(|r| r.went_over(offset));
-        if went_over && !readers().any(|r| r.has(offset)) {
+        // What was superseded nobody need have seen: what stands for it is read.
+        let is_superseded = gone == Some(Gone::Compacted);
+        let is_meant = !is_superseded
+            && readers().any(|r| match gone {
+                // It cannot be read any more by a reader that began early enough, wherever that stands.
+                Some(_) => r.began.is_some_and(|began| began <= offset),
+                None => r.went_over(offset),
+            });
+        if is_meant && !readers().any(|r| r.has(offset)) {
             let reset = readers().any(|r| r.was_reset_over(offset));
-            let why = reset.then(|| explain::of_reset(gone));
+            let why = (reset || gone.is_some()).then(|| explain::of_missing(gone, reset));
             let kind = match gone {
-                // What stands for it is what readers are for.
-                Some(Gone::Compacted) => return,
                 Some(_) => FindingKind::ReadMissed,
                 None => FindingKind::ReadLost,
             };
@@ -217,7 +233,7 @@ impl Line<'_> {
                 starts.max().unwrap_or_default()
             }
         };
-        let compacted = |r: &Replica| r.compacted.contains(&offset);
+        let compacted = |r: &Replica| r.compacted.contains_key(&offset);
         let is_compacted = match self.leader {
             Some(leader) => compacted(leader),
             None => self.lineage.replicas.iter().any(compacted),

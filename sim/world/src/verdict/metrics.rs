@@ -36,6 +36,7 @@ impl Verdict {
             Metric::LogCompacted => fates(|f| f.gone == Some(Gone::Compacted)),
             Metric::LogDeleted => fates(|f| f.gone == Some(Gone::Deleted)),
             Metric::ReadMissed => found(FindingKind::ReadMissed),
+            Metric::ReadStale => found(FindingKind::ReadStale),
             Metric::ReadLost => found(FindingKind::ReadLost),
             Metric::ReadDuplicated => found(FindingKind::ReadAgain),
             Metric::ReadReordered => found(FindingKind::ReadDisorder),

@@ -107,6 +107,7 @@ impl Verdict {
             FindingKind::AcceptedLost,
             FindingKind::ReadLost,
             FindingKind::ReadMissed,
+            FindingKind::ReadStale,
             FindingKind::ReadAgain,
             FindingKind::ReadDisorder,
         ];
@@ -141,6 +142,14 @@ impl Verdict {
             FindingKind::ReadMissed => {
                 let was = if n == 1 { "was" } else { "were" };
                 format!("{records} {was} given up by the log before any reader had come to them")
+            }
+            FindingKind::ReadStale => {
+                let (is, key) = if n == 1 {
+                    ("is", "a key")
+                } else {
+                    ("are", "keys")
+                };
+                format!("{records} {is} what a reader still holds of {key} that {is} deleted")
             }
             FindingKind::ReadAgain => format!("{records} went to one reader twice"),
             FindingKind::ReadDisorder => format!("{records} went to a reader out of order"),
@@ -198,7 +207,10 @@ impl Verdict {
 
     fn all_well(&self) -> String {
         let (kept, sent) = (
-            self.fates.iter().filter(|f| f.copies == 1).count(),
+            self.fates
+                .iter()
+                .filter(|f| f.copies == 1 && f.gone.is_none())
+                .count(),
             self.fates.len(),
         );
         let read = if self.delivered > 0 {
@@ -216,6 +228,11 @@ impl Verdict {
                     ""
                 };
                 format!("All {s} records are in the log once, in order{read}.")
+            }
+            _ if self.fates.iter().any(|f| f.gone.is_some()) => {
+                format!(
+                    "No acknowledged record is lost; {kept} of {sent} are in the log, in order{read}."
+                )
             }
             _ => {
                 let acked = self.acked();
@@ -391,6 +408,9 @@ impl fmt::Display for Allowance {
             }
             Allowance::AnswersAfterSend => f.write_str("an answer before the callback (P14)"),
             Allowance::OffsetReset => f.write_str("auto.offset.reset"),
+            Allowance::TombstoneGone => f.write_str(
+                "delete.retention.ms: the tombstone was gone before the reader came to it",
+            ),
             Allowance::Gone(gone) => f.write_str(gone.by()),
         }
     }

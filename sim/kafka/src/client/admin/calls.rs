@@ -190,6 +190,15 @@ impl Calls {
         }
     }
 
+    /// A node is lost: what was to go to it as a leader looks for the leader anew.
+    pub fn forget_leader(&mut self, node: NodeId) {
+        for call in &mut self.open {
+            if let Ask::DeleteRecords(deletion) = &mut call.ask {
+                deletion.leader = deletion.leader.filter(|(_, leader)| *leader != node);
+            }
+        }
+    }
+
     /// A try failed with something that may pass. False if the deadline has, too.
     pub fn failed(&mut self, id: CallId, backoff: Backoff, drawn: u64, now: Time) -> bool {
         let Some(call) = self.get_mut(id) else {

@@ -282,3 +282,21 @@ fn a_deletion_that_is_refused_for_good_is_not_tried_again() {
     assert_eq!(facts(&bench), [fact]);
     assert!(bench.role.is_idle());
 }
+
+#[test]
+fn a_leader_that_cannot_be_reached_is_looked_up_again() {
+    let mut bench = operator();
+    bench.hand(Input::Command(Command::DeleteRecords(
+        "orders".into(),
+        0,
+        Offset(7),
+    )));
+    bench.answer(brokers(Some(2)));
+    bench.answer(led_by(2));
+    assert_eq!(bench.wire(), [(Api::DeleteRecords, TWO)]);
+    bench.refusing.insert(TWO);
+    bench.reset(TWO);
+    bench.pass(Duration::millis(500));
+    bench.answer(led_by(1));
+    assert!(bench.wire().contains(&(Api::DeleteRecords, ONE)));
+}

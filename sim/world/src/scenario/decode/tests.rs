@@ -29,7 +29,7 @@ const WHOLE: &str = r#"{
     "by.hand-2": { "replicas": [[1, 2, 3], [2, 3, 4]] }
   },
   "producers": {
-    "shop": { "topic": "orders", "records": 60, "rate": "40/s", "after": "1s", "keys": 6, "size": "2KiB",
+    "shop": { "topic": "orders", "records": 60, "rate": "40/s", "after": "1s", "keys": 6, "tombstones": 5, "size": "2KiB",
       "answers": "after-send", "on-restart": "resend-unconfirmed", "on-stop": "exit", "client": "java", "config": { "acks": 1, "linger.ms": 100 } },
     "till": { "topic": "by.hand-2", "records": 1 }
   },

@@ -259,6 +259,7 @@ fn producer(fields: &Fields<'_>, known: &Known) -> ProducerPlan {
         }),
         after: Duration(fields.duration("after").unwrap_or_default()),
         keys: fields.small("keys"),
+        tombstones: fields.small("tombstones"),
         size: u32::try_from(fields.bytes("size").unwrap_or_default()).unwrap_or(u32::MAX),
         answers: match fields.word("answers") {
             "after-send" => Answers::AfterSend,
