@@ -142,7 +142,10 @@ impl Setting {
 
     /// The size of a record's value.
     pub fn size(mut self, bytes: u32) -> Setting {
-        self.shop().size = bytes;
+        self.shop().size = Range {
+            min: bytes,
+            max: bytes,
+        };
         self
     }
 

@@ -482,6 +482,15 @@ pub enum ClientEvent {
         /// In which epoch.
         epoch: LeaderEpoch,
     },
+    /// A batch was too large for the broker: its records go out again in smaller ones (P-12).
+    BatchSplit {
+        /// For which partition.
+        partition: TopicIdPartition,
+        /// Its records.
+        ids: Box<[RecordId]>,
+        /// How many smaller ones.
+        parts: u32,
+    },
 }
 
 /// Why a send failed, as the application is told.

@@ -233,6 +233,9 @@ impl Census {
                         .retries += 1;
                 }
             }
+            ClientEvent::BatchSplit { .. } => {
+                self.goals.insert(Goal::BatchSplit);
+            }
             ClientEvent::EpochBumped { .. } => {
                 self.goals.insert(Goal::EpochBumped);
             }

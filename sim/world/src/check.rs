@@ -9,6 +9,7 @@ pub mod at_end;
 pub mod canary;
 pub mod compaction;
 pub mod duplicates;
+pub mod epochs;
 pub mod harms;
 pub mod history;
 pub mod idempotence;
@@ -23,6 +24,8 @@ pub mod phantom;
 pub mod raft;
 pub mod readers;
 pub mod reads;
+pub mod realtime;
+pub mod registry;
 pub mod stability;
 pub mod table;
 
@@ -58,12 +61,15 @@ pub struct Promise {
 }
 
 /// All promises, in the order in which a verdict lists them.
-pub const ALL: [Promise; 16] = [
+pub const ALL: [Promise; 19] = [
     acked::PROMISE,
     insync::PROMISE,
     matching::PROMISE,
     reads::PROMISE,
+    epochs::PROMISE,
+    realtime::PROMISE,
     leaders::PROMISE,
+    registry::PROMISE,
     offsets::PROMISE,
     raft::PROMISE,
     stability::PROMISE,
@@ -139,7 +145,10 @@ pub struct Checkers {
     insync: insync::InSync,
     matching: matching::LogMatching,
     reads: reads::ConsistentRead,
+    epochs: epochs::EpochsAscend,
+    realtime: realtime::OffsetsFollowTime,
     leaders: leaders::OneLeader,
+    registry: registry::SaneRegistry,
     offsets: offsets::OffsetsOrdered,
     raft: raft::RaftSafety,
     stability: stability::StableLeadership,
@@ -190,7 +199,10 @@ impl Checkers {
             self.insync.opportunities,
             self.matching.opportunities,
             self.reads.opportunities,
+            self.epochs.opportunities,
+            self.realtime.opportunities,
             self.leaders.opportunities,
+            self.registry.opportunities,
             self.offsets.opportunities,
             self.raft.opportunities,
             self.stability.opportunities,
@@ -247,7 +259,9 @@ impl Checkers {
         note(&insync::PROMISE, self.insync.change(change, history));
         note(&matching::PROMISE, self.matching.change(change, history));
         note(&reads::PROMISE, self.reads.change(change, history));
+        self.realtime.change(change, history);
         note(&leaders::PROMISE, self.leaders.change(change, history));
+        note(&registry::PROMISE, self.registry.change(change, history));
         note(&offsets::PROMISE, self.offsets.change(change, history));
         note(&raft::PROMISE, self.raft.change(change, history));
         note(
@@ -279,6 +293,9 @@ impl Checkers {
             }
             What::Told(Event::Client(..)) => {
                 note(&reads::PROMISE, self.reads.record(record, history));
+                note(&epochs::PROMISE, self.epochs.record(record, history));
+                let seen = self.realtime.record(record, history, scenario);
+                note(&realtime::PROMISE, seen);
                 note(&phantom::PROMISE, self.phantom.record(record, history));
             }
             What::Told(Event::Raft(..)) | What::Process(_) | What::Handled(_) => {

@@ -1,5 +1,6 @@
 //! Where Kafka happens: virtual time, a network, disks and clocks that faults can spoil, scenarios, checkers and verdicts.
 
+pub mod ambush;
 pub mod app;
 pub mod census;
 pub mod check;
@@ -19,6 +20,8 @@ pub mod outcome;
 mod perturbing;
 pub mod process;
 pub mod queue;
+pub mod refusal;
+pub mod roll;
 pub mod run;
 pub mod scenario;
 pub mod select;

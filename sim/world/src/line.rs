@@ -87,6 +87,10 @@ impl Lexicon {
                 lifted: true,
                 ..
             } => format!("mended: {}", self.mended(fault)),
+            What::Answered { to, api, error, .. } => {
+                let (to, error) = (self.name(*to), error.name());
+                format!("never sees the {api:?} of {to}, which is answered {error} in its place")
+            }
             What::StepMissed { .. } => "a step of the scenario matched nothing".into(),
             What::Phase(phase) => self.phase(*phase),
         }

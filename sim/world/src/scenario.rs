@@ -3,8 +3,9 @@
 //!
 //! A scenario holds no positions and no comments: two files that mean the same are equal. Names are kept in sorted maps,
 //! since the order of keys in a JSON object means nothing.
-//! Left out until they are built: groups, applications with their own logic, assets, swarms.
+//! Left out until they are built: groups, applications with their own logic, swarms.
 
+pub mod asset;
 pub mod decode;
 pub mod encode;
 pub mod error;
@@ -22,6 +23,7 @@ pub mod trigger;
 pub use error::{ScenarioError, ScenarioErrors};
 
 use crate::fault::Fault;
+use crate::network::harm::Tail;
 use expect::Expectation;
 use klab_kafka::config::{ConsumerConfig, ProducerConfig, ServerConfig};
 use klab_kafka::ids::NodeId;
@@ -78,6 +80,8 @@ pub struct Scenario {
     pub producers: BTreeMap<Arc<str>, ProducerPlan>,
     /// Applications that read assigned partitions, by name.
     pub consumers: BTreeMap<Arc<str>, ConsumerPlan>,
+    /// Rows that records are made of, by name.
+    pub assets: BTreeMap<Arc<str>, asset::Asset>,
     /// What is done to them all.
     pub steps: Vec<Step>,
     /// How the run ends.
@@ -99,6 +103,39 @@ pub struct NetworkPlan {
     pub latency: Range<u64>,
     /// Bytes per second and link; none is unlimited.
     pub bandwidth: Option<u64>,
+    /// A few messages that take much longer.
+    pub tail: Option<Tail>,
+    /// So many of a million messages are lost at each try, and sent again later.
+    pub loss: u32,
+    /// Links that differ.
+    pub links: Vec<LinkPlan>,
+    /// Bytes per second that a machine can send to all others together, by name.
+    pub nodes: BTreeMap<Arc<str>, u64>,
+}
+
+/// Links that differ from the others: those between any of one side and any of the other.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct LinkPlan {
+    /// The two sides, known from the file.
+    pub between: (Selector, Selector),
+    /// Their latency, one way, in nanoseconds.
+    pub latency: Option<Range<u64>>,
+    /// Their bandwidth in bytes per second.
+    pub bandwidth: Option<u64>,
+}
+
+impl NetworkPlan {
+    /// All links alike, with nothing wrong with them.
+    pub fn plain(latency: Range<u64>, bandwidth: Option<u64>) -> NetworkPlan {
+        NetworkPlan {
+            latency,
+            bandwidth,
+            tail: None,
+            loss: 0,
+            links: Vec::new(),
+            nodes: BTreeMap::new(),
+        }
+    }
 }
 
 /// The servers.
@@ -122,6 +159,8 @@ pub struct ClusterPlan {
     pub config_of: BTreeMap<Arc<str>, ServerConfig>,
     /// How long a sync takes, in nanoseconds.
     pub sync: Range<u64>,
+    /// A few syncs that take much longer.
+    pub sync_tail: Option<Tail>,
 }
 
 /// A topic to create.
@@ -146,22 +185,45 @@ pub struct ProducerPlan {
     pub records: u32,
     /// How many in which time.
     pub rate: Rate,
+    /// How many fall due at once.
+    pub burst: u32,
     /// When it begins, after ready.
     pub after: Duration,
     /// How many different keys; none sends without keys.
     pub keys: Option<u32>,
     /// Every so manieth record has no value: a tombstone for its key.
     pub tombstones: Option<u32>,
-    /// The size of a value in bytes.
-    pub size: u32,
+    /// Which key comes when.
+    pub key_order: KeyOrder,
+    /// The sizes of a value in bytes.
+    pub size: Range<u32>,
+    /// The rows that it sends instead of values and keys of its own.
+    pub rows: Option<RowsPlan>,
+    /// The partition that it names.
+    pub partition: Option<i32>,
+    /// The timestamp that it gives each record.
+    pub timestamp: Option<Timestamp>,
+    /// The headers that it gives each record.
+    pub headers: BTreeMap<Arc<str>, Arc<str>>,
     /// When it tells its own caller that a record is accepted.
     pub answers: Answers,
+    /// What it does when a send fails that may go well another time.
+    pub on_failure: OnFailure,
     /// What it does after a restart.
     pub on_restart: OnRestart,
     /// Whether it flushes and closes when asked to stop.
     pub on_stop: OnStop,
     /// Kafka's settings.
     pub config: ProducerConfig,
+}
+
+impl ProducerPlan {
+    /// The bytes of its largest value.
+    pub fn largest_value(&self) -> u64 {
+        let rows = self.rows.iter().flat_map(|rows| rows.rows.iter());
+        let largest = rows.map(|row| row.value.len() as u64).max();
+        largest.unwrap_or(u64::from(self.size.max))
+    }
 }
 
 /// When an application tells its own caller that a record is accepted.
@@ -172,6 +234,39 @@ pub enum Answers {
     /// When the callback says that it is written.
     #[default]
     InCallback,
+}
+
+/// Which key comes when. Keys and sizes are drawn by the record's number alone: a record has the same ones in every run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub enum KeyOrder {
+    /// One after the other.
+    #[default]
+    InTurn,
+    /// Each as often as any other.
+    Uniform,
+    /// The first as often as the next two together, as the next four together, …: nearly Zipf's law.
+    Skewed,
+}
+
+/// Rows of an asset as a producer sends them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct RowsPlan {
+    /// Which asset.
+    pub asset: Arc<str>,
+    /// Which field is the key.
+    pub key_field: Option<Arc<str>>,
+    /// Key and value of each row, in order.
+    pub rows: Arc<[asset::Row]>,
+}
+
+/// What an application does when a send fails that may go well another time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub enum OnFailure {
+    /// It tells its caller.
+    #[default]
+    GiveUp,
+    /// It sends the record again as a new one, a second later (C5).
+    Resend,
 }
 
 /// What an application does after a restart.
@@ -263,6 +358,15 @@ pub enum Action {
         family: Family,
         /// What it may destroy for good.
         budget: Budget,
+    },
+    /// Servers are restarted one after another, each when the cluster is whole.
+    Roll {
+        /// Who, in order.
+        who: Selector,
+        /// They are killed; else asked to stop.
+        kill: bool,
+        /// How long each is down.
+        down: Duration,
     },
     /// An operator alters configs of a topic.
     AlterConfig {
@@ -431,10 +535,17 @@ impl Scenario {
             records: 1,
             rate,
             after: Duration::ZERO,
+            burst: 1,
             keys: None,
             tombstones: None,
-            size: 16,
+            key_order: KeyOrder::InTurn,
+            size: Range { min: 16, max: 16 },
+            rows: None,
+            partition: None,
+            timestamp: None,
+            headers: BTreeMap::new(),
             answers: Answers::InCallback,
+            on_failure: OnFailure::GiveUp,
             on_restart: OnRestart::Continue,
             on_stop: OnStop::Close,
             config: ProducerConfig::default(),
@@ -444,13 +555,13 @@ impl Scenario {
             teaches: None,
             seed: None,
             start: Timestamp(1_767_225_600_000),
-            network: NetworkPlan {
-                latency: Range {
+            network: NetworkPlan::plain(
+                Range {
                     min: 1_000_000,
                     max: 3_000_000,
                 },
-                bandwidth: None,
-            },
+                None,
+            ),
             cluster: ClusterPlan {
                 brokers: 1,
                 controllers: 1,
@@ -464,10 +575,12 @@ impl Scenario {
                     min: 500_000,
                     max: 1_000_000,
                 },
+                sync_tail: None,
             },
             topics: [("orders".into(), topic)].into(),
             producers: [("shop".into(), producer)].into(),
             consumers: BTreeMap::new(),
+            assets: BTreeMap::new(),
             steps: Vec::new(),
             end: EndPlan {
                 at: Duration::secs(2),

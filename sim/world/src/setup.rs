@@ -4,11 +4,13 @@
 //! so that adding one application changes nobody else's name or draws.
 
 use crate::app::App;
-use crate::clocks::Clocks;
+use crate::clocks::{Clocks, Drift};
 use crate::disks::Disk;
+use crate::network::Network;
 use crate::process::{Alarms, Down, Machine, Names, Process, ProcessId};
 use crate::run::Run;
 use crate::scenario::{ADMIN, READER, Scenario};
+use crate::select::fixed;
 use klab_kafka::broker::{Broker, BrokerConfig};
 use klab_kafka::client::admin::Admin;
 use klab_kafka::client::consumer::positions::TopicPartition;
@@ -43,6 +45,7 @@ pub fn machines(scenario: &Scenario) -> (Names, Vec<Machine>) {
         clocks: Clocks {
             start: scenario.start,
             ahead_ms: 0,
+            drift: Drift::default(),
         },
         starts: 0,
         busy_until: Time(0),
@@ -58,6 +61,31 @@ pub fn machines(scenario: &Scenario) -> (Names, Vec<Machine>) {
     };
     let machines = names.iter().map(machine).collect();
     (Names::new(names), machines)
+}
+
+/// The network of a scenario, before anybody is connected.
+pub fn network(scenario: &Scenario, names: &Names) -> Network {
+    let plan = &scenario.network;
+    let mut network = Network::new((plan.latency.min, plan.latency.max), plan.bandwidth);
+    network.set_tail(plan.tail);
+    network.set_loss(plan.loss);
+    for link in &plan.links {
+        let (a, b) = &link.between;
+        let side = |s| fixed(scenario, names, s).unwrap_or_default();
+        let (a, b) = (side(a), side(b));
+        let latency = link.latency.map(|l| (l.min, l.max));
+        for (x, y) in a.iter().flat_map(|x| b.iter().map(move |y| (*x, *y))) {
+            if x != y {
+                network.set_link(x, y, latency, link.bandwidth);
+                network.set_link(y, x, latency, link.bandwidth);
+            }
+        }
+    }
+    for (name, bandwidth) in &plan.nodes {
+        let p = names.find(name).expect("a machine of the scenario");
+        network.set_card(p, *bandwidth);
+    }
+    network
 }
 
 /// Starts a process from what is on its disk.

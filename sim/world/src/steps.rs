@@ -6,6 +6,7 @@
 
 use crate::fault::{Fault, Realised};
 use crate::process::ProcessId;
+use crate::roll::Roll;
 use crate::scenario::selector::Struck;
 use crate::scenario::trigger::Trigger;
 use crate::scenario::{Action, Condition, Lasts, Scenario, Step, When};
@@ -35,6 +36,8 @@ pub enum Deed {
     Replay(Taped),
     /// A fault that lasts a while is lifted.
     Lift(Realised),
+    /// A rolling restart goes on.
+    Roll(Roll),
 }
 
 /// A step that waits for a fact.
@@ -230,15 +233,22 @@ impl Steps {
             Fault::Kill { who }
             | Fault::PowerLoss { who, .. }
             | Fault::DiskLoss { who }
+            | Fault::FailDisk { who, .. }
             | Fault::Stop { who } => {
                 self.struck.push((Struck::Crashed, who.clone()));
             }
             Fault::Pause { who } => self.struck.push((Struck::Paused, who.clone())),
+            Fault::Ring { who } => self.struck.push((Struck::Cut, who.clone())),
             Fault::Cut { from, .. } | Fault::BlackHole { from, .. } => {
                 self.struck.push((Struck::Cut, from.clone()));
             }
             _ => {}
         }
+    }
+
+    /// A process died at a crash point.
+    pub fn crashed(&mut self, p: ProcessId) {
+        self.struck.push((Struck::Crashed, [p].into()));
     }
 
     /// A fault is over; false if it was over already.
@@ -271,6 +281,8 @@ impl Steps {
             Fault::Kill { who }
             | Fault::PowerLoss { who, .. }
             | Fault::DiskLoss { who }
+            | Fault::FailDisk { who, .. }
+            | Fault::CrashAt { who, .. }
             | Fault::Stop { who } => who.to_vec(),
             _ => Vec::new(),
         };

@@ -50,15 +50,14 @@ pub fn scenario(seed: u64, half: Half, rules: &Rules) -> Scenario {
         teaches: None,
         seed: Some(seed),
         start: Timestamp(1_767_225_600_000),
-        network: NetworkPlan {
-            latency: Range {
+        network: NetworkPlan::plain(
+            Range {
                 min: base,
                 max: base * dice.within(1, 4),
             },
-            bandwidth: dice
-                .chance(30)
+            dice.chance(30)
                 .then(|| dice.within(1_000_000, 1_000_000_000)),
-        },
+        ),
         cluster,
         end: EndPlan {
             at: EndPlan::default_at(&producers),
@@ -68,6 +67,7 @@ pub fn scenario(seed: u64, half: Half, rules: &Rules) -> Scenario {
         topics,
         producers,
         consumers,
+        assets: BTreeMap::new(),
         steps,
         expect: Vec::new(),
         tries: Vec::new(),
@@ -92,6 +92,7 @@ pub fn leaves_nothing_to_explain(scenario: &Scenario) -> bool {
             && c.enable_idempotence.value
             && c.max_in_flight == 1
             && p.on_restart == OnRestart::Continue
+            && p.on_failure == OnFailure::GiveUp
     };
     let is_safe_step = |s: &Step| match &s.action {
         Action::Random { budget, .. } => *budget == Budget::Recoverable,
@@ -133,6 +134,7 @@ fn draw_cluster(dice: &mut Dice<'_>, half: Half, rules: &Rules) -> ClusterPlan {
             min: 50_000,
             max: 1_000 * dice.within(100, 5_000),
         },
+        sync_tail: None,
     }
 }
 
@@ -206,10 +208,23 @@ fn draw_producers(
             topic: dice.pick(&names),
             records: count * dice.within(20, 60) as u32,
             rate,
+            burst: 1,
             after: Duration::millis(dice.within(0, 2_000)),
             keys: dice.chance(60).then(|| dice.within(1, 20) as u32),
             tombstones: None,
-            size: dice.pick(&[10, 100, 1_000]),
+            key_order: KeyOrder::InTurn,
+            size: {
+                let size = dice.pick(&[10, 100, 1_000]);
+                Range {
+                    min: size,
+                    max: size,
+                }
+            },
+            rows: None,
+            partition: None,
+            timestamp: None,
+            headers: BTreeMap::new(),
+            on_failure: OnFailure::GiveUp,
             answers: dice.pick(&[Answers::AfterSend, Answers::InCallback]),
             on_restart: match half {
                 Half::Safe => OnRestart::Continue,

@@ -108,7 +108,9 @@ impl Kept {
     /// Which kind a record is of, if it is kept.
     fn kind(&self, record: &Record) -> Option<Kind> {
         let (theme, kind) = match &record.what {
-            What::Fault { .. } | What::StepMissed { .. } => ("faults", Kind::Fault),
+            What::Fault { .. } | What::Answered { .. } | What::StepMissed { .. } => {
+                ("faults", Kind::Fault)
+            }
             What::Process(ProcessFact::Started { start: 1 }) => return None,
             What::Process(_) => ("faults", Kind::Life),
             What::Told(event) => match event {
@@ -169,7 +171,9 @@ impl Kept {
 /// failed or was tried again, a phase of the run.
 pub fn is_story(record: &Record) -> bool {
     match &record.what {
-        What::Fault { .. } | What::StepMissed { .. } | What::Phase(_) => true,
+        What::Fault { .. } | What::Answered { .. } | What::StepMissed { .. } | What::Phase(_) => {
+            true
+        }
         What::Process(fact) => *fact != ProcessFact::Started { start: 1 },
         What::Told(event) => match event {
             Event::Controller(event) => controller(event).is_some(),
@@ -213,7 +217,9 @@ fn client(event: &ClientEvent) -> Option<(&'static str, Kind)> {
         ClientEvent::OffsetOutOfRange { .. } | ClientEvent::PositionReset { .. } => {
             Some(("retention", Kind::Moved))
         }
-        ClientEvent::Retried { .. } => Some(("failures", Kind::Retried)),
+        ClientEvent::Retried { .. } | ClientEvent::BatchSplit { .. } => {
+            Some(("failures", Kind::Retried))
+        }
         ClientEvent::Failed { .. } => Some(("failures", Kind::Failed)),
         ClientEvent::RequestTimedOut { .. } => Some(("failures", Kind::TimedOut)),
         _ => None,

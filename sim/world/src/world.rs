@@ -36,6 +36,7 @@ pub struct World {
     pub(crate) streams: Streams,
     pub(crate) steps: Steps,
     pub(crate) run: crate::run::Run,
+    pub(crate) ambushes: Vec<crate::ambush::Ambush>,
     pub(crate) former_leaders: BTreeMap<TopicIdPartition, ProcessId>,
     leaders: BTreeMap<TopicIdPartition, ProcessId>,
     /// Brokers that lost unsynced data or their disk, with the broker epoch they had.
@@ -87,8 +88,7 @@ impl World {
         tape: Option<Arc<Vec<Entry>>>,
     ) -> World {
         let (names, machines) = crate::setup::machines(&scenario);
-        let latency = &scenario.network.latency;
-        let network = Network::new((latency.min, latency.max), scenario.network.bandwidth);
+        let network = crate::setup::network(&scenario, &names);
         let mut world = World {
             seed,
             now: Time(0),
@@ -99,6 +99,7 @@ impl World {
             streams: Streams::new(seed),
             steps: Steps::default(),
             run: crate::run::Run::of(tape),
+            ambushes: Vec::new(),
             former_leaders: BTreeMap::new(),
             leaders: BTreeMap::new(),
             losses: BTreeMap::new(),
@@ -248,7 +249,7 @@ impl World {
                 } else {
                     (a, b)
                 };
-                let drawn = self.latency_draw(from, to);
+                let chance = self.chance(from, to);
                 let machines = &self.machines;
                 let listens = |p: ProcessId| {
                     let m = &machines[p.index()];
@@ -256,10 +257,13 @@ impl World {
                 };
                 let taken =
                     self.network
-                        .take(key, end, number, self.now, listens, drawn, &mut self.queue);
+                        .take(key, end, number, self.now, listens, chance, &mut self.queue);
                 let sent = self.network.take_sent(key);
                 if let Some(taken) = taken {
-                    self.arrive(taken);
+                    match taken.refused {
+                        Some((step, error)) => self.answer_in_place(taken, step, error),
+                        None => self.arrive(taken),
+                    }
                 }
                 if let Some(sent) = sent {
                     self.arrive(sent);
@@ -268,22 +272,19 @@ impl World {
             Item::Alarm(p) => self.alarm(p, number),
             Item::Wake(p) => self.wake(p),
             Item::Synced(p) => {
-                while let Some(file) = self.machines[p.index()].disk.take_synced(self.now) {
+                while let Some((file, result)) = self.machines[p.index()].disk.take_synced(self.now)
+                {
                     self.come(
                         p,
                         Pending {
                             cause: 0,
-                            input: Coming::Synced(file, Ok(())),
+                            input: Coming::Synced(file, result),
                         },
                     );
                 }
             }
             Item::Phase => self.look_at_phase(),
         }
-    }
-
-    fn latency_draw(&mut self, from: ProcessId, to: ProcessId) -> u64 {
-        self.streams.draw(Stream::Latency(from, to), &self.names)
     }
 
     fn ends(&self, key: crate::network::ConnKey) -> Option<(ProcessId, ProcessId)> {
@@ -370,6 +371,9 @@ impl World {
     }
 
     fn handle(&mut self, p: ProcessId, pending: Pending) {
+        if !self.ambushes.is_empty() && self.dies_on(p, &pending.input) {
+            return;
+        }
         let (handled, input, bytes) = self.unpack(pending.input);
         self.events += 1;
         let cause = (pending.cause > 0).then_some(pending.cause);
@@ -404,7 +408,15 @@ impl World {
         let starts = self.machines[p.index()].starts;
         let mut rest = outputs.drain(..);
         while let Some(output) = rest.next() {
+            let point = match self.ambushes.is_empty() {
+                true => None,
+                false if self.dies_before(p, &output) => break,
+                false => self.next_point(p, &output),
+            };
             self.apply_output(p, output, record);
+            if let Some(point) = point.filter(|_| self.machines[p.index()].starts == starts) {
+                self.passes(p, point);
+            }
             let m = &mut self.machines[p.index()];
             if m.process.is_none() || m.starts != starts {
                 break;
@@ -509,9 +521,13 @@ impl World {
 
     fn sync(&mut self, p: ProcessId, file: FileId) {
         let plan = &self.scenario.cluster.sync;
-        let takes = self
+        let mut takes = self
             .streams
             .within(Stream::Disk(p), plan.min, plan.max, &self.names);
+        if let Some(tail) = self.scenario.cluster.sync_tail {
+            let drawn = self.streams.draw(Stream::DiskTail(p), &self.names);
+            takes = tail.draw(drawn, plan.max).unwrap_or(takes);
+        }
         let disk = &mut self.machines[p.index()].disk;
         let begins = disk.busy_until().unwrap_or(self.now).max(self.now);
         let at = begins + Duration(takes);
@@ -598,6 +614,7 @@ impl World {
                 self.act(due.step, &action, lasts, optional, None)
             }
             Deed::Replay(what) => self.replay_entry(due.step, what, None),
+            Deed::Roll(roll) => self.roll(due.step, roll),
             Deed::Lift(fault) => {
                 if self.steps.ended(due.step, &fault) {
                     self.lift(due.step, &fault);
@@ -615,17 +632,20 @@ impl World {
         after: Option<u64>,
     ) {
         match action {
-            Action::Fault(fault) => {
-                let realised = fault.map(|selector| {
-                    let who = self.resolve(selector, step);
-                    if who.is_empty() { Err(()) } else { Ok(who) }
-                });
-                match realised {
-                    Ok(fault) => self.do_fault(step, fault, lasts, after),
-                    Err(()) => {
-                        self.run.missed(step, optional);
-                        self.replay_entry(step, Taped::Missed, after);
-                    }
+            Action::Fault(fault) => match self.realise(fault, step) {
+                Some(fault) => self.do_fault(step, fault, lasts, after),
+                None => {
+                    self.run.missed(step, optional);
+                    self.replay_entry(step, Taped::Missed, after);
+                }
+            },
+            Action::Roll { who, kill, down } => {
+                let who = self.resolve(who, step);
+                if who.is_empty() {
+                    self.run.missed(step, optional);
+                    self.replay_entry(step, Taped::Missed, after);
+                } else {
+                    self.begin_roll(step, &who, *kill, *down);
                 }
             }
             Action::Random { family, budget } => {
@@ -646,7 +666,7 @@ impl World {
         }
     }
 
-    fn do_fault(
+    pub(crate) fn do_fault(
         &mut self,
         step: u64,
         fault: crate::fault::Realised,

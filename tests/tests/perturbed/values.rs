@@ -14,8 +14,9 @@ use klab_kafka::input::Closed;
 use klab_kafka::log::batch::*;
 use klab_kafka::protocol::cluster::LeaderRecoveryState;
 use klab_kafka::protocol::{Api, ErrorCode};
-use klab_kafka::time::{Time, Timestamp};
+use klab_kafka::time::{Duration, Time, Timestamp};
 use klab_kafka::timer::{BrokerTimer, ControllerTimer, Timer};
+use klab_world::ambush::CrashPoint;
 use klab_world::disks::Keep;
 use klab_world::fault::{Fault, Intercept};
 use klab_world::process::{Down, ProcessId};
@@ -198,7 +199,7 @@ leaves! {
 
 newtypes! {
     NodeId, Offset, LeaderEpoch, PartitionEpoch, BrokerEpoch, ProducerId, ProducerEpoch, TopicId, IncarnationId, Address,
-    ConnId, CorrelationId, ClientId, ProcessId, Time, Timestamp,
+    ConnId, CorrelationId, ClientId, ProcessId, Time, Duration, Timestamp,
 }
 
 impl<T: Perturb> Perturb for Option<T> {
@@ -380,6 +381,7 @@ enums! {
         Fault { step, fault, lifted },
         StepMissed { step },
         Phase(phase),
+        Answered { to, conn, id, api, error, step },
     }
     Handled {
         Opened { conn, peer },
@@ -416,8 +418,36 @@ enums! {
         Pause { who },
         Stop { who },
         Start { who },
+        Clog { from, to, one_way },
+        DropPackets { from, to, ppm },
+        Refuse { who },
+        SlowAccept { who, delay },
+        Ring { who },
+        Clock { who, ahead_ms },
+        Drift { who, ppm },
+        SlowNode { who, factor },
+        Stall { who },
+        FailDisk { who, full },
+        Answer { of, take, error },
+        Throttle { of, take, by },
+        CrashAt { who, point, power },
     }
-    Keep { Drawn, Synced, More(batches), }
+    CrashPoint {
+        AfterAppend,
+        AfterMetadataAppend,
+        BeforeAnswer,
+        BeforeRequest,
+        AfterRequest,
+        OnAnswer,
+        BetweenCheckpoints,
+        AfterTruncation,
+        AfterEpoch,
+        AfterVote,
+        AfterRoll,
+        BeforeFlush,
+        AfterCleanMarker,
+    }
+    Keep { Drawn, Synced, More(batches), Bytes(block), }
     FileId {
         Segment(partition, base),
         LeaderEpochs(partition),
@@ -552,6 +582,7 @@ enums! {
         TruncationDetected { partition, position, divergence },
         OffsetOutOfRange { partition, position },
         LeaderLearned { partition, leader, epoch },
+        BatchSplit { partition, ids, parts },
     }
     SendFailure {
         Error(code),

@@ -1,9 +1,10 @@
 //! The settings of one log, resolved from topic and broker (Kafka's LogConfig).
 //!
-//! Left out: flushing by count or age (`flush.messages`, `flush.ms`: never, by default, L-32), recompression (L-5),
-//! `segment.jitter.ms` (0 by default), and all that is about tiered storage.
+//! Left out: flushing by count or age (`flush.messages`, `flush.ms`: never, by default, L-32), compression levels of a
+//! topic, `segment.jitter.ms` (0 by default), and all that is about tiered storage.
 
 use super::batch::TimestampType;
+use super::codec::TopicCompression;
 use crate::config::{CleanupPolicy, Ratio, ServerConfig, TopicConfig};
 use serde::Serialize;
 
@@ -14,6 +15,8 @@ pub struct LogConfig {
     pub segment_bytes: i32,
     /// `segment.ms`: a segment spans at most so much record time (L-17).
     pub segment_ms: i64,
+    /// `compression.type`: how batches are stored (L-5).
+    pub compression: TopicCompression,
     /// `max.message.bytes`: the largest batch (L-3).
     pub max_message_bytes: i32,
     /// `message.timestamp.type`: whose clock stamps records (L-4).
@@ -78,6 +81,7 @@ impl LogConfig {
             delete_retention_ms: topic
                 .delete_retention_ms
                 .or(broker.log_cleaner_delete_retention_ms),
+            compression: topic.compression_type.or(broker.compression_type),
             max_message_bytes: topic.max_message_bytes.or(broker.message_max_bytes),
             timestamp_type: topic
                 .message_timestamp_type

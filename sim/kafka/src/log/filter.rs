@@ -1,9 +1,11 @@
 //! What compaction leaves of a batch (Kafka's MemoryRecords.filterTo with its RecordFilter; L-28…L-31).
 //!
 //! Offsets never change: a batch keeps its first and its last, whatever goes between them. A batch of which nothing is left
-//! goes too, unless its header must be kept: it says how far its producer has come, or where the compacted part ends.
+//! goes too, unless its header must be kept: it says how far its producer has come, or where the compacted part ends. What
+//! is left is compressed as it was (Kafka: with the topic's level).
 
 use super::batch::{BatchData, Payload, PlainRecord, RecordBatch};
+use super::codec::{Codec, Compression};
 use super::offset_map::OffsetMap;
 use super::record;
 use crate::ids::Offset;
@@ -122,13 +124,23 @@ impl BatchData {
             record::encode(&mut body, record, base, *delta);
         }
         let latest = kept.iter().map(|(_, r)| r.timestamp).max();
+        let codec = if kept.is_empty() {
+            Codec::None
+        } else {
+            self.codec
+        };
+        let compression = Compression {
+            codec,
+            ..Compression::default()
+        };
         BatchData {
             count: i32::try_from(kept.len()).expect("fewer than there were"),
             base_timestamp: base,
             max_timestamp: latest.unwrap_or(self.max_timestamp),
             has_delete_horizon: horizon.is_some(),
+            codec,
             payload: Payload::Records {
-                body: body.into(),
+                body: compression.compress(body.into()),
                 ids: kept.iter().map(|(_, r)| r.id).collect(),
             },
             ..self.clone()

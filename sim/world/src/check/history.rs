@@ -91,6 +91,16 @@ pub enum Change {
         /// Which partition.
         partition: u32,
     },
+    /// The metadata log made or changed a partition.
+    Registered {
+        /// Which partition.
+        partition: u32,
+    },
+    /// The metadata log fenced a broker.
+    Fenced {
+        /// Whom.
+        broker: NodeId,
+    },
     /// The metadata log changed a partition's ISR.
     IsrChanged {
         /// Which partition.
@@ -257,10 +267,13 @@ impl History {
             What::Told(event) => self.told(event, &mut taking),
             What::Handled(handled) => {
                 let fault = match (handled, record.cause) {
-                    (Handled::Closed { .. }, Some(cause)) => self.harms.origin(cause),
+                    (Handled::Closed { .. } | Handled::Response { .. }, Some(cause)) => {
+                        self.harms.origin(cause)
+                    }
                     _ => None,
                 };
-                self.connection_broken |= fault.is_some();
+                let is_closed = matches!(handled, Handled::Closed { .. });
+                self.connection_broken |= is_closed && fault.is_some();
                 self.input = (record.seq, fault);
             }
             What::Process(fact) => self.process(*fact, &mut taking),
@@ -280,6 +293,7 @@ impl History {
                     self.ready = Some(record.at);
                 }
             }
+            What::Answered { step, .. } => self.harms.answered(record.seq, *step),
             What::Sent { .. } | What::StepMissed { .. } => {}
         }
     }
@@ -539,6 +553,7 @@ impl History {
                 if let MetadataRecord::RegisterBroker { broker, .. } = metadata {
                     self.registered.insert(*broker, taking.record.seq);
                 }
+                taking.changes.extend(fenced(metadata));
                 return self.image.apply(offset, metadata);
             }
         };
@@ -558,6 +573,7 @@ impl History {
     ) {
         let seq = taking.record.seq;
         let partition = self.place(id);
+        taking.changes.push(Change::Registered { partition });
         let scenario = taking.view.scenario();
         let allows = Allows::of(
             scenario,
@@ -669,6 +685,23 @@ impl History {
         self.partitions.push(Lineage::new(id));
         self.places.insert(id, place);
         place
+    }
+}
+
+/// The broker that a record of the metadata log fences.
+fn fenced(metadata: &MetadataRecord) -> Option<Change> {
+    match metadata {
+        MetadataRecord::RegisterBroker {
+            broker,
+            fenced: true,
+            ..
+        }
+        | MetadataRecord::BrokerRegistrationChange {
+            broker,
+            fenced: Some(true),
+            ..
+        } => Some(Change::Fenced { broker: *broker }),
+        _ => None,
     }
 }
 

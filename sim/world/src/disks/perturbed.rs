@@ -39,6 +39,7 @@ fn any_field_of_a_disk_changes_the_hash() {
     let Disk {
         files: _,
         syncing: _,
+        ills: _,
     } = disk(&mut world);
     each_is_seen(
         &world,
@@ -78,6 +79,9 @@ fn any_field_of_a_disk_changes_the_hash() {
             }),
             ("synced", |w| *segment(w).1 += 1),
             ("torn", |w| *segment(w).2 ^= true),
+            ("stalled", |w| disk(w).ills.stalled += 1),
+            ("full", |w| disk(w).ills.full += 1),
+            ("dead", |w| disk(w).ills.dead += 1),
         ],
     );
 }

@@ -297,6 +297,15 @@ impl Lexicon {
                 let (ids, name) = (self.records(ids), self.partition(*partition));
                 format!("will send {ids} to {name} again after {}", error.name())
             }
+            ClientEvent::BatchSplit {
+                partition,
+                ids,
+                parts,
+            } => {
+                let (ids, name) = (self.records(ids), self.partition(*partition));
+                let batches = if *parts == 1 { "batch" } else { "batches" };
+                format!("will send {ids} to {name} in {parts} {batches}: one was too large")
+            }
             ClientEvent::Acked {
                 id,
                 partition,

@@ -296,6 +296,7 @@ pub enum Goal {
     RequestRetried,
     DuplicateRecognised,
     EpochBumped,
+    BatchSplit,
     WriteFenced,
     NotEnoughReplicas,
     DeliveryTimedOut,
@@ -304,7 +305,7 @@ pub enum Goal {
 }
 
 /// All goals: name and sentence.
-pub const GOALS: [(Goal, &str, &str); 16] = [
+pub const GOALS: [(Goal, &str, &str); 17] = [
     (
         Goal::LeaderElected,
         "leader elected",
@@ -355,6 +356,11 @@ pub const GOALS: [(Goal, &str, &str); 16] = [
         Goal::EpochBumped,
         "epoch bumped",
         "An idempotent producer began a new epoch.",
+    ),
+    (
+        Goal::BatchSplit,
+        "batch split",
+        "A producer made smaller batches of one that was too large.",
     ),
     (
         Goal::WriteFenced,

@@ -59,6 +59,10 @@ pub enum Kind {
     Rate,
     /// `"64KiB"`.
     Bytes,
+    /// `"10B..1KiB"`.
+    Sizes,
+    /// The lines of a file.
+    Lines,
     /// `2` or `"1..3"`.
     Counts,
     /// `"2026-01-01T00:00:00Z"`.
@@ -131,6 +135,8 @@ impl Kind {
             Kind::Durations => "a duration or a range, such as \"2ms\" or \"1ms..3ms\"",
             Kind::Rate => "a rate, such as \"20/s\"",
             Kind::Bytes => "a size with its unit, such as \"64KiB\"",
+            Kind::Sizes => "a size or a range, such as \"64KiB\" or \"10B..1KiB\"",
+            Kind::Lines => "a file, such as \"airports.jsonl\", or a list of lines",
             Kind::Counts => "a whole number or a range, such as 2 or \"1..3\"",
             Kind::Instant => "an instant in UTC, such as \"2026-01-01T00:00:00Z\"",
             Kind::Topic => "the name of a topic",
@@ -144,7 +150,9 @@ impl Kind {
                 "a condition, such as \"isr of orders-0 is 1\" or \"time is past 20s\""
             }
             Kind::Lasts => "a duration, such as \"8s\", or \"ever\"",
-            Kind::Keep => "\"drawn\", \"synced\" or a number of batches",
+            Kind::Keep => {
+                "\"drawn\", \"synced\", \"torn\", \"torn at 512B\" or a number of batches"
+            }
             Kind::Expectation => "an expectation, such as \"log.lost == 0\"",
             Kind::Config(_) => "an object with Kafka's keys, such as `{ \"linger.ms\": 5 }`",
             Kind::Switches => {
@@ -166,7 +174,7 @@ impl Kind {
         match self {
             Kind::Duration | Kind::Durations | Kind::Lasts => "ns, us, ms, s, min, h, d",
             Kind::Rate => "per ns, us, ms, s, min, h, d",
-            Kind::Bytes => "B, KB, KiB, MB, MiB, GB, GiB",
+            Kind::Bytes | Kind::Sizes => "B, KB, KiB, MB, MiB, GB, GiB",
             Kind::Instant => "RFC 3339, UTC",
             _ => "",
         }
@@ -202,7 +210,6 @@ const fn whole(min: u64, max: u64) -> Kind {
 const MANY: u64 = u64::MAX;
 const GROUPS: &str = "groups come with a later release; `consumers` with `assign` work now";
 const APPS: &str = "applications with their own logic come with a later release; `producers` and `consumers` work now";
-const ASSETS: &str = "assets come with a later release; `producers` make their own records";
 const SWARM: &str = "swarms come with a later release; `random` in a `window` works now";
 
 /// The table.
@@ -220,6 +227,18 @@ pub const KEYS: &[Key] = &[
     key("/network", Object, Is("{}"), "The network between all processes."),
     key("/network/latency", Durations, Is("\"1ms..3ms\""), "How long bytes travel one way: always the same, or drawn from a range."),
     key("/network/bandwidth", Bytes, Absent, "Bytes per second on each connection; without it the network is as fast as it likes."),
+    key("/network/tail", Object, Absent, "A few messages that take much longer than the others: twice as long, half as often."),
+    key("/network/tail/ppm", whole(1, 1_000_000), Is("1000"), "How many of a million."),
+    key("/network/tail/upto", Duration, Required, "The longest that one of them takes."),
+    key("/network/loss", whole(0, 1_000_000), Is("0"), "How many of a million messages are lost at each try; a lost one is sent again after 200 ms, 400 ms and so on, and after 15 s its connection breaks."),
+    key("/network/links", List, Is("[]"), "Links that differ from the others; a later entry wins."),
+    key("/network/links/*", Object, Required, "Links that differ."),
+    key("/network/links/*/between", Link, Required, "Whose: processes by name, brokers, controllers, clients, everyone, or racks."),
+    key("/network/links/*/latency", Durations, Absent, "How long bytes travel one way on them."),
+    key("/network/links/*/bandwidth", Bytes, Absent, "Bytes per second on each connection."),
+    key("/network/nodes", Names, Is("{}"), "Machines that differ, by name."),
+    key("/network/nodes/*", Object, Required, "A machine that differs."),
+    key("/network/nodes/*/bandwidth", Bytes, Required, "Bytes per second that it can send to all others together."),
     key("/cluster", Object, Is("{}"), "The brokers and the controllers. Combined mode is left out."),
     key("/cluster/brokers", whole(1, 200), Is("3"), "How many brokers: broker-1, broker-2, …"),
     key("/cluster/controllers", whole(1, 9), Is("3"), "How many controllers: controller-1, controller-2, …; all of them vote."),
@@ -229,6 +248,9 @@ pub const KEYS: &[Key] = &[
     key("/cluster/rules", Switches, Is("{}"), "Single protocol switches that differ from the era; under a process's name, for that process alone."),
     key("/cluster/config", Config(Table::Server), Is("{}"), "Kafka's settings of brokers and controllers; under a process's name, for that process alone."),
     key("/cluster/sync", Durations, Is("\"500us..1ms\""), "How long a disk takes to sync a file."),
+    key("/cluster/sync-tail", Object, Absent, "A few syncs that take much longer than the others: twice as long, half as often."),
+    key("/cluster/sync-tail/ppm", whole(1, 1_000_000), Is("1000"), "How many of a million."),
+    key("/cluster/sync-tail/upto", Duration, Required, "The longest that one of them takes."),
     // What is in it.
     key("/topics", Names, Is("{}"), "The topics, created before time 0."),
     key("/topics/*", Object, Required, "A topic."),
@@ -244,10 +266,19 @@ pub const KEYS: &[Key] = &[
     key("/producers/*/records", whole(1, 10_000_000), Required, "How many records it sends."),
     key("/producers/*/rate", Rate, Is("\"20/s\""), "How fast its own callers ask."),
     key("/producers/*/after", Duration, Is("\"0s\""), "When its callers begin to ask."),
+    key("/producers/*/burst", whole(1, 1_000_000), Is("1"), "How many records fall due at once; the rate stays what it is."),
     key("/producers/*/keys", whole(1, 1_000_000), Absent, "How many different keys its records have; without it they have none."),
     key("/producers/*/tombstones", whole(1, 1_000_000), Absent, "Every so manieth record has no value: in a compacted topic it deletes its key."),
-    key("/producers/*/size", Bytes, Is("\"100B\""), "The size of each record's value."),
+    key("/producers/*/key-order", Word(&["in-turn", "uniform", "skewed"]), Is("\"in-turn\""), "Which key comes when: one after the other, each as often as any other, or the first as often as the next two, as the next four, and so on, nearly Zipf's law."),
+    key("/producers/*/size", Sizes, Is("\"100B\""), "The size of each record's value: always the same, or drawn from a range."),
+    key("/producers/*/rows", Name, Absent, "The asset whose rows it sends as values, from the first on, again and again."),
+    key("/producers/*/key-field", Text, Absent, "The field of a row that is the record's key; without it the rows have none."),
+    key("/producers/*/partition", whole(0, 4_999), Absent, "The partition that it names for each record; without it a partitioner chooses."),
+    key("/producers/*/timestamp", Instant, Absent, "The timestamp that it gives each record; without it `send` takes the producer's clock."),
+    key("/producers/*/headers", Names, Is("{}"), "Headers of each record."),
+    key("/producers/*/headers/*", Text, Required, "A header's value."),
     key("/producers/*/answers", Word(&["in-callback", "after-send"]), Is("\"in-callback\""), "When it tells its own caller that a record is accepted."),
+key("/producers/*/on-failure", Word(&["give-up", "resend"]), Is("\"give-up\""), "What it does when a send fails that may go well another time: tell its caller, or send the record again as a new one, a second later."),
     key("/producers/*/on-restart", Word(&["continue", "resend-unconfirmed"]), Is("\"continue\""), "What it does with records it has no confirmation for, when it comes back."),
     key("/producers/*/on-stop", Word(&["close", "exit"]), Is("\"close\""), "What it does when it is asked to stop: close its producer, which sends what is queued, or exit at once."),
     key("/producers/*/client", Word(&["java"]), Is("\"java\""), "Whose defaults and partitioner."),
@@ -259,7 +290,8 @@ pub const KEYS: &[Key] = &[
     key("/consumers/*/config", Config(Table::Consumer), Is("{}"), "Kafka's settings of the consumer."),
     key("/groups", NotBuilt(GROUPS), Absent, "Consumer groups."),
     key("/apps", NotBuilt(APPS), Absent, "Applications with their own logic."),
-    key("/assets", NotBuilt(ASSETS), Absent, "Data that records are made of."),
+    key("/assets", Names, Is("{}"), "Rows that records are made of."),
+    key("/assets/*", Lines, Required, "A file beside the scenario or one that comes with klab, such as \"airports.jsonl\", or its lines: objects of JSON, or CSV with the names of its fields in the first line."),
     // What happens to it.
     key("/steps", List, Is("[]"), "What happens: when, one verb, modifiers."),
     key("/steps/*", Object, Required, "A step."),
@@ -278,12 +310,36 @@ pub const KEYS: &[Key] = &[
     key("/steps/*/black-hole", Link, Absent, "What goes from the first to the second vanishes."),
     key("/steps/*/reset", Link, Absent, "The connections between the two break; both ends are told."),
     key("/steps/*/slow", Link, Absent, "Messages between the two take longer."),
+    key("/steps/*/clog", Link, Absent, "What is sent between the two from now on waits, and is let go all at once."),
+    key("/steps/*/drop-packets", Link, Absent, "Some messages between the two are lost and sent again later, as TCP does."),
+    key("/steps/*/refuse", Selector, Absent, "Nobody gets a new connection to these processes."),
+    key("/steps/*/slow-accept", Selector, Absent, "New connections to these processes stand later."),
+    key("/steps/*/ring", Selector, Absent, "Each of these processes, four or more, sees a bare majority of them, its neighbours in a ring; no two see the same."),
+    key("/steps/*/clock", Selector, Absent, "The wall clocks of these machines are wrong; their monotonic ones are not."),
+    key("/steps/*/slow-node", Selector, Absent, "These processes take longer for everything."),
+    key("/steps/*/stall", Selector, Absent, "The disks of these machines finish no sync."),
+    key("/steps/*/fail-disk", Selector, Absent, "The disks of these machines refuse writes: who has no other halts."),
     key("/steps/*/hold", Object, Absent, "One request or response is held, and all behind it on its connection."),
     key("/steps/*/hold/request", Name, Absent, "The API whose request is held."),
     key("/steps/*/hold/response", Name, Absent, "The API whose response is held."),
     key("/steps/*/hold/from", Selector, Required, "Who sends it."),
     key("/steps/*/hold/to", Selector, Required, "Who should get it."),
     key("/steps/*/hold/nth", whole(1, 1_000_000), Is("1"), "The how manieth from now on."),
+    key("/steps/*/answer", Object, Absent, "Some requests are answered with an error in their server's place, which never sees them."),
+    key("/steps/*/answer/request", Name, Required, "The API whose requests are answered."),
+    key("/steps/*/answer/from", Selector, Required, "Who sends them."),
+    key("/steps/*/answer/to", Selector, Required, "In whose place."),
+    key("/steps/*/answer/with", Name, Required, "The error, by Kafka's name, such as \"NOT_LEADER_OR_FOLLOWER\"."),
+    key("/steps/*/answer/nth", whole(1, 1_000_000), Is("1"), "The how manieth from now on is the first."),
+    key("/steps/*/answer/take", whole(1, 1_000_000), Is("1"), "How many, that one included."),
+    key("/steps/*/throttle", Object, Absent, "After some requests their server reads nothing from their connection for a while."),
+    key("/steps/*/throttle/request", Name, Required, "The API of the requests."),
+    key("/steps/*/throttle/from", Selector, Required, "Who sends them."),
+    key("/steps/*/throttle/to", Selector, Required, "Who reads them."),
+    key("/steps/*/throttle/by", Duration, Is("\"1s\""), "For how long, each time."),
+    key("/steps/*/throttle/nth", whole(1, 1_000_000), Is("1"), "The how manieth from now on is the first."),
+    key("/steps/*/throttle/take", whole(1, 1_000_000), Is("1"), "How many, that one included."),
+    key("/steps/*/roll", Selector, Absent, "These servers are restarted one after another, each when all replicas are in sync."),
     key("/steps/*/lose", Object, Absent, "One request or response is lost, and with it its connection."),
     key("/steps/*/lose/request", Name, Absent, "The API whose request is lost."),
     key("/steps/*/lose/response", Name, Absent, "The API whose response is lost."),
@@ -295,13 +351,17 @@ pub const KEYS: &[Key] = &[
     key("/steps/*/admin/delete-records", Object, Absent, "Give up records of a partition (DeleteRecords)."),
     key("/steps/*/admin/delete-records/partition", Partition, Required, "Of which partition."),
     key("/steps/*/admin/delete-records/before", whole(0, 1_000_000_000), Absent, "The first offset to be kept; without it all that is committed goes."),
-    key("/steps/*/how", Text, Absent, "For `crash`: \"kill\" (what was written is in the page cache), \"power-loss\" or \"disk-loss\". For `cut` and `isolate`: \"two-way\" or \"one-way\"."),
-    key("/steps/*/keep", Keep, Is("\"drawn\""), "What a loss of power leaves of each file beyond what was synced: a drawn part, nothing (\"synced\"), or so many batches."),
-    key("/steps/*/factor", whole(2, 1_000), Is("10"), "How many times as long messages take."),
+    key("/steps/*/how", Text, Absent, "For `crash`: \"kill\" (what was written is in the page cache), \"power-loss\" or \"disk-loss\". For `cut`, `isolate` and `clog`: \"two-way\" or \"one-way\". For `clock`: \"ahead\" or \"behind\" `by` so much, or `ppm` millionths too \"fast\" or \"slow\". For `fail-disk`: \"full\" or \"dead\". For `roll`: \"stop\" or \"kill\"."),
+    key("/steps/*/down", Duration, Is("\"1s\""), "How long each one is down."),
+    key("/steps/*/keep", Keep, Is("\"drawn\""), "What a loss of power leaves of each file beyond what was synced: a drawn part, nothing (\"synced\"), so many batches, or a drawn number of bytes (\"torn\", \"torn at 512B\", \"torn at 4KiB\")."),
+    key("/steps/*/factor", whole(2, 1_000), Is("10"), "How many times as long it takes."),
+    key("/steps/*/ppm", whole(1, 1_000_000), Is("10000"), "How many messages of a million are lost at each try, or how many millionths a clock runs wrong."),
+    key("/steps/*/by", Duration, Is("\"500ms\""), "How far the clock is wrong."),
+    key("/steps/*/delay", Duration, Is("\"1s\""), "How much later a connection stands."),
     key("/steps/*/for", Lasts, Absent, "How long it lasts; without it until the end, when the scenario heals, or as `random` draws; \"ever\" lasts beyond that."),
     key("/steps/*/nth", whole(1, 1_000_000), Is("1"), "The how manieth time that the trigger is met."),
     key("/steps/*/after", Duration, Is("\"0s\""), "So long after the trigger is met; at once means between two outputs of the process."),
-    key("/steps/*/point", Word(&["before-response", "after-response"]), Is("\"before-response\""), "At once after the trigger, before the process's answers leave, or just after they left."),
+    key("/steps/*/point", Word(&["before-response", "after-response", "after-append", "after-metadata-append", "before-answer", "before-request", "after-request", "on-answer", "between-checkpoints", "after-truncation", "after-epoch", "after-vote", "after-roll", "before-flush", "after-clean-marker"]), Is("\"before-response\""), "After `when`: at once, before the process's answers leave, or just after they left. For `crash`: the place in its own work at which a process dies the next time it passes there."),
     key("/steps/*/while", Condition, Absent, "The trigger counts only while this holds."),
     key("/steps/*/optional", Bool, Is("false"), "The run is good even if nothing triggers the step or nobody fits its selectors."),
     key("/steps/*/count", Counts, Is("1"), "How many times in the window."),

@@ -21,6 +21,10 @@ macro_rules! library {
 
 library! {
     "quickstart",
+    "gallery/payments-any-broker-may-die",
+    "gallery/payments-three-of-three",
+    "gallery/bookings-two-copies",
+    "gallery/sensors-fresh-not-whole",
     "log/l01-all-replicas-go-down",
     "producer/p01-lost-acknowledgement",
     "producer/p03-acks-one-loses",
@@ -36,8 +40,17 @@ library! {
     "rules/k06-rejoining-voter",
 }
 
-/// The text of a scenario of the library, by its name, without its folder, or by its number alone (`P01`).
+/// Files of rows that come with klab, by the names that `assets` gives them.
+const ASSETS: &[Entry] = &[Entry {
+    name: "airports.jsonl",
+    text: include_str!("../../../../scenarios/assets/airports.jsonl"),
+}];
+
+/// The text of a scenario of the library or of an asset, by its name, without its folder, or by its number alone (`P01`).
 pub fn find(name: &str) -> Option<String> {
+    if let Some(asset) = ASSETS.iter().find(|asset| asset.name == name) {
+        return Some(asset.text.to_owned());
+    }
     let name = name.strip_suffix(".jsonc").unwrap_or(name).to_lowercase();
     ALL.iter()
         .find(|entry| entry.is_called(&name))
