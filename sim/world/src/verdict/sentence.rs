@@ -231,7 +231,7 @@ impl Verdict {
             }
             _ if self.fates.iter().any(|f| f.gone.is_some()) => {
                 format!(
-                    "No acknowledged record is lost; {kept} of {sent} are in the log, in order{read}."
+                    "No acknowledged record is lost; {kept} of {sent} are in the log, in order."
                 )
             }
             _ => {
