@@ -26,6 +26,7 @@ const ROLES: &[&str] = &[
     "sim/kafka/src/broker/bench.rs",
     "sim/kafka/src/broker/channel.rs",
     "sim/kafka/src/broker/following.rs",
+    "sim/kafka/src/broker/housekeeping.rs",
     "sim/kafka/src/broker/network.rs",
     "sim/kafka/src/broker/serving.rs",
     "sim/kafka/src/controller.rs",

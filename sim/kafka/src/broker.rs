@@ -3,7 +3,7 @@
 //! The role matches and acts; what is decided is decided in its parts: [`lifecycle`] (registration, heartbeats, the way
 //! out), [`metadata`] (the broker's own copy), [`replicas`] and [`partition`] (logs, leaders, ISR, high watermark),
 //! [`produce`] and [`fetch`] in their [`purgatory`], [`fetcher`] (copying from leaders), [`producer_ids`]. Other files
-//! of the role: [`serving`] answers, [`following`] makes of the metadata what they say, [`network`] and [`channel`]
+//! of the role: [`serving`] answers, [`housekeeping`] gives up and compacts what is old, [`following`] makes of the metadata what they say, [`network`] and [`channel`]
 //! send.
 //!
 //! Left out, beside what the parts say: group and transaction coordinators, eligible leader replicas (R-28…:
@@ -17,11 +17,13 @@ pub mod auto_topics;
 mod bench;
 pub mod channel;
 pub mod configs;
+pub mod deleting;
 pub mod fetch;
 pub mod fetcher;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod following;
+mod housekeeping;
 pub mod isr;
 pub mod lifecycle;
 pub mod metadata;
@@ -54,6 +56,7 @@ use crate::time::{Duration, Time, Timestamp};
 use crate::timer::{BrokerTimer, Timer};
 use alarms::Alarms;
 use auto_topics::AutoTopics;
+use deleting::Deleting;
 use fetch::Fetching;
 use fetcher::Fetchers;
 use lifecycle::{BrokerState, Identity, Lifecycle, Pace};
@@ -92,6 +95,9 @@ pub struct Broker {
     fetchers: Fetchers,
     produces: Purgatory<Producing>,
     fetches: Purgatory<Fetching>,
+    deletes: Purgatory<Deleting>,
+    /// Deleted files that are still there, and when they vanish.
+    vanishing: Vec<(Time, FileId)>,
     producer_ids: ProducerIds,
     auto_topics: AutoTopics,
     alarms: Alarms,
@@ -152,6 +158,8 @@ impl Broker {
             fetchers: Fetchers::default(),
             produces: Purgatory::default(),
             fetches: Purgatory::default(),
+            deletes: Purgatory::default(),
+            vanishing: Vec::new(),
             producer_ids: ProducerIds::default(),
             auto_topics: AutoTopics::default(),
             alarms: Alarms::default(),
@@ -186,6 +194,7 @@ impl Broker {
             Input::Closed { conn, .. } => {
                 self.produces.forget(conn);
                 self.fetches.forget(conn);
+                self.deletes.forget(conn);
                 self.heard(conn, input, cx);
             }
             Input::Timer(_) | Input::Command(_) => {}
@@ -278,6 +287,9 @@ impl Broker {
                 self.replicas.delete_due(cx.now(), &mut out);
                 self.carry_out(out, cx);
             }
+            BrokerTimer::Retention => self.sweep(cx),
+            BrokerTimer::FileDelete => self.delete_files(cx),
+            BrokerTimer::Cleaner => self.clean(cx),
             BrokerTimer::Fetcher(source) => self.drive_fetcher(NodeId(source), cx),
             // These wake the broker; what is due is found in `settle`.
             BrokerTimer::Heartbeat
@@ -315,9 +327,10 @@ impl Broker {
     }
 
     fn synced(&mut self, file: FileId, result: Result<(), DiskError>, cx: &mut Context<'_>) {
-        match result {
-            Ok(()) => self.replicas.synced(file),
-            Err(error) => cx.exit(Exit::Halted(Halt::Disk(error))),
+        match (result, file) {
+            (Ok(()), FileId::Cleaned(id, base)) => self.cleaned(id, base, cx),
+            (Ok(()), file) => self.replicas.synced(file),
+            (Err(error), _) => cx.exit(Exit::Halted(Halt::Disk(error))),
         }
     }
 }
@@ -330,6 +343,7 @@ impl Broker {
         self.again(BrokerTimer::IsrCheck, self.isr_check_interval(), cx);
         self.again(BrokerTimer::RecoveryPoint, RECOVERY_POINTS_FIRST, cx);
         self.again(BrokerTimer::ProducerIdExpiry, PRODUCER_EXPIRY, cx);
+        self.begin_housekeeping(cx);
     }
 
     fn check_isr(&mut self, cx: &mut Context<'_>) {
@@ -374,7 +388,11 @@ impl Broker {
 
     fn set_alarms(&mut self, cx: &mut Context<'_>) {
         let now = cx.now();
-        let parked = [self.produces.next_deadline(), self.fetches.next_deadline()];
+        let parked = [
+            self.produces.next_deadline(),
+            self.fetches.next_deadline(),
+            self.deletes.next_deadline(),
+        ];
         let parked = parked.into_iter().flatten().min();
         let heartbeat = self.standing.lifecycle.wake_at();
         let alarms = [
@@ -384,6 +402,10 @@ impl Broker {
             (
                 Timer::Broker(BrokerTimer::DeleteLogs),
                 self.replicas.next_deletion(),
+            ),
+            (
+                Timer::Broker(BrokerTimer::FileDelete),
+                self.next_vanishing(),
             ),
             (
                 Timer::Broker(BrokerTimer::AlterPartition),

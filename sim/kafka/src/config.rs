@@ -2,6 +2,9 @@
 //! lessons read the table; code reads the field.
 
 pub mod layers;
+mod values;
+
+pub use values::{CleanupPolicy, Ratio};
 
 use crate::log::batch::TimestampType;
 use crate::log::codec::{Codec, GzipLevel, TopicCompression};
@@ -249,16 +252,22 @@ pub enum OffsetReset {
     Latest,
     /// Tell the application.
     None,
+    /// To the first record that is at most so many ms old (KIP-1106).
+    ByDuration(i64),
 }
 
 impl ConfigValue for OffsetReset {
-    const EXPECTS: &'static str = "\"earliest\", \"latest\" or \"none\"";
+    const EXPECTS: &'static str =
+        "\"earliest\", \"latest\", \"none\" or a duration such as \"by_duration:PT1H\"";
     fn parse(text: &str) -> Option<OffsetReset> {
         match text {
             "earliest" => Some(OffsetReset::Earliest),
             "latest" => Some(OffsetReset::Latest),
             "none" => Some(OffsetReset::None),
-            _ => None,
+            _ => {
+                let duration = text.strip_prefix("by_duration:")?;
+                values::iso_millis(duration).map(OffsetReset::ByDuration)
+            }
         }
     }
     fn show(&self) -> String {
@@ -266,6 +275,7 @@ impl ConfigValue for OffsetReset {
             OffsetReset::Earliest => "earliest",
             OffsetReset::Latest => "latest",
             OffsetReset::None => "none",
+            OffsetReset::ByDuration(ms) => return values::by_duration(*ms),
         }
         .into()
     }
@@ -345,7 +355,7 @@ config! {
         unclean_leader_election_interval_ms: i64 = 300_000, "unclean.leader.election.interval.ms", "ms", "How often leaderless partitions are looked at.";
         auto_create_topics_enable: bool = true, "auto.create.topics.enable", "", "Whether a topic that is asked about is created.";
         delete_topic_enable: bool = true, "delete.topic.enable", "", "Whether topics can be deleted.";
-        log_segment_delete_delay_ms: i64 = 60_000, "log.segment.delete.delay.ms", "ms", "How long the files of a deleted topic stay on disk under another name.";
+        log_segment_delete_delay_ms: i64 = 60_000, "log.segment.delete.delay.ms", "ms", "A deleted file, or a deleted topic's directory, vanishes after so long.";
         auto_leader_rebalance_enable: bool = true, "auto.leader.rebalance.enable", "", "Whether preferred leaders are restored.";
         leader_imbalance_check_interval_seconds: i64 = 300, "leader.imbalance.check.interval.seconds", "s", "How often preferred leaders are restored.";
         broker_heartbeat_interval_ms: i32 = 2_000, "broker.heartbeat.interval.ms", "ms", "How often a broker tells the controller that it lives.";
@@ -370,6 +380,19 @@ config! {
         log_message_timestamp_after_max_ms: i64 = 3_600_000, "log.message.timestamp.after.max.ms", "ms", "How far ahead of the broker's clock a record may be.";
         log_message_timestamp_before_max_ms: i64 = i64::MAX, "log.message.timestamp.before.max.ms", "ms", "How far behind the broker's clock a record may be.";
         log_message_timestamp_type: TimestampType = TimestampType::CreateTime, "log.message.timestamp.type", "", "Whose clock stamps records.";
+        log_cleanup_policy: CleanupPolicy = CleanupPolicy::DELETE, "log.cleanup.policy", "", "What is done with old records: deleted, compacted by key, or both.";
+        log_retention_ms: i64 = 604_800_000, "log.retention.ms", "ms", "A segment whose latest record is older is deleted; -1 for never.";
+        log_retention_bytes: i64 = -1, "log.retention.bytes", "bytes", "The oldest segments are deleted as long as that much is left; -1 for never.";
+        log_retention_check_interval_ms: i64 = 300_000, "log.retention.check.interval.ms", "ms", "How often old segments are looked for.";
+        log_initial_task_delay_ms: i64 = 30_000, "log.initial.task.delay.ms", "ms", "How long after the start old segments are looked for and checkpoints written first.";
+        log_flush_start_offset_checkpoint_interval_ms: i32 = 60_000, "log.flush.start.offset.checkpoint.interval.ms", "ms", "How often log start offsets are written to disk.";
+        log_index_interval_bytes: i32 = 4_096, "log.index.interval.bytes", "bytes", "A segment's indexes get an entry per so much.";
+        log_index_size_max_bytes: i32 = 10_485_760, "log.index.size.max.bytes", "bytes", "The largest index; a segment whose index is full is closed.";
+        log_cleaner_backoff_ms: i64 = 15_000, "log.cleaner.backoff.ms", "ms", "How long the cleaner rests when there is nothing to compact.";
+        log_cleaner_min_cleanable_ratio: Ratio = Ratio::HALF, "log.cleaner.min.cleanable.ratio", "", "A log is compacted when more of it than this is dirty.";
+        log_cleaner_min_compaction_lag_ms: i64 = 0, "log.cleaner.min.compaction.lag.ms", "ms", "A record is not compacted for so long.";
+        log_cleaner_max_compaction_lag_ms: i64 = i64::MAX, "log.cleaner.max.compaction.lag.ms", "ms", "A record is compacted after so long, however little is dirty.";
+        log_cleaner_delete_retention_ms: i64 = 86_400_000, "log.cleaner.delete.retention.ms", "ms", "A tombstone is kept for so long after its first compaction.";
         producer_id_expiration_ms: i32 = 86_400_000, "producer.id.expiration.ms", "ms", "An idle producer id is forgotten after so long.";
     }
 }
@@ -384,6 +407,18 @@ config! {
         message_timestamp_type: Inherit<TimestampType> = Inherit(None), "message.timestamp.type", "", "Whose clock stamps records.";
         compression_type: Inherit<TopicCompression> = Inherit(None), "compression.type", "", "How batches are stored: as they came, or always so.";
         max_message_bytes: Inherit<i32> = Inherit(None), "max.message.bytes", "bytes", "The largest batch the topic takes.";
+        message_timestamp_before_max_ms: Inherit<i64> = Inherit(None), "message.timestamp.before.max.ms", "ms", "How far behind the leader's clock a record may be.";
+        message_timestamp_after_max_ms: Inherit<i64> = Inherit(None), "message.timestamp.after.max.ms", "ms", "How far ahead of the leader's clock a record may be.";
+        cleanup_policy: Inherit<CleanupPolicy> = Inherit(None), "cleanup.policy", "", "What is done with old records: deleted, compacted by key, or both.";
+        retention_ms: Inherit<i64> = Inherit(None), "retention.ms", "ms", "A segment whose latest record is older is deleted; -1 for never.";
+        retention_bytes: Inherit<i64> = Inherit(None), "retention.bytes", "bytes", "The oldest segments are deleted as long as that much is left; -1 for never.";
+        file_delete_delay_ms: Inherit<i64> = Inherit(None), "file.delete.delay.ms", "ms", "A deleted file vanishes after so long.";
+        index_interval_bytes: Inherit<i32> = Inherit(None), "index.interval.bytes", "bytes", "A segment's indexes get an entry per so much.";
+        segment_index_bytes: Inherit<i32> = Inherit(None), "segment.index.bytes", "bytes", "The largest index; a segment whose index is full is closed.";
+        min_cleanable_dirty_ratio: Inherit<Ratio> = Inherit(None), "min.cleanable.dirty.ratio", "", "The log is compacted when more of it than this is dirty.";
+        min_compaction_lag_ms: Inherit<i64> = Inherit(None), "min.compaction.lag.ms", "ms", "A record is not compacted for so long.";
+        max_compaction_lag_ms: Inherit<i64> = Inherit(None), "max.compaction.lag.ms", "ms", "A record is compacted after so long, however little is dirty.";
+        delete_retention_ms: Inherit<i64> = Inherit(None), "delete.retention.ms", "ms", "A tombstone is kept for so long after its first compaction.";
     }
 }
 

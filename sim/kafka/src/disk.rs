@@ -33,6 +33,14 @@ pub enum FileId {
     QuorumState,
     /// `.kafka_cleanshutdown` (L-35).
     CleanShutdown,
+    /// A segment that was deleted and is to vanish (`.deleted`, L-24).
+    Deleted(TopicIdPartition, Offset),
+    /// A segment that compaction is writing (`.cleaned`).
+    Cleaned(TopicIdPartition, Offset),
+    /// A compacted segment that is to take the place of others (`.swap`).
+    Swap(TopicIdPartition, Offset),
+    /// `cleaner-offset-checkpoint`: up to where logs are compacted.
+    CleanerOffsets,
 }
 
 impl FileId {
@@ -42,10 +50,14 @@ impl FileId {
             FileId::Segment(id, _)
             | FileId::LeaderEpochs(id)
             | FileId::ProducerSnapshot(id, _)
+            | FileId::Deleted(id, _)
+            | FileId::Cleaned(id, _)
+            | FileId::Swap(id, _)
             | FileId::Directory(id) => Some(id),
             FileId::HighWatermarks
             | FileId::RecoveryPoints
             | FileId::LogStartOffsets
+            | FileId::CleanerOffsets
             | FileId::QuorumState
             | FileId::CleanShutdown => None,
         }
@@ -74,6 +86,8 @@ pub enum Write {
     Create,
     /// The file is gone.
     Delete,
+    /// The file has this name now, in the place of what had it before.
+    Rename(FileId),
 }
 
 /// The contents of a small file.

@@ -74,10 +74,12 @@ pub enum LogEvent {
         /// Start and end now.
         at: Offset,
     },
-    /// Everything below was given up because it is too old, or because the leader did (L-25).
+    /// Everything below was given up.
     LogStartMoved {
         /// The log start offset now.
         log_start: Offset,
+        /// What led to it.
+        why: LogStart,
     },
     /// The high watermark went up (or, after truncation and recovery, was set).
     HighWatermark {
@@ -98,6 +100,52 @@ pub enum LogEvent {
         /// Its base offset.
         base_offset: Offset,
     },
+    /// Whole segments were deleted (L-24).
+    SegmentsDeleted {
+        /// All that end at or before this.
+        upto: Offset,
+        /// Why.
+        why: Deletion,
+    },
+    /// A segment took the place of others: of each key only the last record below `upto` is left (L-28).
+    Compacted {
+        /// Up to where the round goes.
+        upto: Offset,
+        /// The records that are gone with this segment.
+        gone: Box<[Offset]>,
+        /// Bytes of the old segments.
+        bytes_before: u64,
+        /// Bytes of the new one.
+        bytes_after: u64,
+        /// The round is over with it.
+        is_over: bool,
+    },
+}
+
+/// What led to a later log start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum LogStart {
+    /// The leader's log starts there (L-25).
+    Leader,
+    /// A client gave it up: DeleteRecords (L-26).
+    DeleteRecords,
+    /// It was older than `retention.ms` (L-21).
+    RetentionTime,
+    /// There was more than `retention.bytes` (L-22).
+    RetentionBytes,
+    /// It was found there at a start: by the checkpoint, which may be older, or by the first segment.
+    Recovered,
+}
+
+/// Why segments are deleted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Deletion {
+    /// They lie below the log start.
+    LogStart,
+    /// There is more than `retention.bytes` (L-22).
+    Size,
+    /// They are older than `retention.ms` (L-21).
+    Age,
 }
 
 /// What led to a truncation.
@@ -603,6 +651,24 @@ pub enum AdminEvent {
     CallTimedOut {
         /// What was asked.
         api: Api,
+    },
+    /// Records of a partition are given up, on all replicas that are alive.
+    RecordsDeleted {
+        /// The topic.
+        topic: Arc<str>,
+        /// The partition.
+        partition: i32,
+        /// The smallest log start of them.
+        low_watermark: Offset,
+    },
+    /// Records were not given up.
+    DeletionRefused {
+        /// The topic.
+        topic: Arc<str>,
+        /// The partition.
+        partition: i32,
+        /// Why.
+        error: ErrorCode,
     },
 }
 

@@ -4,20 +4,24 @@
 //! offsets ascend without overlap; log start <= LSO <= HW <= LEO (I-7); what is appended is written to disk before it is
 //! told. A clone shares all closed chunks; an append is O(1), a lookup O(log n).
 //!
-//! Left out: time lookups, retention, DeleteRecords and compaction (§1.4, §1.5: only [`Log::increment_log_start`] is
-//! here), tiered storage, and a fetch's last batch cut short by the byte limit: readers get whole batches.
+//! Left out: tiered storage, and a fetch's last batch cut short by the byte limit: readers get whole batches.
 
 mod append;
 pub mod batch;
 pub mod builder;
+mod cleaner;
 pub mod codec;
 pub mod config;
 pub mod epochs;
+mod filter;
 mod flush;
+mod index;
 pub mod manager;
+mod offset_map;
 pub mod producers;
 pub mod record;
 mod recovery;
+mod retention;
 pub mod segment;
 mod truncation;
 pub mod validator;
@@ -26,22 +30,24 @@ pub mod validator;
 mod testing;
 
 pub use append::{Appended, NotCopied, UnexpectedOffset};
+pub use cleaner::Dirty;
 pub use producers::Origin;
 pub use validator::Refusal;
 
 use crate::disk::{FileId, Write};
 use crate::effect::{Effect, Effects};
-use crate::event::{Event, LogEvent};
+use crate::event::{Event, LogEvent, LogStart};
 use crate::ids::{LeaderEpoch, Offset, TopicIdPartition};
 use crate::protocol::ErrorCode;
 use crate::protocol::fetch::EpochEndOffset;
 use crate::time::Timestamp;
 use batch::RecordBatch;
+use cleaner::Cleaning;
 use config::LogConfig;
 use epochs::EpochCache;
 use flush::Flushing;
 use producers::{AbortedTransaction, Producers};
-use segment::Segments;
+use segment::{Segment, Segments, Stamped};
 use serde::Serialize;
 
 /// One replica's log.
@@ -56,6 +62,10 @@ pub struct Log {
     epochs: EpochCache,
     producers: Producers,
     flushing: Flushing,
+    cleaned_upto: Option<Offset>,
+    cleaning: Option<Cleaning>,
+    /// Files of a round that was given up, whose syncs are still under way.
+    abandoned: u64,
 }
 
 /// Where a log begins, is stable, is committed and ends.
@@ -71,14 +81,17 @@ impl Log {
         out.push(Effect::Write(FileId::Segment(id, start), Write::Create));
         Log {
             id,
+            segments: Segments::new(start, config.index_interval_bytes, now),
             config,
-            segments: Segments::new(start, now),
             log_start: start,
             hw: start,
             leo: start,
             epochs: EpochCache::default(),
             producers: Producers::new(start),
             flushing: Flushing::from(start),
+            cleaned_upto: None,
+            cleaning: None,
+            abandoned: 0,
         }
     }
 
@@ -148,6 +161,15 @@ impl Log {
         to: Offset,
         out: &mut Effects,
     ) -> Result<bool, ErrorCode> {
+        self.move_log_start(to, LogStart::Leader, out)
+    }
+
+    fn move_log_start(
+        &mut self,
+        to: Offset,
+        why: LogStart,
+        out: &mut Effects,
+    ) -> Result<bool, ErrorCode> {
         if to > self.hw {
             return Err(ErrorCode::OffsetOutOfRange);
         }
@@ -159,7 +181,8 @@ impl Log {
             self.epochs.write(self.id, out);
         }
         self.producers.on_log_start_incremented(to);
-        self.tell(LogEvent::LogStartMoved { log_start: to }, out);
+        let log_start = to;
+        self.tell(LogEvent::LogStartMoved { log_start, why }, out);
         self.assert_ordered();
         Ok(true)
     }
@@ -235,7 +258,8 @@ impl Log {
             return 0;
         }
         let end = self.segments.position_of(upto);
-        end.saturating_sub(self.segments.position_of(from))
+        let between = end - self.segments.position_of(from);
+        u64::try_from(between).unwrap_or(0)
     }
 
     /// The base offset of the segment that an offset falls into: a parked fetch from a segment that is closed by now is
@@ -255,6 +279,25 @@ impl Log {
     /// The segments, the oldest first.
     pub fn segments(&self) -> &Segments {
         &self.segments
+    }
+
+    /// The first record from the log start on that is stamped at or after a time. As in Kafka, only the first segment
+    /// whose latest record is that young is looked into.
+    pub fn find_time(&self, time: Timestamp) -> Option<Stamped> {
+        let mut segments = self.segments.iter();
+        let young = segments.find(|s| s.largest_timestamp() >= time)?;
+        young.find_time(time, self.log_start)
+    }
+
+    /// The first record with the latest timestamp of all (KIP-734). As in Kafka, it may lie below the log start.
+    pub fn find_latest(&self) -> Option<Stamped> {
+        let mut latest: Option<&Segment> = None;
+        for segment in self.segments.iter() {
+            if latest.is_none_or(|l| segment.latest_timestamp() > l.latest_timestamp()) {
+                latest = Some(segment);
+            }
+        }
+        latest?.find_latest()
     }
 
     /// The transactions that a read_committed reader of `[from, upto)` must leave out (L-18).

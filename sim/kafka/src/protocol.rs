@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod cluster;
+pub mod deletion;
 pub mod error;
 pub mod fetch;
 pub mod metadata;
@@ -16,6 +17,7 @@ pub use error::ErrorCode;
 
 use admin::*;
 use cluster::*;
+use deletion::*;
 use fetch::*;
 use metadata::*;
 use offsets::*;
@@ -68,6 +70,7 @@ pub enum Api {
     BrokerRegistration = 62,
     BrokerHeartbeat = 63,
     AllocateProducerIds = 67,
+    DeleteRecords = 21,
 }
 
 impl Api {
@@ -80,6 +83,7 @@ impl Api {
             Api::Metadata => 13,
             Api::CreateTopics => 7,
             Api::DeleteTopics => 6,
+            Api::DeleteRecords => 2,
             Api::InitProducerId => 6,
             Api::OffsetForLeaderEpoch => 4,
             Api::DescribeConfigs => 4,
@@ -122,6 +126,7 @@ pub enum Request {
     Vote(VoteRequest),
     BeginQuorumEpoch(BeginQuorumEpochRequest),
     EndQuorumEpoch(EndQuorumEpochRequest),
+    DeleteRecords(DeleteRecordsRequest),
 }
 
 /// The answer to the request of the same name.
@@ -149,6 +154,7 @@ pub enum Response {
     Vote(VoteResponse),
     BeginQuorumEpoch(QuorumEpochResponse),
     EndQuorumEpoch(QuorumEpochResponse),
+    DeleteRecords(DeleteRecordsResponse),
 }
 
 impl Request {
@@ -175,6 +181,7 @@ impl Request {
             Request::Vote(_) => Api::Vote,
             Request::BeginQuorumEpoch(_) => Api::BeginQuorumEpoch,
             Request::EndQuorumEpoch(_) => Api::EndQuorumEpoch,
+            Request::DeleteRecords(_) => Api::DeleteRecords,
         }
     }
 
@@ -224,6 +231,7 @@ impl Response {
             Response::Vote(_) => Api::Vote,
             Response::BeginQuorumEpoch(_) => Api::BeginQuorumEpoch,
             Response::EndQuorumEpoch(_) => Api::EndQuorumEpoch,
+            Response::DeleteRecords(_) => Api::DeleteRecords,
         }
     }
 

@@ -28,7 +28,7 @@ pub enum BrokerTimer {
     Heartbeat,
     /// The next follower fetch, or the end of a back-off, by source broker.
     Fetcher(i32),
-    /// The earliest deadline in the produce and fetch purgatories.
+    /// The earliest deadline in the purgatories.
     Purgatory,
     /// ISR check, every half `replica.lag.time.max.ms`.
     IsrCheck,
@@ -46,6 +46,12 @@ pub enum BrokerTimer {
     DeleteLogs,
     /// Controlled shutdown gives up (K-19).
     Shutdown,
+    /// The sweep for old segments, every 5 min (L-20).
+    Retention,
+    /// A deleted file vanishes (L-24).
+    FileDelete,
+    /// The cleaner looks for something to compact, every 15 s (L-27).
+    Cleaner,
 }
 
 /// Alarms of the active controller.

@@ -7,6 +7,7 @@
 pub mod acked;
 pub mod at_end;
 pub mod canary;
+pub mod compaction;
 pub mod duplicates;
 pub mod epochs;
 pub mod harms;
@@ -60,7 +61,7 @@ pub struct Promise {
 }
 
 /// All promises, in the order in which a verdict lists them.
-pub const ALL: [Promise; 18] = [
+pub const ALL: [Promise; 19] = [
     acked::PROMISE,
     insync::PROMISE,
     matching::PROMISE,
@@ -79,6 +80,7 @@ pub const ALL: [Promise; 18] = [
     order::PROMISE,
     at_end::ACCEPTED,
     at_end::PROGRESS,
+    compaction::PROMISE,
 ];
 
 /// What one step of the world brought: its records and the state after it.
@@ -155,6 +157,7 @@ pub struct Checkers {
     phantom: phantom::NoPhantom,
     order: order::Order,
     at_end: at_end::AtEnd,
+    compaction: compaction::LatestKept,
     broken: Vec<Violation>,
     changes: Vec<Change>,
     /// What became of every record, once the run is over.
@@ -210,6 +213,7 @@ impl Checkers {
             self.order.opportunities,
             self.at_end.accepted,
             self.at_end.mended,
+            self.compaction.opportunities,
         ];
         let mut kept = ALL.iter().zip(opportunities);
         std::array::from_fn(|_| {
@@ -261,6 +265,10 @@ impl Checkers {
         note(&offsets::PROMISE, self.offsets.change(change, history));
         note(&raft::PROMISE, self.raft.change(change, history));
         note(
+            &compaction::PROMISE,
+            self.compaction.change(change, history),
+        );
+        note(
             &idempotence::PROMISE,
             self.idempotence.change(change, history),
         );
@@ -309,9 +317,11 @@ impl Checkers {
             let promise = match finding.kind {
                 FindingKind::Lost => &acked::PROMISE,
                 FindingKind::AcceptedLost => &at_end::ACCEPTED,
-                FindingKind::ReadLost | FindingKind::ReadAgain | FindingKind::ReadDisorder => {
-                    &at_end::LOST_WRITES
-                }
+                FindingKind::ReadLost
+                | FindingKind::ReadMissed
+                | FindingKind::ReadStale
+                | FindingKind::ReadAgain
+                | FindingKind::ReadDisorder => &at_end::LOST_WRITES,
                 // These have been seen when they were committed.
                 FindingKind::Duplicated | FindingKind::Reordered => continue,
             };

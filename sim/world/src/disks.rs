@@ -112,6 +112,15 @@ impl Disk {
                 }
                 self.files.remove(&file);
             }
+            Write::Rename(to) => {
+                if let Some(content) = self.files.remove(&file) {
+                    self.files.insert(to, content);
+                }
+                // A sync under way still ends, and proves nothing of a file that gets the old name.
+                for (_, _, upto) in self.syncing.iter_mut().filter(|(_, f, _)| *f == file) {
+                    *upto = 0;
+                }
+            }
         }
     }
 
@@ -125,6 +134,18 @@ impl Disk {
                 File::Small(_) => &[],
             })
             .take_while(|b| b.data.is_intact())
+    }
+
+    /// Where a partition's log ends on this disk: behind its last batch, or where its last, empty segment begins.
+    pub fn end(&self, id: TopicIdPartition) -> Offset {
+        let all = FileId::Segment(id, Offset(0))..=FileId::Segment(id, Offset(i64::MAX));
+        let last = self.files.range(all).next_back();
+        match last {
+            Some((FileId::Segment(_, base), File::Segment { batches, .. })) => {
+                batches.last().map_or(*base, RecordBatch::end_offset)
+            }
+            _ => Offset(0),
+        }
     }
 
     /// Begins a sync that is done at `at`.

@@ -18,6 +18,7 @@ use klab_kafka::protocol::cluster::{
     AllocateProducerIdsResponse, AlterPartitionResponse, BrokerHeartbeatResponse,
     BrokerRegistrationResponse,
 };
+use klab_kafka::protocol::deletion::{DeleteRecordsPartitionResponse, DeleteRecordsResponse};
 use klab_kafka::protocol::fetch::{FetchPartitionResponse, FetchResponse, FetchTopicResponse};
 use klab_kafka::protocol::offsets::{
     ListOffsetsPartitionResponse, ListOffsetsResponse, OffsetForLeaderEpochResponse,
@@ -29,7 +30,7 @@ use klab_kafka::protocol::produce::{
 use klab_kafka::protocol::{Api, ErrorCode, Request, Response};
 
 /// The APIs that can be answered in a server's place.
-pub const ANSWERABLE: [Api; 14] = [
+pub const ANSWERABLE: [Api; 15] = [
     Api::Produce,
     Api::Fetch,
     Api::ListOffsets,
@@ -37,6 +38,7 @@ pub const ANSWERABLE: [Api; 14] = [
     Api::InitProducerId,
     Api::CreateTopics,
     Api::DeleteTopics,
+    Api::DeleteRecords,
     Api::CreatePartitions,
     Api::ElectLeaders,
     Api::DescribeConfigs,
@@ -101,6 +103,7 @@ pub fn refusal(request: &Request, error: ErrorCode) -> Option<Response> {
                 partition: p.partition,
                 error_code: error,
                 offset: None,
+                timestamp: klab_kafka::time::Timestamp(-1),
                 leader_epoch: None,
             });
             Response::ListOffsets(ListOffsetsResponse {
@@ -143,6 +146,18 @@ pub fn refusal(request: &Request, error: ErrorCode) -> Option<Response> {
             });
             Response::DeleteTopics(DeleteTopicsResponse {
                 responses: refused.collect(),
+            })
+        }
+        Request::DeleteRecords(delete) => {
+            let all = delete.partitions.iter();
+            let refused = all.map(|p| DeleteRecordsPartitionResponse {
+                topic_id: p.topic_id,
+                partition: p.partition,
+                low_watermark: Offset(-1),
+                error_code: error,
+            });
+            Response::DeleteRecords(DeleteRecordsResponse {
+                partitions: refused.collect(),
             })
         }
         Request::CreatePartitions(create) => {
@@ -242,6 +257,7 @@ mod tests {
     use klab_kafka::ids::{Address, BrokerEpoch, IncarnationId, LeaderEpoch, NodeId, TopicId};
     use klab_kafka::protocol::admin::*;
     use klab_kafka::protocol::cluster::*;
+    use klab_kafka::protocol::deletion::*;
     use klab_kafka::protocol::offsets::*;
     use klab_kafka::protocol::produce::InitProducerIdRequest;
 
@@ -263,6 +279,14 @@ mod tests {
             }),
             Request::DeleteTopics(DeleteTopicsRequest {
                 topics: vec![TopicRef::Id(TopicId(1))],
+                timeout_ms: 1,
+            }),
+            Request::DeleteRecords(DeleteRecordsRequest {
+                partitions: vec![DeleteRecordsPartition {
+                    topic_id: TopicId(1),
+                    partition: 0,
+                    offset: Offset(3),
+                }],
                 timeout_ms: 1,
             }),
             Request::CreatePartitions(CreatePartitionsRequest {
@@ -308,6 +332,7 @@ mod tests {
                 Response::AlterPartition(r) => r.error_code,
                 Response::DeleteTopics(r) => r.responses[0].error_code,
                 Response::ElectLeaders(r) => r.error_code,
+                Response::DeleteRecords(r) => r.partitions[0].error_code,
                 Response::DescribeConfigs(r) => r.results[0].error_code,
                 Response::BrokerRegistration(r) => r.error_code,
                 Response::OffsetForLeaderEpoch(r) => {

@@ -46,11 +46,15 @@ pub const ADMIN: &str = "admin";
 pub const READER: &str = "reader";
 
 /// What a telling can keep, beside partitions and processes.
-pub const THEMES: [(&str, &str); 7] = [
+pub const THEMES: [(&str, &str); 8] = [
     ("faults", "what was done to the cluster, and when it ended"),
     ("elections", "leaders of partitions and of the quorum"),
     ("isr", "members that leave and join"),
     ("truncations", "records cut off a log"),
+    (
+        "retention",
+        "records given up or compacted, and readers that find theirs gone",
+    ),
     ("failures", "sends that were tried again or given up"),
     (
         "operators",
@@ -199,6 +203,8 @@ pub struct ProducerPlan {
     pub after: Duration,
     /// How many different keys; none sends without keys.
     pub keys: Option<u32>,
+    /// Every so manieth record has no value: a tombstone for its key.
+    pub tombstones: Option<u32>,
     /// Which key comes when.
     pub key_order: KeyOrder,
     /// The sizes of a value in bytes.
@@ -546,6 +552,7 @@ impl Scenario {
             after: Duration::ZERO,
             burst: 1,
             keys: None,
+            tombstones: None,
             key_order: KeyOrder::InTurn,
             size: Range { min: 16, max: 16 },
             rows: None,

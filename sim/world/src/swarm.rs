@@ -118,6 +118,9 @@ fn draw_cluster(dice: &mut Dice<'_>, half: Half, rules: &Rules) -> ClusterPlan {
         config.broker_session_timeout_ms = dice.pick(&[3_000, 6_000, 9_000]);
         config.broker_heartbeat_interval_ms = dice.pick(&[500, 1_000, 2_000]);
         config.replica_fetch_wait_max_ms = dice.pick(&[50, 200, 500]);
+        config.log_initial_task_delay_ms = dice.pick(&[500, 5_000, 30_000]);
+        config.log_retention_check_interval_ms = dice.pick(&[500, 5_000, 300_000]);
+        config.log_cleaner_backoff_ms = dice.pick(&[500, 3_000, 15_000]);
     }
     ClusterPlan {
         brokers,
@@ -153,6 +156,7 @@ fn draw_topics(dice: &mut Dice<'_>, half: Half, brokers: u32) -> BTreeMap<Arc<st
         if half == Half::Free && dice.chance(60) {
             config.insert("unclean.leader.election.enable".into(), "true".into());
         }
+        draw_storage(dice, &mut config);
         let plan = TopicPlan {
             partitions: dice.within(1, 3) as i32,
             replication_factor: replication_factor as i16,
@@ -164,6 +168,29 @@ fn draw_topics(dice: &mut Dice<'_>, half: Half, brokers: u32) -> BTreeMap<Arc<st
         (Arc::from(["orders", "payments"][i]), plan)
     };
     (0..count).map(|i| topic(i, dice)).collect()
+}
+
+/// A third of the topics give records up, or are compacted; their segments are small, so that there is something to give up.
+fn draw_storage(dice: &mut Dice<'_>, config: &mut BTreeMap<Arc<str>, Arc<str>>) {
+    if !dice.chance(33) {
+        return;
+    }
+    let mut set = |key: &str, value: &str| config.insert(key.into(), value.into());
+    set("segment.ms", dice.pick(&["500", "2000", "10000"]));
+    match dice.pick(&["delete", "compact", "compact,delete"]) {
+        "delete" => {}
+        policy => {
+            set("cleanup.policy", policy);
+            set(
+                "min.cleanable.dirty.ratio",
+                dice.pick(&["0.0", "0.1", "0.5"]),
+            );
+            set("delete.retention.ms", dice.pick(&["0", "5000", "60000"]));
+        }
+    }
+    set("retention.ms", dice.pick(&["2000", "10000", "604800000"]));
+    set("retention.bytes", dice.pick(&["-1", "500", "5000"]));
+    set("file.delete.delay.ms", dice.pick(&["1000", "60000"]));
 }
 
 fn draw_producers(
@@ -186,6 +213,7 @@ fn draw_producers(
             burst: 1,
             after: Duration::millis(dice.within(0, 2_000)),
             keys: dice.chance(60).then(|| dice.within(1, 20) as u32),
+            tombstones: None,
             key_order: KeyOrder::InTurn,
             size: {
                 let size = dice.pick(&[10, 100, 1_000]);

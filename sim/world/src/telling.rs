@@ -32,6 +32,8 @@ enum Kind {
     Quorum,
     Isr,
     Truncated,
+    GivenUp,
+    Moved,
     Retried,
     Failed,
     Again,
@@ -208,6 +210,9 @@ fn controller(event: &ControllerEvent) -> Option<(&'static str, Kind)> {
 fn log(event: &LogEvent) -> Option<(&'static str, Kind)> {
     match event {
         LogEvent::Truncated { from, to, .. } if from > to => Some(("truncations", Kind::Truncated)),
+        LogEvent::LogStartMoved { .. } | LogEvent::Compacted { .. } => {
+            Some(("retention", Kind::GivenUp))
+        }
         LogEvent::Deduplicated { .. } => Some(("failures", Kind::Again)),
         LogEvent::Refused { .. } => Some(("failures", Kind::Failed)),
         _ => None,
@@ -216,6 +221,9 @@ fn log(event: &LogEvent) -> Option<(&'static str, Kind)> {
 
 fn client(event: &ClientEvent) -> Option<(&'static str, Kind)> {
     match event {
+        ClientEvent::OffsetOutOfRange { .. } | ClientEvent::PositionReset { .. } => {
+            Some(("retention", Kind::Moved))
+        }
         ClientEvent::Retried { .. } | ClientEvent::BatchSplit { .. } => {
             Some(("failures", Kind::Retried))
         }

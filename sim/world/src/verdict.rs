@@ -15,6 +15,7 @@ mod explained;
 pub mod log;
 pub mod metrics;
 pub mod sentence;
+mod stale;
 
 use crate::check::{Checkers, Kept, Violation};
 use crate::process::Names;
@@ -76,6 +77,45 @@ pub struct Fate {
     pub copies: u64,
     /// Where, the first time.
     pub offset: Option<Offset>,
+    /// The log has given it up since, as it was told to.
+    pub gone: Option<Gone>,
+}
+
+/// How a log gave up a record: no loss, but not there any more.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+pub enum Gone {
+    /// `retention.ms`.
+    TooOld,
+    /// `retention.bytes`.
+    TooMuch,
+    /// DeleteRecords.
+    Deleted,
+    /// `cleanup.policy=compact`: a later record of its key stands for it, or its tombstone's time was over.
+    Compacted,
+}
+
+impl Gone {
+    /// What took it, as a sentence names it.
+    pub fn by(self) -> &'static str {
+        match self {
+            Gone::TooOld => "retention.ms",
+            Gone::TooMuch => "retention.bytes",
+            Gone::Deleted => "DeleteRecords",
+            Gone::Compacted => "cleanup.policy=compact",
+        }
+    }
+
+    /// The predicate of a sentence about one record.
+    pub fn is_what(self) -> &'static str {
+        match self {
+            Gone::TooOld => "was older than retention.ms, and its log gave it up",
+            Gone::TooMuch => "lay beyond retention.bytes, and its log gave it up",
+            Gone::Deleted => "was given up by DeleteRecords",
+            Gone::Compacted => {
+                "was superseded by a later record of its key, and compaction took it"
+            }
+        }
+    }
 }
 
 /// What an application was told about a record.
@@ -123,6 +163,10 @@ pub enum FindingKind {
     AcceptedLost,
     /// In the log, and passed over by every reader.
     ReadLost,
+    /// Given up by the log before any reader had come to it.
+    ReadMissed,
+    /// The last that a reader knows of a key whose tombstone compaction took before the reader came to it.
+    ReadStale,
     /// Given to one reader more than once.
     ReadAgain,
     /// Given to a reader behind its position.
@@ -138,6 +182,8 @@ impl FindingKind {
             FindingKind::Reordered => "stands behind a record that was sent later",
             FindingKind::AcceptedLost => "was accepted by its application and is not in the log",
             FindingKind::ReadLost => "is in the log, and every reader passed it over",
+            FindingKind::ReadMissed => "was given up by its log before any reader had come to it",
+            FindingKind::ReadStale => "is what a reader still holds of a key that is deleted",
             FindingKind::ReadAgain => "was given to one reader twice",
             FindingKind::ReadDisorder => "was given to a reader behind its position",
         }

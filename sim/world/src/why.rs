@@ -70,6 +70,7 @@ pub enum Part {
     Commit,
     Read,
     Event,
+    GivenUp,
 }
 
 /// What joins a line to an earlier one.

@@ -465,6 +465,10 @@ enums! {
         LogStartOffsets,
         QuorumState,
         CleanShutdown,
+        Deleted(partition, base),
+        Cleaned(partition, base),
+        Swap(partition, base),
+        CleanerOffsets,
     }
     Timer {
         Raft,
@@ -486,6 +490,9 @@ enums! {
         ProducerIds,
         DeleteLogs,
         Shutdown,
+        Retention,
+        FileDelete,
+        Cleaner,
     }
     ControllerTimer { StaleBrokers, NoOp, PreferredElection, UncleanElection, }
     Api {
@@ -509,6 +516,7 @@ enums! {
         BrokerRegistration,
         BrokerHeartbeat,
         AllocateProducerIds,
+        DeleteRecords,
     }
     Event {
         Log(partition, event),
@@ -526,11 +534,15 @@ enums! {
         Refused { error, ids },
         Truncated { from, to, why },
         StartedOver { from, at },
-        LogStartMoved { log_start },
+        LogStartMoved { log_start, why },
         HighWatermark { hw },
         Recovered { leo, hw, torn },
         Rolled { base_offset },
+        SegmentsDeleted { upto, why },
+        Compacted { upto, gone, bytes_before, bytes_after, is_over },
     }
+    LogStart { Leader, DeleteRecords, RetentionTime, RetentionBytes, Recovered, }
+    Deletion { LogStart, Size, Age, }
     Truncation { DivergingEpoch, OutOfRange, HighWatermark, OffsetForLeaderEpoch, }
     ReplicaEvent {
         Deleted,
@@ -624,6 +636,8 @@ enums! {
         ConfigsAltered { resource },
         ConfigsRefused { resource, error },
         CallTimedOut { api },
+        RecordsDeleted { topic, partition, low_watermark },
+        DeletionRefused { topic, partition, error },
     }
     AdminCall {
         DeleteTopic(topic),

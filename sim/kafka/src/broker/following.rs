@@ -26,6 +26,7 @@ impl Broker {
         let batches = log.batches_from(from);
         let batches = batches.take_while(|b| b.end_offset() <= committed);
         let delta = self.standing.metadata.load(batches);
+        let is_news = !delta.topics.is_empty() || !delta.partitions.is_empty();
         if is_first {
             self.put_strays_aside(cx);
         } else if !delta.deleted.is_empty() {
@@ -45,6 +46,9 @@ impl Broker {
         }
         if is_first {
             self.begin_duties(cx);
+        }
+        if is_news {
+            self.wake_cleaner(cx);
         }
     }
 

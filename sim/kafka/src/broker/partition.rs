@@ -5,7 +5,7 @@
 //! nothing is appended for acks=all that the ISR is too small for; a request that speaks of another leader
 //! epoch is refused.
 //!
-//! Left out: reassignment in progress, moving a replica between log directories, DeleteRecords, transactions' verification.
+//! Left out: reassignment in progress, moving a replica between log directories, transactions' verification.
 
 mod leader;
 mod membership;
@@ -15,7 +15,7 @@ mod tests;
 mod write;
 
 pub use leader::Leader;
-pub use read::{Read, Reading};
+pub use read::{Found, Read, Reading};
 pub use write::Replication;
 
 use crate::broker::isr::Isr;
@@ -75,6 +75,8 @@ pub enum Role {
 pub struct Outcome {
     /// The high watermark went up.
     pub hw_moved: bool,
+    /// A follower's log starts later now.
+    pub start_moved: bool,
     /// The controller is to be asked for this.
     pub proposal: Option<AlterPartitionData>,
 }
@@ -178,7 +180,7 @@ impl Partition {
         let hw_moved = self.advance_hw(here, out);
         Some(Outcome {
             hw_moved,
-            proposal: None,
+            ..Outcome::default()
         })
     }
 

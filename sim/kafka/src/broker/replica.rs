@@ -2,8 +2,6 @@
 //!
 //! It keeps: a follower's log end offset is what its last fetch asked for, never more; a follower is caught up while
 //! it reached the leader's end within `replica.lag.time.max.ms`.
-//!
-//! Left out: the follower's log start offset, which only DeleteRecords waits for.
 
 use crate::ids::{BrokerEpoch, Offset};
 use crate::time::Timestamp;
@@ -13,6 +11,7 @@ use serde::Serialize;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Replica {
     leo: Option<Offset>,
+    log_start: Option<Offset>,
     /// The leader's end when the follower last fetched.
     leader_leo_then: Option<Offset>,
     last_fetch: Timestamp,
@@ -36,6 +35,8 @@ pub enum FetchedAs {
 pub struct FollowerFetch {
     /// What it asked for: its log end offset.
     pub offset: Offset,
+    /// Where its log starts.
+    pub log_start: Option<Offset>,
     /// When.
     pub at: Timestamp,
     /// The leader's end before the read.
@@ -49,6 +50,7 @@ impl Replica {
     pub fn unknown() -> Replica {
         Replica {
             leo: None,
+            log_start: None,
             leader_leo_then: None,
             last_fetch: Timestamp(0),
             last_caught_up: Timestamp(0),
@@ -59,6 +61,11 @@ impl Replica {
     /// Its log end offset; unknown until it has fetched from this leader.
     pub fn leo(&self) -> Option<Offset> {
         self.leo
+    }
+
+    /// Its log start offset; unknown until it has fetched from this leader.
+    pub fn log_start(&self) -> Option<Offset> {
+        self.log_start
     }
 
     /// Under which broker epoch it last fetched.
@@ -89,6 +96,7 @@ impl Replica {
             self.last_caught_up = self.last_caught_up.max(self.last_fetch);
         }
         self.leo = Some(fetch.offset);
+        self.log_start = fetch.log_start;
         self.leader_leo_then = self.leader_leo_then.max(Some(fetch.leader_leo));
         self.last_fetch = fetch.at;
         self.fetched_as = fetch
@@ -109,6 +117,7 @@ mod tests {
     fn fetch(offset: i64, at: i64, leader_leo: i64) -> FollowerFetch {
         FollowerFetch {
             offset: Offset(offset),
+            log_start: None,
             at: Timestamp(at),
             leader_leo: Offset(leader_leo),
             broker_epoch: Some(BrokerEpoch(3)),

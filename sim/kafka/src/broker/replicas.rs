@@ -9,14 +9,14 @@ use crate::broker::partition::{Here, Outcome, Partition, Read, Reading, Replicat
 use crate::config::{ServerConfig, TopicConfig};
 use crate::controller::image::Image;
 use crate::controller::records::PartitionRegistration;
-use crate::disk::{DiskImage, FileId, Suffix};
+use crate::disk::{DiskImage, FileId, Suffix, Write};
 use crate::effect::{Effect, Effects};
 use crate::event::{Event, ReplicaEvent};
 use crate::ids::*;
 use crate::log::batch::BatchData;
 use crate::log::config::LogConfig;
 use crate::log::manager::{self, LogDir};
-use crate::log::{Appended, Log};
+use crate::log::{Appended, Dirty, Log};
 use crate::protocol::ErrorCode;
 use crate::protocol::cluster::{AlterPartitionRequest, AlterPartitionResponse};
 use crate::protocol::fetch::FetchPartition;
@@ -32,6 +32,8 @@ pub enum Moved {
     End,
     /// Its high watermark, or who leads it.
     All,
+    /// Where a follower's log starts.
+    Start,
 }
 
 /// All partitions of a broker.
@@ -133,6 +135,9 @@ impl Replicas {
         if outcome.hw_moved {
             self.moved.push((id, Moved::All));
         }
+        if outcome.start_moved {
+            self.moved.push((id, Moved::Start));
+        }
         let Some(proposal) = outcome.proposal else {
             return;
         };
@@ -165,6 +170,110 @@ impl Replicas {
         let moved = if hw_moved { Moved::All } else { Moved::End };
         self.moved.push((id, moved));
         Ok(appended)
+    }
+
+    /// DeleteRecords (L-26): gives up what lies before an offset, at the leader. Returns the offset that all replicas are to
+    /// follow to.
+    ///
+    /// # Errors
+    /// The partition's.
+    pub fn delete_records(
+        &mut self,
+        id: TopicIdPartition,
+        before: Option<Offset>,
+        here: Here<'_>,
+        out: &mut Effects,
+    ) -> Result<Offset, ErrorCode> {
+        match self.partitions.get_mut(&id) {
+            Some(partition) => partition.delete_records(before, out),
+            None => Err(missing(id, here.image)),
+        }
+    }
+
+    /// The sweep for old segments (L-20). What is compacted is the cleaner's to sweep. The result says what is to vanish, and
+    /// after how long.
+    pub fn delete_old_segments(&mut self, now: Timestamp, out: &mut Effects) -> Vec<(FileId, i64)> {
+        self.delete_old(|log| !log.config().cleanup.compact, now, out)
+    }
+
+    fn delete_old(
+        &mut self,
+        is_meant: impl Fn(&Log) -> bool,
+        now: Timestamp,
+        out: &mut Effects,
+    ) -> Vec<(FileId, i64)> {
+        let mut renamed = Vec::new();
+        for partition in self.partitions.values_mut() {
+            let log = partition.log_mut();
+            if is_meant(log) {
+                let delay = log.config().file_delete_delay_ms;
+                let files = log.delete_old_segments(now, out);
+                renamed.extend(files.into_iter().map(|file| (file, delay)));
+            }
+        }
+        renamed
+    }
+
+    /// Whether a log is compacted here.
+    pub fn has_compacted(&self) -> bool {
+        let mut logs = self.partitions.values().map(Partition::log);
+        logs.any(|log| log.config().cleanup.compact)
+    }
+
+    /// Whether a round is under way in a log.
+    pub fn is_cleaning(&self) -> bool {
+        let mut logs = self.partitions.values().map(Partition::log);
+        logs.any(Log::is_being_cleaned)
+    }
+
+    /// L-27: begins a round in the dirtiest log that may be compacted. The first of equals.
+    pub fn clean_dirtiest(&mut self, now: Timestamp, out: &mut Effects) {
+        let mut dirtiest: Option<(TopicIdPartition, Dirty)> = None;
+        for (id, partition) in &self.partitions {
+            let Some(dirty) = partition.log().dirty(now) else {
+                continue;
+            };
+            if dirtiest.is_none_or(|(_, d)| dirty.is_dirtier_than(&d)) {
+                dirtiest = Some((*id, dirty));
+            }
+        }
+        if let Some((id, dirty)) = dirtiest {
+            let partition = self.partitions.get_mut(&id).expect("just found");
+            partition.log_mut().clean(&dirty, now, out);
+        }
+    }
+
+    /// A file of a round is synced. The result says whether the round is over, and what is to vanish after how long.
+    pub fn cleaned(
+        &mut self,
+        id: TopicIdPartition,
+        base: Offset,
+        out: &mut Effects,
+    ) -> (bool, Vec<(FileId, i64)>) {
+        let Some(partition) = self.partitions.get_mut(&id) else {
+            out.push(Effect::Write(FileId::Cleaned(id, base), Write::Delete));
+            return (false, Vec::new());
+        };
+        let log = partition.log_mut();
+        let delay = log.config().file_delete_delay_ms;
+        let (is_over, renamed) = log.cleaned(base, out);
+        if is_over {
+            out.push(manager::checkpoint_cleaned(self.logs()));
+        }
+        (
+            is_over,
+            renamed.into_iter().map(|file| (file, delay)).collect(),
+        )
+    }
+
+    /// The cleaner's own sweep: old segments of compacted logs (L-23). Not of one that is being compacted.
+    pub fn delete_old_compacted(
+        &mut self,
+        now: Timestamp,
+        out: &mut Effects,
+    ) -> Vec<(FileId, i64)> {
+        let is_cleaners = |log: &Log| log.config().cleanup.compact && !log.is_being_cleaned();
+        self.delete_old(is_cleaners, now, out)
     }
 
     /// How far an acks=all write has come.
@@ -277,8 +386,8 @@ impl Replicas {
         for id in ids {
             let partition = self.partitions.get_mut(&id).expect("just listed");
             let outcome = Outcome {
-                hw_moved: false,
                 proposal: partition.shrink_isr(here, out),
+                ..Outcome::default()
             };
             self.outcome(id, outcome);
         }

@@ -1,7 +1,7 @@
 //! What a broker answers: requests of clients and followers, at once or when what they wait for has come (N-1).
 
 use super::network::{Forwarded, refusal};
-use super::{Broker, Fetching, Producing};
+use super::{Broker, Deleting, Fetching, Producing};
 use crate::broker::channel::Outcome;
 use crate::broker::configs;
 use crate::broker::partition::Here;
@@ -12,12 +12,13 @@ use crate::context::Context;
 use crate::effect::{Effect, Effects};
 use crate::ids::*;
 use crate::protocol::admin::*;
+use crate::protocol::deletion::DeleteRecordsRequest;
 use crate::protocol::fetch::FetchRequest;
 use crate::protocol::metadata::MetadataRequest;
 use crate::protocol::offsets::*;
 use crate::protocol::produce::*;
 use crate::protocol::{ErrorCode, Request, Response};
-use crate::time::Duration;
+use crate::time::{Duration, Timestamp};
 
 impl Broker {
     pub(super) fn answer(
@@ -51,6 +52,7 @@ impl Broker {
                 let response = epoch_ends(&r, &self.replicas, self.standing.here(cx.wall()));
                 cx.reply(conn, id, Response::OffsetForLeaderEpoch(response));
             }
+            Request::DeleteRecords(r) => self.delete_records(conn, id, &r, cx),
             Request::InitProducerId(_) => self.init_producer_id(conn, id, cx),
             Request::CreateTopics(_)
             | Request::DeleteTopics(_)
@@ -112,6 +114,28 @@ impl Broker {
             let deadline = cx.now() + Duration::millis(fetching.max_wait_ms());
             self.fetches
                 .park(conn, deadline, fetching.watched(), fetching);
+        }
+        self.carry_out(out, cx);
+    }
+
+    /// L-26.
+    fn delete_records(
+        &mut self,
+        conn: ConnId,
+        id: CorrelationId,
+        request: &DeleteRecordsRequest,
+        cx: &mut Context<'_>,
+    ) {
+        let mut out = Effects::new();
+        let here = self.standing.here(cx.wall());
+        let timeout = Duration::millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+        let mut deleting = Deleting::begin(conn, id, request, &mut self.replicas, here, &mut out);
+        if deleting.advance(&self.replicas, here) {
+            finish_delete(&deleting, &mut out);
+        } else {
+            let watched = deleting.watched();
+            self.deletes
+                .park(conn, cx.now() + timeout, watched, deleting);
         }
         self.carry_out(out, cx);
     }
@@ -245,8 +269,15 @@ impl Broker {
                     self.look_at_produce(ticket, &mut out, cx);
                 }
             }
-            for ticket in self.fetches.watching(id) {
-                self.look_at_fetch(ticket, &mut out, cx);
+            if what != Moved::End {
+                for ticket in self.deletes.watching(id) {
+                    self.look_at_delete(ticket, &mut out, cx);
+                }
+            }
+            if what != Moved::Start {
+                for ticket in self.fetches.watching(id) {
+                    self.look_at_fetch(ticket, &mut out, cx);
+                }
             }
         }
         self.carry_out(out, cx);
@@ -261,6 +292,18 @@ impl Broker {
             .is_some_and(|p| p.advance(replicas, here));
         if let Some(producing) = produces.take_if(ticket, is_done) {
             finish_produce(producing, replicas, here, out);
+        }
+    }
+
+    fn look_at_delete(&mut self, ticket: Ticket, out: &mut Effects, cx: &mut Context<'_>) {
+        let here = self.standing.here(cx.wall());
+        let replicas = &self.replicas;
+        let deletes = &mut self.deletes;
+        let is_done = deletes
+            .get_mut(ticket)
+            .is_some_and(|d| d.advance(replicas, here));
+        if let Some(deleting) = deletes.take_if(ticket, is_done) {
+            finish_delete(&deleting, out);
         }
     }
 
@@ -283,6 +326,11 @@ impl Broker {
             producing.time_out();
             finish_produce(producing, &self.replicas, here, &mut out);
         }
+        while let Some(mut deleting) = self.deletes.take_due(cx.now()) {
+            deleting.advance(&self.replicas, here);
+            deleting.time_out();
+            finish_delete(&deleting, &mut out);
+        }
         while let Some(fetching) = self.fetches.take_due(cx.now()) {
             finish_fetch(&fetching, &mut self.replicas, here, &mut out);
         }
@@ -294,6 +342,11 @@ fn finish_produce(producing: Producing, replicas: &Replicas, here: Here<'_>, out
     let (conn, id) = (producing.conn, producing.id);
     let response = producing.finish(replicas, here, out);
     out.push(Effect::Reply(conn, id, Response::Produce(response)));
+}
+
+fn finish_delete(deleting: &Deleting, out: &mut Effects) {
+    let response = Response::DeleteRecords(deleting.finish());
+    out.push(Effect::Reply(deleting.conn, deleting.id, response));
 }
 
 fn finish_fetch(fetching: &Fetching, replicas: &mut Replicas, here: Here<'_>, out: &mut Effects) {
@@ -347,8 +400,9 @@ pub(super) fn list_offsets(
             topic_id: asked.topic_id,
             partition: asked.partition,
             error_code: found.err().unwrap_or(ErrorCode::None),
-            offset: offset.map(|(offset, _)| offset),
-            leader_epoch: offset.and_then(|(_, epoch)| epoch),
+            offset: offset.map(|f| f.offset),
+            timestamp: offset.map_or(Timestamp(-1), |f| f.timestamp),
+            leader_epoch: offset.and_then(|f| f.epoch),
         }
     };
     ListOffsetsResponse {

@@ -10,6 +10,7 @@ use crate::ids::*;
 use crate::input::Input;
 use crate::protocol::admin::{CreatableTopic, CreateTopicsRequest, CreateTopicsResponse};
 use crate::protocol::cluster::*;
+use crate::protocol::deletion::*;
 use crate::protocol::fetch::*;
 use crate::protocol::produce::*;
 use crate::protocol::{Api, ErrorCode, Request, Response};
@@ -450,4 +451,91 @@ fn a_broker_names_the_epoch_of_its_last_clean_stop_when_it_registers() {
     let clean = true;
     let started = Event::Broker(BrokerEvent::Started { clean });
     assert!(bench.told.contains(&started));
+}
+
+/// DeleteRecords of everything that is committed.
+fn delete_all() -> Request {
+    Request::DeleteRecords(DeleteRecordsRequest {
+        partitions: vec![DeleteRecordsPartition {
+            topic_id: ORDERS.topic,
+            partition: 0,
+            offset: Offset(-1),
+        }],
+        timeout_ms: 1_000,
+    })
+}
+
+fn low_watermark(bench: &Bench, conn: ConnId) -> Option<(ErrorCode, i64)> {
+    match bench.reply(conn)? {
+        Response::DeleteRecords(r) => {
+            let p = r.partitions[0];
+            Some((p.error_code, p.low_watermark.0))
+        }
+        other => panic!("no deletion: {other:?}"),
+    }
+}
+
+/// A follower's fetch at the end, with its log start.
+fn fetch_with_start(follower: i32, start: i64) -> Request {
+    let Request::Fetch(mut r) = fetch(Some(follower), 3) else {
+        unreachable!("because it is a fetch");
+    };
+    r.topics[0].partitions[0].log_start_offset = Some(Offset(start));
+    Request::Fetch(r)
+}
+
+#[test]
+fn a_deletion_is_answered_when_every_living_replica_starts_there() {
+    // L-26.
+    let mut bench = Bench::with_orders(1, &[1, 2, 3]);
+    bench.ask(produce(1));
+    bench.ask(fetch_with_start(2, 0));
+    bench.ask(fetch_with_start(3, 0));
+    let conn = bench.ask(delete_all());
+    assert_eq!(low_watermark(&bench, conn), None);
+    bench.ask(fetch_with_start(2, 3));
+    assert_eq!(low_watermark(&bench, conn), None);
+    bench.ask(fetch_with_start(3, 3));
+    assert_eq!(low_watermark(&bench, conn), Some((ErrorCode::None, 3)));
+}
+
+#[test]
+fn a_deletion_that_a_replica_does_not_follow_times_out_and_is_done_all_the_same() {
+    let mut bench = Bench::with_orders(1, &[1, 2, 3]);
+    bench.ask(produce(1));
+    bench.ask(fetch_with_start(2, 0));
+    bench.ask(fetch_with_start(3, 0));
+    let conn = bench.ask(delete_all());
+    bench.ask(fetch_with_start(2, 3));
+    bench.pass(SECOND);
+    let timed_out = (ErrorCode::RequestTimedOut, -1);
+    assert_eq!(low_watermark(&bench, conn), Some(timed_out));
+    let (_, log) = bench.broker.logs().next().expect("it hosts orders");
+    assert_eq!(log.log_start(), Offset(3));
+}
+
+#[test]
+fn old_segments_are_looked_for_half_a_minute_after_the_start_and_vanish_a_minute_later() {
+    // L-20, L-24: the segment is a week old by its record's own stamp.
+    let mut bench = Bench::with_orders(1, &[1]);
+    bench.ask(produce(1));
+    let deletes = |b: &Bench| {
+        let deleted = |f: &FileId| matches!(f, FileId::Deleted(..));
+        b.written(deleted).contains(&&Write::Delete)
+    };
+    let start = |b: &Bench| {
+        b.broker
+            .logs()
+            .next()
+            .expect("it hosts orders")
+            .1
+            .log_start()
+    };
+    bench.pass(Duration::secs(29));
+    assert_eq!(start(&bench), Offset(0));
+    bench.pass(Duration::secs(2));
+    assert_eq!(start(&bench), Offset(3));
+    assert!(!deletes(&bench));
+    bench.pass(Duration::secs(61));
+    assert!(deletes(&bench));
 }

@@ -241,6 +241,7 @@ impl Admin {
                 Happened::Disconnected(node) => {
                     self.cluster.wanted = true;
                     self.calls.unassign(|n| n == node);
+                    self.calls.forget_leader(node);
                 }
                 Happened::Ready(_) | Happened::Sent(..) => {}
             }
@@ -252,6 +253,9 @@ impl Admin {
             self.cluster.controller = None;
             self.cluster.wanted = true;
             return self.failed(id, ErrorCode::NotController, cx);
+        }
+        if self.deletes(id, &response, cx) {
+            return;
         }
         let call = self.calls.remove(id).expect("what is answered was asked");
         match (call.ask, response) {
@@ -269,6 +273,56 @@ impl Admin {
                     .extend(again.map(|ask| (cx.now() + OPERATOR_WAITS, ask)));
             }
         }
+    }
+
+    /// Whether the answer was to a deletion of records, which goes on with it: the leader is known, or must be found again, or
+    /// has answered.
+    fn deletes(&mut self, id: CallId, response: &Response, cx: &mut Context<'_>) -> bool {
+        let Some(call) = self.calls.get_mut(id) else {
+            return false;
+        };
+        let Ask::DeleteRecords(deletion) = &mut call.ask else {
+            return false;
+        };
+        let result = match response {
+            Response::Metadata(r) => deletion.learn(r).map(|()| None),
+            Response::DeleteRecords(r) => match r.partitions.first() {
+                Some(p) if p.error_code.is_none() => Ok(Some(p.low_watermark)),
+                Some(p) => Err(p.error_code),
+                None => Err(ErrorCode::UnknownServerError),
+            },
+            other => unreachable!("because {:?} answers no deletion", other.api()),
+        };
+        let (topic, partition) = (deletion.topic.clone(), deletion.partition);
+        match result {
+            Ok(None) => {
+                let not_before = cx.now();
+                call.state = CallState::Pending { not_before };
+            }
+            Ok(Some(low_watermark)) => {
+                self.calls.remove(id);
+                let fact = AdminEvent::RecordsDeleted {
+                    topic,
+                    partition,
+                    low_watermark,
+                };
+                cx.tell(Event::Admin(fact));
+            }
+            Err(error) if error.is_retriable() => {
+                deletion.leader = deletion.leader.filter(|_| !error.wants_metadata());
+                self.failed(id, error, cx);
+            }
+            Err(error) => {
+                self.calls.remove(id);
+                let fact = AdminEvent::DeletionRefused {
+                    topic,
+                    partition,
+                    error,
+                };
+                cx.tell(Event::Admin(fact));
+            }
+        }
+        true
     }
 
     fn learn(&mut self, response: &MetadataResponse, now: Time) {

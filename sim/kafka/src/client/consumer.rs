@@ -7,8 +7,7 @@
 //! returned; meanwhile the application's thread is busy. Between two polls Kafka's consumer without a group does nothing,
 //! not even read its sockets; here what arrives then is taken in, but nothing is sent.
 //!
-//! Left out: subscriptions, groups and commits; fetch sessions; preferred read replicas; `auto.offset.reset` by duration;
-//! reading behind open and aborted transactions (with transactions). The leader epoch that ListOffsets names is not
+//! Left out: subscriptions, groups and commits; fetch sessions; preferred read replicas; reading behind open and aborted transactions (with transactions). The leader epoch that ListOffsets names is not
 //! compared with the client's own: the broker has done so already.
 
 pub mod completed_fetch;
@@ -30,13 +29,13 @@ use crate::ids::{
 };
 use crate::input::Input;
 use crate::protocol::fetch::FetchResponse;
-use crate::protocol::offsets::{ListOffsetsResponse, OffsetForLeaderEpochResponse};
+use crate::protocol::offsets::{ListOffsetsResponse, OffsetForLeaderEpochResponse, OffsetSpec};
 use crate::protocol::{Request, Response};
-use crate::time::{Duration, Time};
+use crate::time::{Duration, Time, Timestamp};
 use crate::timer::Timer;
 use fetcher::{Asked, Collected, Fetcher};
-use lookup::{EndOffsets, Lookup};
-use offsets::{EpochAsked, EpochEnd, Listed, OffsetAsked, Purpose};
+use lookup::{EndOffsets, LookedUp, Lookup};
+use offsets::{EpochAsked, EpochEnd, Listed, OffsetAndTimestamp, OffsetAsked, Purpose};
 use positions::{FetchPosition, Positions, ResetTo, TopicPartition, Validation};
 use records::{ConsumerError, PartitionRecords};
 use serde::Serialize;
@@ -60,7 +59,7 @@ pub struct Consumer {
     /// What the next poll throws.
     error: Option<ConsumerError>,
     lookup: Option<Lookup>,
-    ended: Option<EndOffsets>,
+    looked_up: Option<LookedUp>,
     alarm: Option<Time>,
 }
 
@@ -104,7 +103,7 @@ impl Consumer {
             polled: None,
             error: None,
             lookup: None,
-            ended: None,
+            looked_up: None,
             alarm: None,
         }
     }
@@ -194,14 +193,45 @@ impl Consumer {
 
     /// Begins to ask for the end offsets of these partitions; `ended` has the answer.
     pub fn end_offsets(&mut self, partitions: &[TopicPartition], cx: &mut Context<'_>) {
-        let until = cx.now() + ms(self.config.default_api_timeout_ms.into());
-        self.lookup = Some(Lookup::new(partitions, until));
-        self.run(cx);
+        let at = |p: &TopicPartition| (p.clone(), OffsetSpec::Latest);
+        self.begin_lookup(partitions.iter().map(at).collect(), cx);
     }
 
-    /// What `end_offsets` returned, once.
+    /// Begins to ask where these partitions begin; `ended` has the answer.
+    pub fn beginning_offsets(&mut self, partitions: &[TopicPartition], cx: &mut Context<'_>) {
+        let at = |p: &TopicPartition| (p.clone(), OffsetSpec::Earliest);
+        self.begin_lookup(partitions.iter().map(at).collect(), cx);
+    }
+
+    /// Begins to ask for the first records that are stamped at or after these times; `looked_up` has the answer.
+    pub fn offsets_for_times(
+        &mut self,
+        times: &[(TopicPartition, Timestamp)],
+        cx: &mut Context<'_>,
+    ) {
+        let at = |(p, time): &(TopicPartition, Timestamp)| (p.clone(), OffsetSpec::At(*time));
+        self.begin_lookup(times.iter().map(at).collect(), cx);
+    }
+
+    /// What `beginning_offsets` or `end_offsets` returned, once.
     pub fn ended(&mut self) -> Option<EndOffsets> {
-        self.ended.take()
+        let offset = |(p, found): (TopicPartition, Option<OffsetAndTimestamp>)| {
+            let found = found.expect("every log begins and ends somewhere");
+            (p, found.offset)
+        };
+        let looked_up = self.looked_up.take()?;
+        Some(looked_up.map(|all| all.into_iter().map(offset).collect()))
+    }
+
+    /// What `offsets_for_times` returned, once.
+    pub fn looked_up(&mut self) -> Option<LookedUp> {
+        self.looked_up.take()
+    }
+
+    fn begin_lookup(&mut self, questions: Vec<(TopicPartition, OffsetSpec)>, cx: &mut Context<'_>) {
+        let until = cx.now() + ms(self.config.default_api_timeout_ms.into());
+        self.lookup = Some(Lookup::new(questions, until));
+        self.run(cx);
     }
 
     /// Whether a connection is this consumer's.
@@ -380,12 +410,12 @@ impl Consumer {
             return;
         };
         if let Some(ended) = lookup.outcome(cx.now()) {
-            self.ended = Some(ended);
+            self.looked_up = Some(ended);
             self.lookup = None;
             return;
         }
         let wanted = lookup.to_ask(self.network.metadata.update_version());
-        let wanted = wanted.into_iter().map(|p| (p, Purpose::EndOffset));
+        let wanted = wanted.into_iter().map(|(p, at)| (p, Purpose::Lookup(at)));
         for (node, asked) in self.by_leader(wanted.collect()) {
             if self.network.ready(node, cx) {
                 for a in &asked {
@@ -397,7 +427,7 @@ impl Consumer {
     }
 
     fn list_offsets(&mut self, node: NodeId, asked: Vec<OffsetAsked>, cx: &mut Context<'_>) {
-        let request = offsets::list_offsets(&asked, self.config.isolation_level.0);
+        let request = offsets::list_offsets(&asked, self.config.isolation_level.0, cx.wall());
         let tag = Tag::ListOffsets(asked.into_boxed_slice());
         self.network
             .send(node, Request::ListOffsets(request), tag, cx);
@@ -482,12 +512,14 @@ impl Consumer {
         let mut retry = false;
         for (asked, listed) in offsets::listed(asked, r) {
             match asked.purpose {
-                Purpose::EndOffset => {
+                Purpose::Lookup(_) => {
                     let lookup = self.lookup.as_mut();
                     retry |= lookup.is_some_and(|l| l.answered(asked, listed, version));
                 }
                 Purpose::Reset(to) => match listed {
-                    Listed::At(offset, _) => self.reset(asked, to, offset, cx),
+                    Listed::At(found) => self.reset(asked, to, found.offset, cx),
+                    // No record is that young: the question is asked again when its request would have timed out.
+                    Listed::Nothing => {}
                     Listed::Retry => {
                         self.retry_at([&asked.partition].into_iter(), again);
                         retry = true;
@@ -607,6 +639,7 @@ impl Consumer {
             OffsetReset::Earliest => Some(ResetTo::Earliest),
             OffsetReset::Latest => Some(ResetTo::Latest),
             OffsetReset::None => None,
+            OffsetReset::ByDuration(ms) => Some(ResetTo::ByDuration(ms)),
         }
     }
 

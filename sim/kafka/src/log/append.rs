@@ -205,7 +205,11 @@ impl Log {
         if is_fresh || !active.should_roll(batch, &self.config, now) {
             return;
         }
-        let base_offset = batch.base_offset;
+        self.roll(batch.base_offset, now, out);
+    }
+
+    /// Begins a new active segment.
+    pub(super) fn roll(&mut self, base_offset: Offset, now: Timestamp, out: &mut Effects) {
         self.segments.roll(base_offset, now);
         let file = FileId::Segment(self.id, base_offset);
         out.push(Effect::Write(file, Write::Create));

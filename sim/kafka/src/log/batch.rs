@@ -4,8 +4,7 @@
 //! checksum and are the leader's to give (§1.1). Bytes and checksum of an application's batch and of a transaction marker
 //! are Kafka's own, to the bit; records of the metadata log are kept as values, their size estimated.
 //!
-//! Left out: the delete horizon and holes within a batch, which come
-//! with compaction; a client's non-zero base offset (87), which the type of a produce request cannot say.
+//! Left out: a client's non-zero base offset (87), which the type of a produce request cannot say.
 
 use super::codec::{Codec, Compression};
 pub use super::record::PlainRecord;
@@ -41,10 +40,10 @@ pub struct BatchData {
     /// Whole size on disk and wire in bytes, header included.
     pub size: u32,
     /// CRC-32C over everything from the attributes on.
-    crc: u32,
+    pub(super) crc: u32,
     /// The checksum fits the contents. It does in every batch but a damaged one: bytes do not rot in memory, and a look
     /// at this is as good as summing them up again on every replica and in every reader.
-    intact: bool,
+    pub(super) intact: bool,
     /// How the records are compressed. Not part of a digest: the CRC stands for it.
     #[serde(skip)]
     pub codec: Codec,
@@ -56,8 +55,11 @@ pub struct BatchData {
     pub last_offset_delta: i32,
     /// How many records.
     pub count: i32,
-    /// The first record's timestamp.
+    /// The first record's timestamp; in a batch with a delete horizon, that.
     pub base_timestamp: Timestamp,
+    /// Compaction has found a tombstone in it (L-29). Not part of a digest: the CRC stands for it.
+    #[serde(skip)]
+    pub(super) has_delete_horizon: bool,
     /// The latest timestamp within; under LogAppendTime that of every record.
     pub max_timestamp: Timestamp,
     /// Who wrote it, if idempotent.
@@ -293,6 +295,11 @@ impl BatchData {
         }
     }
 
+    /// When its tombstones may go (L-29).
+    pub fn delete_horizon(&self) -> Option<Timestamp> {
+        self.has_delete_horizon.then_some(self.base_timestamp)
+    }
+
     /// Holds a control record (L-2).
     pub fn is_control(&self) -> bool {
         matches!(self.payload, Payload::Control(_))
@@ -378,12 +385,13 @@ impl BatchData {
         head
     }
 
-    /// Bits 0–2 codec, 3 timestamp type, 4 transactional, 5 control; the high byte is unused.
+    /// Bits 0–2 codec, 3 timestamp type, 4 transactional, 5 control, 6 delete horizon; the high byte is unused.
     fn attributes(&self) -> u8 {
         self.codec.bits()
             | u8::from(self.timestamp_type == TimestampType::LogAppendTime) << 3
             | u8::from(self.transactional) << 4
             | u8::from(self.is_control()) << 5
+            | u8::from(self.has_delete_horizon) << 6
     }
 
     pub(super) fn unsealed(
@@ -402,6 +410,7 @@ impl BatchData {
             last_offset_delta: count - 1,
             count,
             base_timestamp: at,
+            has_delete_horizon: false,
             max_timestamp: at,
             producer,
             payload,

@@ -24,6 +24,7 @@ pub struct LogDir {
     recovery_points: BTreeMap<TopicIdPartition, Offset>,
     log_starts: BTreeMap<TopicIdPartition, Offset>,
     renamed: BTreeMap<TopicIdPartition, Suffix>,
+    cleaned: BTreeMap<TopicIdPartition, Offset>,
 }
 
 impl LogDir {
@@ -32,7 +33,7 @@ impl LogDir {
     pub fn open(image: DiskImage, out: &mut Effects) -> LogDir {
         let mut dir = LogDir::default();
         for (file, image) in image {
-            dir.sort(file, image);
+            dir.sort(file, image, out);
         }
         if dir.clean_shutdown.is_some() {
             out.push(Effect::Write(FileId::CleanShutdown, Write::Delete));
@@ -72,6 +73,7 @@ impl LogDir {
                 recovery_point: offset(&self.recovery_points),
                 log_start: offset(&self.log_starts),
                 hw: offset(&self.hws),
+                cleaned_upto: self.cleaned.get(&id).copied(),
             },
         };
         match self.logs.remove(&id) {
@@ -80,7 +82,7 @@ impl LogDir {
         }
     }
 
-    fn sort(&mut self, file: FileId, image: FileImage) {
+    fn sort(&mut self, file: FileId, image: FileImage, out: &mut Effects) {
         match (file, image) {
             (FileId::Segment(id, base), FileImage::Segment { batches, torn }) => {
                 let segments = &mut self.logs.entry(id).or_default().segments;
@@ -104,6 +106,23 @@ impl LogDir {
             }
             (FileId::LogStartOffsets, FileImage::Small(SmallFile::Offsets(found))) => {
                 self.log_starts = found;
+            }
+            (FileId::Swap(id, base), FileImage::Segment { batches, torn }) => {
+                let swaps = &mut self.logs.entry(id).or_default().swaps;
+                swaps.insert(base, SegmentFile { batches, torn });
+            }
+            // A compaction that was not swapped in never was.
+            (FileId::Cleaned(id, base), _) => {
+                let file = FileId::Cleaned(id, base);
+                out.push(Effect::Write(file, Write::Delete));
+            }
+            (FileId::CleanerOffsets, FileImage::Small(SmallFile::Offsets(found))) => {
+                self.cleaned = found;
+            }
+            // What was deleted before the stop vanishes now.
+            (FileId::Deleted(id, base), _) => {
+                let file = FileId::Deleted(id, base);
+                out.push(Effect::Write(file, Write::Delete));
             }
             (FileId::QuorumState, FileImage::Small(SmallFile::Quorum(found))) => {
                 self.quorum_state = Some(found);
@@ -135,6 +154,12 @@ pub fn checkpoint_log_starts<'a>(logs: impl Iterator<Item = &'a Log>) -> Effect 
         .filter(|log| log.log_start() > log.segments().first_base())
         .map(|log| (log.id(), log.log_start()));
     checkpoint(FileId::LogStartOffsets, starts.collect())
+}
+
+/// `cleaner-offset-checkpoint`: after every round of compaction.
+pub fn checkpoint_cleaned<'a>(logs: impl Iterator<Item = &'a Log>) -> Effect {
+    let cleaned = logs.filter_map(|log| Some((log.id(), log.cleaned_upto()?)));
+    checkpoint(FileId::CleanerOffsets, cleaned.collect())
 }
 
 /// The clean shutdown marker, last of all: every log is flushed and every checkpoint written (L-35).

@@ -215,6 +215,13 @@ impl Producers {
         }
     }
 
+    /// Whether a batch is the last that a producer wrote (L-30): without it nothing in the log would tell how far it came.
+    pub fn is_last(&self, batch: &RecordBatch) -> bool {
+        let entry = batch.data.producer.and_then(|p| self.entries.get(&p.id));
+        let last = entry.and_then(|e| e.batches.last());
+        last.is_some_and(|l| l.last_offset == batch.last_offset())
+    }
+
     /// Forgets producers that have been idle for `expiration_ms` (L-14), and verifications that led to nothing.
     pub fn remove_expired(&mut self, now: Timestamp, expiration_ms: i64) {
         let is_idle = |e: &ProducerEntry| e.is_expired(now, expiration_ms);

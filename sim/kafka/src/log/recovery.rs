@@ -6,8 +6,7 @@
 //!
 //! Guarantee: what is loaded equals a fold of the files that survive.
 //!
-//! Left out: index files, swap files of an interrupted compaction, and the minute that Kafka keeps deleted files for
-//! (`file.delete.delay.ms`).
+//! Left out: index files. What recovery or a truncation deletes vanishes at once, without `file.delete.delay.ms`.
 
 use super::Log;
 use super::batch::RecordBatch;
@@ -18,7 +17,7 @@ use super::producers::{ProducerSnapshot, Producers};
 use super::segment::Segments;
 use crate::disk::{FileId, Write};
 use crate::effect::{Effect, Effects};
-use crate::event::LogEvent;
+use crate::event::{LogEvent, LogStart};
 use crate::ids::{Offset, TopicIdPartition};
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
@@ -31,6 +30,8 @@ pub struct LogFiles {
     pub segments: BTreeMap<Offset, SegmentFile>,
     /// `leader-epoch-checkpoint`.
     pub epochs: Vec<EpochEntry>,
+    /// Compacted segments whose swap was begun: they take the place of those that they reach over.
+    pub swaps: BTreeMap<Offset, SegmentFile>,
     /// Producer snapshots by the offset up to which they hold.
     pub snapshots: BTreeMap<Offset, Arc<ProducerSnapshot>>,
 }
@@ -44,6 +45,26 @@ pub struct SegmentFile {
     pub torn: bool,
 }
 
+impl LogFiles {
+    /// A compaction died while it swapped: what a `.swap` file reaches over goes, if it is still there, and the file gets its
+    /// name. Kafka deletes from the first to the last offset of all such files; so do we for each.
+    fn finish_swaps(mut self, id: TopicIdPartition, out: &mut Effects) -> LogFiles {
+        for (base, swap) in std::mem::take(&mut self.swaps) {
+            let end = swap.batches.last().map_or(base, RecordBatch::end_offset);
+            let old = self.segments.range(base..end.max(base.plus(1)));
+            for old in old.map(|(base, _)| *base).collect::<Vec<_>>() {
+                self.segments.remove(&old);
+                let file = FileId::Segment(id, old);
+                out.push(Effect::Write(file, Write::Delete));
+            }
+            let (file, to) = (FileId::Swap(id, base), FileId::Segment(id, base));
+            out.push(Effect::Write(file, Write::Rename(to)));
+            self.segments.insert(base, swap);
+        }
+        self
+    }
+}
+
 /// What the checkpoints say of one log; offset 0 where they say nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Checkpoints {
@@ -55,6 +76,8 @@ pub struct Checkpoints {
     pub log_start: Offset,
     /// `replication-offset-checkpoint`.
     pub hw: Offset,
+    /// `cleaner-offset-checkpoint`.
+    pub cleaned_upto: Option<Offset>,
 }
 
 impl Log {
@@ -67,6 +90,7 @@ impl Log {
         now: Timestamp,
         out: &mut Effects,
     ) -> Log {
+        let files = files.finish_swaps(id, out);
         let mut loading = Loading::of(id, files, at, config, now);
         let torn = !at.clean && loading.recover(out);
         loading.ensure_a_segment(out);
@@ -74,6 +98,10 @@ impl Log {
         log.set_hw(at.hw, &mut Vec::new());
         let (leo, hw) = (log.leo, log.hw);
         log.tell(LogEvent::Recovered { leo, hw, torn }, out);
+        if log.log_start > Offset(0) {
+            let (log_start, why) = (log.log_start, LogStart::Recovered);
+            log.tell(LogEvent::LogStartMoved { log_start, why }, out);
+        }
         log.assert_folded();
         log
     }
@@ -274,7 +302,7 @@ impl Loading {
     fn segments(&self) -> Option<Segments> {
         let mut files = self.files.iter();
         let (base, first) = files.next()?;
-        let mut segments = Segments::new(*base, self.now);
+        let mut segments = Segments::new(*base, self.config.index_interval_bytes, self.now);
         for batch in &first.batches {
             segments.push(batch.clone());
         }
@@ -348,6 +376,9 @@ impl Loading {
             epochs: self.epochs,
             producers,
             flushing: Flushing::from(synced),
+            cleaned_upto: self.at.cleaned_upto,
+            cleaning: None,
+            abandoned: 0,
         };
         log.rebuild_producers(leo, self.at.clean, self.now, out);
         log.fold_aborted();

@@ -4,13 +4,13 @@
 //! Batches lie in chunks behind `Arc`s: a clone of a log shares them all, an append copies at most one chunk, a lookup is
 //! two binary searches.
 //!
-//! Left out: index files. Lookups here are exact, and with Kafka's limits an index is never the reason to roll (L-17): a
-//! segment of at most 2 GiB has an entry per 4 KiB, half of what `segment.index.bytes` holds. The aborted-transaction
-//! index is in [`super::producers`]. Also left out: `segment.jitter.ms`.
+//! What its indexes know is in [`super::index`], the aborted-transaction index in [`super::producers`]. Left out:
+//! `segment.jitter.ms`.
 
 use super::batch::RecordBatch;
 use super::config::LogConfig;
-use crate::ids::Offset;
+use super::index::Indexes;
+use crate::ids::{LeaderEpoch, Offset};
 use crate::time::Timestamp;
 use serde::Serialize;
 use std::sync::Arc;
@@ -26,10 +26,12 @@ const NEARLY: usize = 4;
 pub struct Segment {
     /// Its name: no batch in it begins before.
     pub base_offset: Offset,
-    /// Bytes of all segments before it, those deleted included.
-    start: u64,
+    /// Bytes of all segments before it, those deleted included. Less than nothing if compaction has made them larger: a
+    /// timestamp is told relative to its batch's delete horizon (L-29).
+    start: i64,
     /// When it was created or opened: its age, for want of a record with a timestamp.
     created: Timestamp,
+    indexes: Indexes,
     full: Arc<Vec<Arc<Vec<Placed>>>>,
     tail: Arc<Vec<Placed>>,
 }
@@ -41,6 +43,17 @@ struct Placed {
     position: u64,
 }
 
+/// A record that was found by its timestamp.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stamped {
+    /// Its place.
+    pub offset: Offset,
+    /// Its timestamp.
+    pub timestamp: Timestamp,
+    /// The epoch of its batch.
+    pub epoch: LeaderEpoch,
+}
+
 impl Placed {
     fn end(&self) -> u64 {
         self.position + u64::from(self.batch.data.size)
@@ -48,14 +61,25 @@ impl Placed {
 }
 
 impl Segment {
-    fn new(base_offset: Offset, start: u64, created: Timestamp) -> Segment {
+    fn new(base_offset: Offset, start: i64, created: Timestamp) -> Segment {
         Segment {
             base_offset,
             start,
             created,
+            indexes: Indexes::default(),
             full: Arc::default(),
             tail: Arc::default(),
         }
+    }
+
+    /// An empty segment that compaction fills from these and all between.
+    pub(super) fn of_compaction(first: &Segment, last: &Segment) -> Segment {
+        Segment::new(first.base_offset, 0, last.created)
+    }
+
+    /// Puts a batch at the end of a segment that compaction fills.
+    pub(super) fn add(&mut self, batch: RecordBatch, index_interval: i32) {
+        self.push(batch, index_interval);
     }
 
     /// Its size in bytes.
@@ -89,9 +113,48 @@ impl Segment {
         let size = self.size();
         let room = i64::from(config.segment_bytes) - i64::from(batch.data.size);
         let is_full = i64::try_from(size).expect("a segment is below 8 EiB") > room;
-        let is_old = size > 0 && self.waited(batch, now) > config.segment_ms;
+        let is_old = size > 0 && self.waited(batch, now) > config.max_segment_ms();
         let is_too_far = batch.last_offset().0 - self.base_offset.0 > i64::from(i32::MAX);
-        is_full || is_old || is_too_far
+        is_full || is_old || is_too_far || self.indexes.is_full(config)
+    }
+
+    /// The latest timestamp of its records (L-21); when it was created or cut, if none has one.
+    pub fn largest_timestamp(&self) -> Timestamp {
+        self.indexes.latest().unwrap_or(self.created)
+    }
+
+    /// The latest timestamp of its records.
+    pub fn latest_timestamp(&self) -> Option<Timestamp> {
+        self.indexes.latest()
+    }
+
+    /// The first record at or after `from` that is stamped at or after a time.
+    pub fn find_time(&self, time: Timestamp, from: Offset) -> Option<Stamped> {
+        let mut young = self
+            .batches_from(from)
+            .filter(|b| b.data.max_timestamp >= time);
+        young.find_map(|batch| {
+            let mut records = batch.records().filter_map(Result::ok);
+            let found = records.find(|r| r.timestamp >= time && r.offset >= from)?;
+            Some(Stamped {
+                offset: found.offset,
+                timestamp: found.timestamp,
+                epoch: batch.leader_epoch,
+            })
+        })
+    }
+
+    /// The first record with the latest timestamp, in the first batch that bears it.
+    pub fn find_latest(&self) -> Option<Stamped> {
+        let batch = self.batches_from(self.indexes.offset_of_latest()?).next()?;
+        let timestamp = batch.data.max_timestamp;
+        let mut records = batch.records().filter_map(Result::ok);
+        let found = records.find(|r| r.timestamp == timestamp)?;
+        Some(Stamped {
+            offset: found.offset,
+            timestamp,
+            epoch: batch.leader_epoch,
+        })
     }
 
     /// How long the segment has been filling, by record time; by the clock if its first batch has no timestamp.
@@ -104,7 +167,8 @@ impl Segment {
         }
     }
 
-    fn push(&mut self, batch: RecordBatch) {
+    fn push(&mut self, batch: RecordBatch, index_interval: i32) {
+        self.indexes.append(&batch, index_interval);
         let position = self.size();
         let tail = Arc::make_mut(&mut self.tail);
         tail.push(Placed { batch, position });
@@ -115,7 +179,7 @@ impl Segment {
     }
 
     /// Cuts off all batches from the one that holds `offset`.
-    fn truncate_to(&mut self, offset: Offset, now: Timestamp) {
+    fn truncate_to(&mut self, offset: Offset, index_interval: i32, now: Timestamp) {
         let keep = self.index_of(offset);
         let (chunks, rest) = (keep / CHUNK, keep % CHUNK);
         let tail = self.chunk(chunks).get(..rest).unwrap_or(&[]).to_vec();
@@ -124,6 +188,16 @@ impl Segment {
         if keep == 0 {
             self.created = now;
         }
+        self.index_again(index_interval);
+    }
+
+    /// Kafka cuts its indexes; ours are told anew.
+    fn index_again(&mut self, interval: i32) {
+        let mut indexes = Indexes::default();
+        for batch in self.batches() {
+            indexes.append(batch, interval);
+        }
+        self.indexes = indexes;
     }
 
     /// How many batches end at or before `offset`.
@@ -174,15 +248,29 @@ impl Segment {
 pub struct Segments {
     closed: Arc<Vec<Segment>>,
     active: Segment,
+    /// `index.interval.bytes`.
+    index_interval: i32,
 }
 
 impl Segments {
     /// One empty segment.
-    pub fn new(base_offset: Offset, now: Timestamp) -> Segments {
+    pub fn new(base_offset: Offset, index_interval: i32, now: Timestamp) -> Segments {
         Segments {
             closed: Arc::default(),
             active: Segment::new(base_offset, 0, now),
+            index_interval,
         }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.closed.len() + 1
+    }
+
+    /// Bytes of all segments.
+    pub fn size(&self) -> u64 {
+        let first = self.closed.first().unwrap_or(&self.active);
+        (self.active.start + signed(self.active.size()) - first.start).unsigned_abs()
     }
 
     /// The segment that is written to.
@@ -217,7 +305,7 @@ impl Segments {
 
     /// Puts a batch at the end.
     pub fn push(&mut self, batch: RecordBatch) {
-        self.active.push(batch);
+        self.active.push(batch, self.index_interval);
     }
 
     /// Begins a new active segment.
@@ -226,9 +314,32 @@ impl Segments {
             base_offset > self.active.base_offset,
             "a segment has its own name"
         );
-        let start = self.active.start + self.active.size();
+        let start = self.active.start + signed(self.active.size());
         let old = std::mem::replace(&mut self.active, Segment::new(base_offset, start, now));
         Arc::make_mut(&mut self.closed).push(old);
+    }
+
+    /// Puts a segment in the place of closed neighbours. The bytes that are saved are saved before them: what lies between
+    /// two offsets behind is as much as it was.
+    pub(super) fn replace_closed(&mut self, old: &[Offset], new: Segment) {
+        let closed = Arc::make_mut(&mut self.closed);
+        let first = closed.partition_point(|s| s.base_offset < old[0]);
+        let replaced = closed.splice(first..first + old.len(), [new]);
+        assert!(
+            replaced.map(|s| s.base_offset).eq(old.iter().copied()),
+            "they are neighbours"
+        );
+        let mut end = self.active.start;
+        for segment in closed.iter_mut().rev() {
+            end -= signed(segment.size());
+            segment.start = end;
+        }
+    }
+
+    /// Drops so many segments at the front, whose names it returns. The active one stays.
+    pub fn drop_first(&mut self, count: usize) -> Vec<Offset> {
+        let dropped = Arc::make_mut(&mut self.closed).drain(..count);
+        dropped.map(|s| s.base_offset).collect()
     }
 
     /// Deletes the segments that begin after `offset`, whose names it returns, and cuts the last remaining one to it.
@@ -244,15 +355,19 @@ impl Segments {
                 .pop()
                 .expect("the first segment begins at or before the offset");
         }
-        self.active.truncate_to(offset, now);
+        self.active.truncate_to(offset, self.index_interval, now);
         deleted
     }
 
     /// Bytes from the beginning of time to the batch that holds `offset`: the difference of two is what lies between.
-    pub fn position_of(&self, offset: Offset) -> u64 {
+    pub fn position_of(&self, offset: Offset) -> i64 {
         let segment = self.from(offset).next().unwrap_or(&self.active);
-        segment.start + segment.position_of(offset)
+        segment.start + signed(segment.position_of(offset))
     }
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).expect("a log is below 8 EiB")
 }
 
 #[cfg(test)]

@@ -116,10 +116,20 @@ impl Machine {
         appended.expect("the batch is in order").base_offset()
     }
 
-    /// All syncs that were asked for end.
+    /// All syncs that were asked for end. What compaction has written takes its place then.
     pub fn finish_syncs(&mut self) {
-        for base in self.disk.finish_syncs() {
-            self.log.synced(base);
+        for file in self.disk.finish_syncs() {
+            match file {
+                FileId::Segment(_, base) => self.log.synced(base),
+                FileId::Cleaned(_, base) => {
+                    let (is_over, _) = self.act(|log, out| log.cleaned(base, out));
+                    if is_over {
+                        let cleaned = super::manager::checkpoint_cleaned([&self.log].into_iter());
+                        self.disk.carry_out(vec![cleaned]);
+                    }
+                }
+                file => panic!("{file:?} is never synced"),
+            }
         }
     }
 
@@ -203,6 +213,18 @@ impl Disk {
             Write::Replace(small) => {
                 self.files.insert(file, FileImage::Small(small));
             }
+            Write::Rename(to) => {
+                let image = self.files.remove(&file);
+                let synced = self.synced.remove(&file).unwrap_or(0);
+                self.under_way.iter_mut().for_each(|(f, upto)| {
+                    if *f == file {
+                        *upto = 0;
+                    }
+                });
+                self.files
+                    .insert(to, image.expect("what is renamed is there"));
+                self.synced.insert(to, synced);
+            }
             Write::Delete => {
                 let old = self.files.remove(&file);
                 assert!(old.is_some(), "{file:?} was not there");
@@ -221,8 +243,8 @@ impl Disk {
         }
     }
 
-    /// All syncs end; returns their segments.
-    pub fn finish_syncs(&mut self) -> Vec<Offset> {
+    /// All syncs end; returns their files.
+    pub fn finish_syncs(&mut self) -> Vec<FileId> {
         let mut ended = Vec::new();
         while let Some((file, upto)) = self.under_way.pop_front() {
             if self.files.contains_key(&file) {
@@ -230,10 +252,7 @@ impl Disk {
                 let synced = self.synced.entry(file).or_default();
                 *synced = (*synced).max(kept);
             }
-            let FileId::Segment(_, base) = file else {
-                panic!("only segments are synced");
-            };
-            ended.push(base);
+            ended.push(file);
         }
         ended
     }

@@ -1,6 +1,9 @@
 //! The log as its owner sees it: claims one by one. Against a naive model: [`model`].
 
+mod compaction;
 mod model;
+mod retention;
+mod times;
 
 use super::testing::*;
 use super::*;

@@ -33,6 +33,7 @@ impl Log {
             self.truncate_fully_and_start_at(target, now, out);
             return true;
         }
+        self.abort_cleaning(target);
         let from = self.leo;
         self.cut_segments(target, now, out);
         self.leo = target;
@@ -63,6 +64,7 @@ impl Log {
         now: Timestamp,
         out: &mut Effects,
     ) {
+        self.abort_cleaning(offset);
         let from = self.leo;
         for segment in self.segments.iter() {
             let file = FileId::Segment(self.id, segment.base_offset);
@@ -70,7 +72,7 @@ impl Log {
         }
         let file = FileId::Segment(self.id, offset);
         out.push(Effect::Write(file, Write::Create));
-        self.segments = Segments::new(offset, now);
+        self.segments = Segments::new(offset, self.config.index_interval_bytes, now);
         self.epochs.clear();
         self.epochs.write(self.id, out);
         self.producers.truncate_fully(self.id, offset, out);

@@ -113,7 +113,7 @@ fn check_records(data: &BatchData, config: &LogConfig, now: Timestamp) -> Result
     let mut error = ErrorCode::InvalidRecord;
     for (index, record) in (0u32..).zip(data.records_from(Offset(0))) {
         let record = record.map_err(|_| ErrorCode::InvalidRecord)?;
-        if config.compact && record.key.is_none() {
+        if config.cleanup.compact && record.key.is_none() {
             records.push(index);
         } else if !timestamp_fits(data, &record, config, now) {
             records.push(index);
@@ -131,7 +131,7 @@ fn check_records(data: &BatchData, config: &LogConfig, now: Timestamp) -> Result
 fn could_fail(data: &BatchData, config: &LogConfig, now: Timestamp) -> bool {
     // A compressed batch is always read through, as in Kafka.
     data.codec != Codec::None
-        || config.compact
+        || config.cleanup.compact
         || data.timestamp_type == TimestampType::LogAppendTime
         || config.timestamp_before_max_ms != i64::MAX
         || data.max_timestamp.0.saturating_sub(now.0) > config.timestamp_after_max_ms

@@ -1,4 +1,6 @@
 //! ListOffsets (2) and OffsetForLeaderEpoch (23).
+//!
+//! Left out: what tiered storage asks (-4, -5, -6).
 
 use crate::ids::{LeaderEpoch, NodeId, Offset, TopicId};
 use crate::protocol::ErrorCode;
@@ -37,6 +39,8 @@ pub enum OffsetSpec {
     Earliest,
     /// -1: the high watermark (or last stable offset).
     Latest,
+    /// -3: the first record with the latest timestamp (KIP-734).
+    MaxTimestamp,
     /// The first record at or after this time.
     At(Timestamp),
 }
@@ -59,6 +63,8 @@ pub struct ListOffsetsPartitionResponse {
     pub error_code: ErrorCode,
     /// The offset, unless there is none.
     pub offset: Option<Offset>,
+    /// The timestamp of a record that was found by its timestamp; else -1.
+    pub timestamp: Timestamp,
     /// The epoch of the record there.
     pub leader_epoch: Option<LeaderEpoch>,
 }

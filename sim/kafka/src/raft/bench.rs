@@ -319,7 +319,9 @@ impl Bench {
             }
             Write::TruncateTo(to) => disk.written.retain(|b| b.end_offset() <= to),
             Write::Replace(content) => disk.quorum = Some(content),
-            Write::Delete => unreachable!("because {file:?} is never deleted"),
+            Write::Delete | Write::Rename(_) => {
+                unreachable!("because {file:?} is never deleted")
+            }
         }
     }
 

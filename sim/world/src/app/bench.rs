@@ -213,6 +213,7 @@ impl Bench {
                 OffsetSpec::Earliest => Offset(0),
                 _ => self.end(),
             }),
+            timestamp: Timestamp(-1),
             leader_epoch: Some(LeaderEpoch(0)),
         };
         ListOffsetsResponse {

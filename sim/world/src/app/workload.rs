@@ -28,9 +28,15 @@ pub fn record(id: RecordId, plan: &ProducerPlan) -> ProducerRecord {
         partition: plan.partition,
         timestamp: plan.timestamp,
         key,
-        value: Some(value),
+        value: Some(value).filter(|_| !is_tombstone(id.number, plan)),
         headers: plan.headers.iter().map(header).collect(),
     }
+}
+
+/// Every so manieth record, the first of them at the end of its row.
+fn is_tombstone(number: u32, plan: &ProducerPlan) -> bool {
+    let every = plan.tombstones.filter(|n| *n > 0);
+    every.is_some_and(|n| number % n == n - 1)
 }
 
 /// The number of a record's key; none for rows and for records without one.
@@ -109,6 +115,22 @@ mod tests {
         let (first, again) = (record(id, &plan), record(id, &plan));
         assert_eq!(first, again);
         assert_eq!(first.key, Some(Bytes::from("key-1")));
+    }
+
+    #[test]
+    fn every_so_manieth_record_is_a_tombstone() {
+        let plan = crate::scenario::Scenario::tracer();
+        let mut plan = plan.producers.values().next().expect("one").clone();
+        plan.tombstones = Some(3);
+        let has_value = |number| {
+            record(RecordId { source: 1, number }, &plan)
+                .value
+                .is_some()
+        };
+        assert_eq!(
+            [0, 1, 2, 3, 4, 5].map(has_value),
+            [true, true, false, true, true, false]
+        );
     }
 
     #[test]

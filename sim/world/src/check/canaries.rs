@@ -8,11 +8,12 @@ use super::history::History;
 use super::story::{ORDERS_0, Story};
 use crate::process::Down;
 use crate::trace::What;
-use crate::verdict::{FindingKind, Verdict};
+use crate::verdict::{FindingKind, Gone, Verdict};
 use klab_kafka::event::*;
 use klab_kafka::ids::*;
-use klab_kafka::log::batch::RecordBatch;
+use klab_kafka::log::batch::{BatchData, PlainRecord, RecordBatch};
 use klab_kafka::protocol::ErrorCode;
+use klab_kafka::time::Timestamp;
 use std::collections::BTreeSet;
 
 /// Eight records in four batches over one election, one retry, one refused challenge, all read.
@@ -121,8 +122,10 @@ fn found(verdict: &Verdict) -> Vec<(FindingKind, u32)> {
 fn a_good_history_tests_every_promise_and_breaks_none() {
     let checkers = good().watch();
     assert_eq!(checkers.broken(), []);
-    for kept in checkers.kept() {
-        assert!(kept.opportunities > 0, "{} was not tested", kept.promise);
+    let (kept, compacted) = (checkers.kept(), compacted(&[0, 1, 2]).watch().kept());
+    for (kept, compacted) in kept.iter().zip(&compacted) {
+        let opportunities = kept.opportunities + compacted.opportunities;
+        assert!(opportunities > 0, "{} was not tested", kept.promise);
     }
     let verdict = good().verdict();
     assert_eq!(found(&verdict), []);
@@ -584,6 +587,7 @@ fn every_promise_has_a_mutated_history_in_the_table_of_canaries() {
         two_batches_swapped_break_order,
         a_record_accepted_and_never_sent_breaks_accepted_is_sent,
         a_run_that_stays_stuck_after_the_mending_breaks_progress,
+        the_last_record_of_a_key_taken_by_compaction_breaks_latest_kept,
     ];
     for promise in ALL {
         let entries = MUTATED.iter().filter(|(name, _)| *name == promise.name);
@@ -599,4 +603,96 @@ fn every_promise_has_a_mutated_history_in_the_table_of_canaries() {
         let claims = test.ends_with(&promise.name.replace(' ', "_"));
         assert!(claims, "{test} does not claim {}", promise.name);
     }
+}
+
+/// The records of a batch with keys: the same records, each of this key.
+fn of_key(batch: &RecordBatch, key: &'static [u8]) -> RecordBatch {
+    let keyed = |id: &RecordId| PlainRecord {
+        id: *id,
+        timestamp: Timestamp(0),
+        key: Some(key.into()),
+        value: Some(key.into()),
+        headers: Vec::new(),
+    };
+    let records: Vec<PlainRecord> = batch.data.ids().iter().map(keyed).collect();
+    let data = BatchData::of_records(&records, batch.data.producer).into();
+    RecordBatch {
+        data,
+        ..batch.clone()
+    }
+}
+
+/// Two batches of one key, and a round of compaction at the leader that takes these offsets.
+fn compacted(gone: &[i64]) -> Story {
+    let mut story = Story::begin(|_| {});
+    for first in [0, 2] {
+        let batch = story.batch(first..first + 2, first.into(), 0, Some(first as i32));
+        story.deliver("broker-1", &of_key(&batch, b"k"));
+    }
+    let compacted = LogEvent::Compacted {
+        upto: Offset(4),
+        gone: gone.iter().map(|o| Offset(*o)).collect(),
+        bytes_before: 300,
+        bytes_after: 100,
+        is_over: true,
+    };
+    story.tell("broker-1", Event::Log(ORDERS_0, compacted));
+    end(&mut story, 4);
+    story
+}
+
+#[test]
+fn the_last_record_of_a_key_taken_by_compaction_breaks_latest_kept() {
+    let good = compacted(&[0, 1, 2]);
+    assert_eq!(good.broken(), BTreeSet::new());
+    let gone: Vec<Option<Gone>> = good.verdict().fates.iter().map(|f| f.gone).collect();
+    let compaction = Some(Gone::Compacted);
+    assert_eq!(gone, [compaction, compaction, compaction, None]);
+    for bad in [&[0, 1, 3][..], &[0, 1]] {
+        assert_eq!(compacted(bad).broken(), BTreeSet::from(["latest kept"]));
+    }
+}
+
+#[test]
+fn what_retention_takes_is_no_loss_and_is_named() {
+    let mut story = Story::begin(|_| {});
+    for first in [0, 2] {
+        let batch = story.batch(first..first + 2, first.into(), 0, Some(first as i32));
+        story.deliver("broker-1", &batch);
+    }
+    let (log_start, why) = (Offset(2), LogStart::RetentionTime);
+    let moved = LogEvent::LogStartMoved { log_start, why };
+    story.tell("broker-1", Event::Log(ORDERS_0, moved));
+    end(&mut story, 4);
+    assert_eq!(story.broken(), BTreeSet::new());
+    let verdict = story.verdict();
+    let gone: Vec<Option<Gone>> = verdict.fates.iter().map(|f| f.gone).collect();
+    assert_eq!(gone, [Some(Gone::TooOld), Some(Gone::TooOld), None, None]);
+    assert!(verdict.findings.is_empty());
+    let sentences = verdict.sentences();
+    let named = "2 records are in the log no longer, by retention.ms.";
+    assert!(sentences.iter().any(|s| s == named), "{sentences:?}");
+}
+
+#[test]
+fn a_follower_that_starts_over_where_its_leader_begins_stands_on_the_committed_log() {
+    // Its copies of what its leader gave up are nobody's loss, and what it copies from there on matches.
+    let mut story = Story::begin(|_| {});
+    let first = story.batch(0..2, 0, 0, Some(0));
+    story.deliver("broker-1", &first);
+    story.change(None, Some(&[1, 2]));
+    let second = story.batch(2..4, 2, 0, Some(2));
+    story.send(2..4);
+    story.append("broker-1", &second);
+    story.copy("broker-2", &second);
+    story.hw("broker-1", 4);
+    let (log_start, why) = (Offset(2), LogStart::DeleteRecords);
+    let moved = LogEvent::LogStartMoved { log_start, why };
+    story.tell("broker-1", Event::Log(ORDERS_0, moved));
+    let (from, at) = (Offset(2), Offset(2));
+    let over = LogEvent::StartedOver { from, at };
+    story.tell("broker-3", Event::Log(ORDERS_0, over));
+    story.copy("broker-3", &second);
+    story.hw("broker-3", 4);
+    assert_eq!(story.broken(), BTreeSet::new());
 }

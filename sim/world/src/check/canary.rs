@@ -34,7 +34,7 @@ pub const DIRECTED: [Directed; 7] = [
 
 /// Promises with a unit test that changes a good history in one place and sees them break.
 #[rustfmt::skip]
-pub const MUTATED: [(&str, &str); 18] = [
+pub const MUTATED: [(&str, &str); 19] = [
     ("acked survives", "a_leader_that_lacks_a_committed_batch_breaks_acked_survives"),
     ("in sync holds committed", "a_member_without_the_last_batch_breaks_in_sync_holds_committed"),
     ("log matching", "a_copy_from_another_epoch_breaks_log_matching"),
@@ -52,5 +52,6 @@ pub const MUTATED: [(&str, &str); 18] = [
     ("no phantom", "a_relabelled_record_breaks_no_phantom"),
     ("order", "two_batches_swapped_break_order"),
     ("accepted is sent", "a_record_accepted_and_never_sent_breaks_accepted_is_sent"),
+    ("latest kept", "the_last_record_of_a_key_taken_by_compaction_breaks_latest_kept"),
     ("progress", "a_run_that_stays_stuck_after_the_mending_breaks_progress"),
 ];

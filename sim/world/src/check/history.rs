@@ -74,6 +74,19 @@ pub enum Change {
         /// The cut, if it lacks committed batches.
         cut: Option<usize>,
     },
+    /// A replica's log was compacted, with one of the segments of a round.
+    Compacted {
+        /// Which partition.
+        partition: u32,
+        /// At whose replica.
+        process: ProcessId,
+        /// Up to where the round goes.
+        upto: Offset,
+        /// The records that are gone.
+        gone: Box<[Offset]>,
+        /// It is the round's last.
+        is_over: bool,
+    },
     /// The metadata log changed a partition's leader: the latest election.
     Elected {
         /// Which partition.
@@ -344,14 +357,43 @@ impl History {
                 let removal = self.cut_off(partition, taking.p, *why);
                 self.shrink(partition, *to, removal, taking);
             }
-            LogEvent::StartedOver { .. } => {
+            LogEvent::StartedOver { at, .. } => {
                 let partition = self.place(id);
                 let why = Truncation::OutOfRange;
                 let removal = self.cut_off(partition, taking.p, why);
-                self.shrink(partition, Offset(0), removal, taking);
+                let seq = taking.record.seq;
+                self.bury(partition, removal, taking, |lineage, replica| {
+                    lineage.start_over(replica, *at, seq, removal);
+                });
+            }
+            LogEvent::LogStartMoved { log_start, why } => {
+                let partition = self.place(id);
+                let lineage = &mut self.partitions[partition as usize];
+                let at = lineage.replica_at(taking.p);
+                lineage.move_start(at, *log_start, *why, taking.record.seq);
+            }
+            LogEvent::Compacted {
+                upto,
+                gone,
+                is_over,
+                ..
+            } => {
+                let partition = self.place(id);
+                let lineage = &mut self.partitions[partition as usize];
+                let at = lineage.replica_at(taking.p);
+                lineage.compact(at, gone, taking.record.seq);
+                taking.changes.push(Change::Compacted {
+                    partition,
+                    process: taking.p,
+                    upto: *upto,
+                    gone: gone.clone(),
+                    is_over: *is_over,
+                });
             }
             LogEvent::HighWatermark { hw } => self.high_watermark(id, *hw, taking),
             LogEvent::Recovered { leo, hw, .. } => {
+                // If it starts later, that is told next.
+                self.replica_mut(id, taking.p).log_start = Offset(0);
                 self.find_on_disk(id, taking);
                 let partition = self.place(id);
                 self.shrink(partition, *leo, Removal::Recovery, taking);
@@ -400,9 +442,23 @@ impl History {
     }
 
     fn shrink(&mut self, partition: u32, to: Offset, removal: Removal, taking: &mut Taking<'_>) {
+        let seq = taking.record.seq;
+        self.bury(partition, removal, taking, |lineage, replica| {
+            lineage.cut_replica(replica, to, seq, removal);
+        });
+    }
+
+    /// Does something by which a replica may lose copies, and says so if it has.
+    fn bury(
+        &mut self,
+        partition: u32,
+        removal: Removal,
+        taking: &mut Taking<'_>,
+        act: impl FnOnce(&mut Lineage, usize),
+    ) {
         let lineage = &mut self.partitions[partition as usize];
         let (at, graves) = (lineage.replica_at(taking.p), lineage.graves.len());
-        lineage.cut_replica(at, to, taking.record.seq, removal);
+        act(lineage, at);
         if lineage.graves.len() > graves {
             taking.changes.push(Change::Shrank {
                 partition,
@@ -597,6 +653,7 @@ impl History {
             }
             ProcessFact::DiskReplaced { .. } => {
                 for partition in self.replicas_of(p) {
+                    self.replica_mut(self.lineage(partition).id, p).log_start = Offset(0);
                     self.shrink(partition, Offset(0), Removal::DiskReplaced, taking);
                 }
             }
@@ -613,8 +670,7 @@ impl History {
     /// What a dead machine's disk holds is what is left of its copies.
     fn lose_page_cache(&mut self, partition: u32, taking: &mut Taking<'_>) {
         let id = self.lineage(partition).id;
-        let last = taking.view.disk(taking.p).batches(id).last();
-        let end = last.map_or(Offset(0), RecordBatch::end_offset);
+        let end = taking.view.disk(taking.p).end(id);
         self.shrink(partition, end, Removal::PowerLost, taking);
     }
 

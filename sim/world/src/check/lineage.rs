@@ -4,13 +4,15 @@
 //! Two logs that share a node share everything before it: that is log matching, and here it holds by construction. A copy
 //! that does not fit becomes a branch of its own, and whoever asked for the append learns of it.
 //!
-//! Left out: logs that do not begin at offset 0 (retention, compaction and DeleteRecords come later).
+//! What a log has given up (retention, DeleteRecords) stays in its path: a replica is known by what it holds or has given
+//! up, and its log start says where the one ends and the other begins. So a log that starts over behind its leader's log
+//! start stands on the committed path as if it had copied what is gone.
 
 use super::table::Table;
 use crate::process::ProcessId;
 use crate::scenario::Scenario;
 use klab_kafka::config::TopicConfig;
-use klab_kafka::event::Truncation;
+use klab_kafka::event::{LogStart, Truncation};
 use klab_kafka::ids::{LeaderEpoch, NodeId, Offset, RecordId, TopicIdPartition};
 use klab_kafka::log::batch::RecordBatch;
 use klab_kafka::time::Time;
@@ -74,6 +76,10 @@ pub struct Replica {
     pub path: Table<Copied>,
     /// Its high watermark as last told.
     pub hw: Offset,
+    /// Where its log starts: what lies before in its path is given up.
+    pub log_start: Offset,
+    /// Records that compaction has taken from its log, by offset, with the trace record that told of it.
+    pub compacted: BTreeMap<Offset, u64>,
     /// How many of its batches have been compared with the committed log.
     pub checked: usize,
     /// What it believes to be.
@@ -128,6 +134,17 @@ pub struct Grave {
     pub seq: u64,
     /// Why.
     pub removal: Removal,
+}
+
+/// A log start has moved.
+#[derive(Clone, Copy, Debug)]
+pub struct GivenUp {
+    /// Everything below is gone.
+    pub below: Offset,
+    /// Why.
+    pub why: LogStart,
+    /// The record that told of it.
+    pub seq: u64,
 }
 
 /// A batch of the committed log.
@@ -224,8 +241,12 @@ pub struct Lineage {
     pub isr_since: BTreeMap<NodeId, u64>,
     /// Copies that are no more, in the order of their ends.
     pub graves: Table<Grave>,
+    /// Every move of a log start by a replica's own decision or a client's, not after a leader's.
+    pub given_up: Vec<GivenUp>,
     nodes: Table<Node>,
     roots: Option<NodeRef>,
+    /// Some replica's log was compacted.
+    pub is_compacted: bool,
 }
 
 /// What an append did to the tree.
@@ -269,8 +290,10 @@ impl Lineage {
             elections: Vec::new(),
             isr_since: BTreeMap::new(),
             graves: Table::default(),
+            given_up: Vec::new(),
             nodes: Table::default(),
             roots: None,
+            is_compacted: false,
         }
     }
 
@@ -287,6 +310,8 @@ impl Lineage {
                 process,
                 path: Table::default(),
                 hw: Offset(0),
+                log_start: Offset(0),
+                compacted: BTreeMap::new(),
                 checked: 0,
                 role: Role::None,
             };
@@ -302,7 +327,86 @@ impl Lineage {
 
     /// A replica's log end offset.
     pub fn leo(&self, replica: &Replica) -> Offset {
-        self.end_of(replica, replica.path.len())
+        let end = self.end_of(replica, replica.path.len());
+        end.max(replica.log_start)
+    }
+
+    /// Why an offset is given up, by the first word that took it.
+    pub fn given_up(&self, offset: Offset) -> Option<&GivenUp> {
+        self.given_up.iter().find(|g| offset < g.below)
+    }
+
+    /// A replica's log starts elsewhere now; by its own decision, a later start is remembered.
+    pub fn move_start(&mut self, at: usize, below: Offset, why: LogStart, seq: u64) {
+        self.replicas[at].log_start = below;
+        if !matches!(why, LogStart::Leader | LogStart::Recovered) {
+            self.given_up.push(GivenUp { below, why, seq });
+        }
+    }
+
+    /// Compaction has taken records from a replica's log.
+    pub fn compact(&mut self, at: usize, gone: &[Offset], seq: u64) {
+        let gone = gone.iter();
+        self.is_compacted |= gone.len() > 0;
+        let taken = gone.map(|offset| (*offset, seq));
+        self.replicas[at].compacted.extend(taken);
+    }
+
+    /// A replica has a batch as compaction left it for its leader, or passes over it.
+    fn lacks(&mut self, at: usize, node: NodeRef, left: Option<&RecordBatch>, seq: u64) {
+        let left = left.map_or(&[][..], |b| b.data.ids());
+        let whole = &self.node(node).batch;
+        let offsets = (0..).map(|n| whole.base_offset.plus(n));
+        let gone = offsets
+            .zip(whole.data.ids())
+            .filter(|(_, id)| !left.contains(id));
+        let gone: Vec<(Offset, u64)> = gone.map(|(offset, _)| (offset, seq)).collect();
+        self.replicas[at].compacted.extend(gone);
+    }
+
+    /// What a copy of a compacted log passes over: batches of a known path, between a replica's end and the batch that it
+    /// copies, of which nothing was left. Empty if there is no such path.
+    fn passed_over(&self, at: usize, batch: &RecordBatch) -> Vec<NodeRef> {
+        let replica = &self.replicas[at];
+        let from = replica.path.len();
+        let tip = replica.path.last().map(|c| c.node);
+        let is_it = |n: &NodeRef| is_copy(&self.node(*n).batch, batch);
+        let shares = |path: &Table<Copied>| match from.checked_sub(1) {
+            Some(last) => path.get(last).map(|c| c.node) == tip,
+            None => true,
+        };
+        for other in self.replicas.iter().filter(|r| shares(&r.path)) {
+            let rest = other.path.starting_at(from).map(|c| c.node);
+            let before: Vec<NodeRef> = rest
+                .take_while(|n| self.node(*n).batch.base_offset < batch.base_offset)
+                .collect();
+            let next = other.path.get(from + before.len()).map(|c| c.node);
+            if next.is_some_and(|n| is_it(&n)) {
+                return before;
+            }
+        }
+        Vec::new()
+    }
+
+    /// A replica's log starts over, empty, at an offset. Below, it stands on the committed path; returns whether it held
+    /// anything else, which is buried then.
+    pub fn start_over(&mut self, at: usize, offset: Offset, seq: u64, removal: Removal) {
+        let shared = self.shared(&self.replicas[at]);
+        let kept = self.end_of(&self.replicas[at], shared);
+        self.cut_replica(at, kept.min(offset), seq, removal);
+        self.replicas[at].compacted.clear();
+        let from = self.replicas[at].path.len();
+        let given: Vec<NodeRef> = self
+            .committed
+            .starting_at(from)
+            .map(|c| c.node)
+            .take_while(|n| self.node(*n).batch.end_offset() <= offset)
+            .collect();
+        let replica = &mut self.replicas[at];
+        for node in given {
+            replica.path.push(Copied { node, seq });
+        }
+        replica.log_start = offset;
     }
 
     /// The end offset of a replica's first `depth` batches.
@@ -354,13 +458,23 @@ impl Lineage {
 
     /// A batch is written at the end of a replica's log.
     pub fn append(&mut self, at: usize, batch: &RecordBatch, by_leader: bool, seq: u64) -> Grown {
+        let mut ends = self.leo(&self.replicas[at]);
+        if self.is_compacted && !by_leader && batch.base_offset > ends {
+            for node in self.passed_over(at, batch) {
+                ends = self.node(node).batch.end_offset();
+                self.lacks(at, node, None, seq);
+                self.replicas[at].path.push(Copied { node, seq });
+            }
+        }
         let tip = self.replicas[at].path.last().map(|c| c.node);
-        let ends = self.leo(&self.replicas[at]);
         let found = self.follower_of(tip, batch);
         let node = found.unwrap_or_else(|| {
             let by = self.replicas[at].process;
             self.grow(tip, batch, by, by_leader, seq)
         });
+        if self.is_compacted && !Arc::ptr_eq(&self.node(node).batch.data, &batch.data) {
+            self.lacks(at, node, Some(batch), seq);
+        }
         self.replicas[at].path.push(Copied { node, seq });
         if batch.base_offset != ends {
             Grown::Gap(node)
@@ -389,7 +503,9 @@ impl Lineage {
             });
         }
         replica.path.truncate(keep);
+        replica.compacted.split_off(&to);
         replica.hw = replica.hw.min(to);
+        replica.log_start = replica.log_start.min(to);
         replica.checked = replica.checked.min(keep);
     }
 
@@ -553,7 +669,7 @@ impl Lineage {
         };
         while let Some(at) = next {
             let node = self.node(at);
-            if is_same(&node.batch, batch) {
+            if is_same(&node.batch, batch) || (self.is_compacted && is_copy(&node.batch, batch)) {
                 return Some(at);
             }
             next = node.sibling;
@@ -590,6 +706,16 @@ impl Lineage {
         });
         at
     }
+}
+
+/// A batch as compaction may have left it: the same offsets, epoch and producer, and no record that was not there.
+fn is_copy(whole: &RecordBatch, copy: &RecordBatch) -> bool {
+    let ids = whole.data.ids();
+    whole.base_offset == copy.base_offset
+        && whole.end_offset() == copy.end_offset()
+        && whole.leader_epoch == copy.leader_epoch
+        && whole.data.producer == copy.data.producer
+        && copy.data.ids().iter().all(|id| ids.contains(id))
 }
 
 /// The same batch at the same place: offset, epoch and contents.

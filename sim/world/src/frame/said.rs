@@ -34,7 +34,11 @@ pub enum Tone {
 impl Tone {
     fn of(kind: FindingKind) -> Tone {
         match kind {
-            FindingKind::Lost | FindingKind::AcceptedLost | FindingKind::ReadLost => Tone::Lost,
+            FindingKind::Lost
+            | FindingKind::AcceptedLost
+            | FindingKind::ReadLost
+            | FindingKind::ReadMissed
+            | FindingKind::ReadStale => Tone::Lost,
             FindingKind::Duplicated | FindingKind::ReadAgain => Tone::Doubled,
             FindingKind::Reordered | FindingKind::ReadDisorder => Tone::Moved,
         }

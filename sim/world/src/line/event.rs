@@ -52,8 +52,37 @@ impl Lexicon {
             LogEvent::StartedOver { from, at } => {
                 format!("gives up all of {name} up to {from} and starts over at {at}")
             }
-            LogEvent::LogStartMoved { log_start } => {
-                format!("gives up what {name} holds below {log_start}")
+            LogEvent::LogStartMoved { log_start, why } => {
+                let why = match why {
+                    LogStart::Leader => "its leader did",
+                    LogStart::DeleteRecords => "a client asked for it",
+                    LogStart::RetentionTime => "it is older than retention.ms",
+                    LogStart::RetentionBytes => "there is more than retention.bytes",
+                    LogStart::Recovered => {
+                        return format!("finds that {name} starts at {log_start}");
+                    }
+                };
+                format!("gives up what {name} holds below {log_start}: {why}")
+            }
+            LogEvent::Compacted {
+                upto,
+                gone,
+                bytes_before,
+                bytes_after,
+                ..
+            } => {
+                let records = count(gone.len() as u64, "record");
+                format!(
+                    "compacts {name} up to {upto}: {records} superseded, {bytes_before} bytes become {bytes_after}"
+                )
+            }
+            LogEvent::SegmentsDeleted { upto, why } => {
+                let why = match why {
+                    Deletion::LogStart => "they lie below the log start",
+                    Deletion::Size => "there is more than retention.bytes",
+                    Deletion::Age => "they are older than retention.ms",
+                };
+                format!("deletes the segments of {name} that end by {upto}: {why}")
             }
             LogEvent::HighWatermark { hw } => format!("has the high watermark of {name} at {hw}"),
             LogEvent::Recovered { leo, hw, torn } => {
@@ -471,6 +500,21 @@ fn admin(event: &AdminEvent) -> String {
             }
         }
         AdminEvent::Answered { call, error } => answered(call, *error),
+        AdminEvent::RecordsDeleted {
+            topic,
+            partition,
+            low_watermark,
+        } => format!(
+            "knows that every replica of {topic}-{partition} starts at {low_watermark} or later"
+        ),
+        AdminEvent::DeletionRefused {
+            topic,
+            partition,
+            error,
+        } => format!(
+            "cannot delete records of {topic}-{partition}: {}",
+            error.name()
+        ),
         AdminEvent::CallTimedOut { api } => {
             format!("waits for the answer to {api:?} no longer; it may have been done")
         }

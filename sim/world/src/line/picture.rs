@@ -56,6 +56,7 @@ pub fn letter(api: Api) -> char {
         Api::AlterPartition => 'A',
         Api::BrokerRegistration => 'R',
         Api::BrokerHeartbeat => 'H',
+        Api::DeleteRecords => 'D',
     }
 }
 

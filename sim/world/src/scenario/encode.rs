@@ -250,6 +250,7 @@ fn producer(producer: &ProducerPlan) -> Node {
         ("burst", Some(Node::number(producer.burst))),
         ("after", Some(Node::text(write_duration(producer.after.0)))),
         ("keys", producer.keys.map(Node::number)),
+        ("tombstones", producer.tombstones.map(Node::number)),
         ("key-order", Some(Node::text(key_order))),
         ("size", Some(Node::text(write_sizes(size)))),
         ("rows", rows.map(|rows| Node::text(&*rows.asset))),

@@ -79,9 +79,14 @@ pub enum Metric {
     LogDuplicated,
     LogReordered,
     LogGhosts,
+    LogExpired,
+    LogDeleted,
+    LogCompacted,
     AcceptedLost,
     Unexplained,
     ReadLost,
+    ReadMissed,
+    ReadStale,
     ReadDuplicated,
     ReadReordered,
     Elections,
@@ -105,7 +110,7 @@ pub enum Measure {
 }
 
 /// All metrics: name, what it measures, sentence.
-pub const METRICS: [(Metric, &str, Measure, &str); 23] = [
+pub const METRICS: [(Metric, &str, Measure, &str); 28] = [
     (
         Metric::Sent,
         "sent",
@@ -161,6 +166,24 @@ pub const METRICS: [(Metric, &str, Measure, &str); 23] = [
         "Records told to have failed that are in the log nevertheless.",
     ),
     (
+        Metric::LogExpired,
+        "log.expired",
+        Measure::Count,
+        "Records that the log gave up because they were too old or too many (retention).",
+    ),
+    (
+        Metric::LogDeleted,
+        "log.deleted",
+        Measure::Count,
+        "Records that the log gave up because DeleteRecords asked for it.",
+    ),
+    (
+        Metric::LogCompacted,
+        "log.compacted",
+        Measure::Count,
+        "Records that compaction took from the log: a later one of their key stands for them, or their tombstone's time was over.",
+    ),
+    (
         Metric::AcceptedLost,
         "accepted.lost",
         Measure::Count,
@@ -177,6 +200,18 @@ pub const METRICS: [(Metric, &str, Measure, &str); 23] = [
         "read.lost",
         Measure::Count,
         "Records in the log that no reader got.",
+    ),
+    (
+        Metric::ReadMissed,
+        "read.missed",
+        Measure::Count,
+        "Records that the log gave up before any reader had come to them.",
+    ),
+    (
+        Metric::ReadStale,
+        "read.stale",
+        Measure::Count,
+        "Records that a reader still holds of keys that are deleted: their tombstones were gone before it came to them.",
     ),
     (
         Metric::ReadDuplicated,

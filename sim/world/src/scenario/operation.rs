@@ -2,8 +2,8 @@
 
 use super::tree::Node;
 use crate::scenario::selector::TopicPartition;
-use klab_kafka::client::admin::calls::Ask;
-use klab_kafka::ids::NodeId;
+use klab_kafka::client::admin::calls::{Ask, Deletion};
+use klab_kafka::ids::{NodeId, Offset};
 use klab_kafka::protocol::admin::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -55,6 +55,13 @@ pub enum Operation {
         unclean: bool,
         /// Of which partitions; none for all.
         partitions: Option<Vec<TopicPartition>>,
+    },
+    /// Gives up records of a partition.
+    DeleteRecords {
+        /// Of which partition.
+        partition: TopicPartition,
+        /// The first offset to be kept; none for all that is committed.
+        before: Option<i64>,
     },
 }
 
@@ -142,6 +149,12 @@ impl Operation {
                 let partitions = partitions.map(|all| all.into_iter().map(named).collect());
                 Ask::ElectLeaders(election, partitions)
             }
+            Operation::DeleteRecords { partition, before } => Ask::DeleteRecords(Deletion {
+                topic: partition.topic,
+                partition: partition.partition,
+                before: Offset(before.unwrap_or(-1)),
+                leader: None,
+            }),
         }
     }
 
@@ -203,6 +216,14 @@ impl Operation {
                     ("partitions", partitions.as_ref().map(names)),
                 ]);
                 ("elect-leaders", object)
+            }
+            Operation::DeleteRecords { partition, before } => {
+                let before = before.map(|at| Node::number(at.unsigned_abs()));
+                let object = Node::map([
+                    ("partition", Some(Node::text(partition.to_string()))),
+                    ("before", before),
+                ]);
+                ("delete-records", object)
             }
         };
         Node::map([(verb, Some(object))])

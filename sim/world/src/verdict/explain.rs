@@ -5,6 +5,7 @@
 //! The known holes that have a name are counted as settings: P08 (a first batch may be accepted out of order) and L-13
 //! (after a restart a leader knows one batch per producer, not five).
 
+use super::Gone;
 use crate::check::harms::{Harm, lies_between, strikes};
 use crate::check::history::History;
 use crate::check::life::{Life, Spot, Told};
@@ -113,6 +114,10 @@ pub enum Allowance {
     OffsetReset,
     /// An operator deleted the topic (K-24).
     TopicDeleted,
+    /// `delete.retention.ms`: compaction took a tombstone before a reader came to it.
+    TombstoneGone,
+    /// The log gave records up before they were read.
+    Gone(Gone),
 }
 
 /// Sessions run out so long after the last heartbeat, and are looked at so much later (K-17).
@@ -280,10 +285,20 @@ pub fn of_acceptance(
     Some(explanation)
 }
 
-/// A reader's position was reset over a record.
-pub fn of_reset() -> Explanation {
+/// A reader never learned that a key was deleted.
+pub fn of_stale() -> Explanation {
     Explanation {
-        allowed_by: vec![Allowance::OffsetReset],
+        allowed_by: vec![Allowance::TombstoneGone],
+        ..Explanation::default()
+    }
+}
+
+/// A record that no reader got: the log has given it up, or a reader's position was reset over it, or both.
+pub fn of_missing(gone: Option<Gone>, was_reset: bool) -> Explanation {
+    let gone = gone.map(Allowance::Gone);
+    let reset = was_reset.then_some(Allowance::OffsetReset);
+    Explanation {
+        allowed_by: gone.into_iter().chain(reset).collect(),
         ..Explanation::default()
     }
 }

@@ -4,12 +4,14 @@
 //! is left is not lost yet.
 
 use super::explain;
-use super::{Fate, Finding, FindingKind, Outcome};
+use super::stale::stale;
+use super::{Fate, Finding, FindingKind, Gone, Outcome};
 use crate::check::history::History;
 use crate::check::life::{Life, Spot, Told};
 use crate::check::lineage::{Lineage, NodeRef, Replica};
 use crate::scenario::Scenario;
 use crate::trace::Phase;
+use klab_kafka::event::LogStart;
 use klab_kafka::ids::{Offset, RecordId, TopicIdPartition};
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,6 +53,10 @@ pub fn judge(history: &History, scenario: &Scenario) -> Judged {
         .collect();
     let late: BTreeMap<RecordId, Spot> = lines.values().flat_map(|l| late(history, l)).collect();
     let mut judged = Judged::default();
+    let stale: BTreeSet<RecordId> = lines
+        .values()
+        .flat_map(|l| stale(history, l.lineage, l.leader))
+        .collect();
     for (id, life) in history.lives.iter().filter(|(_, l)| l.is_real()) {
         let judge = Judge {
             history,
@@ -61,6 +67,12 @@ pub fn judge(history: &History, scenario: &Scenario) -> Judged {
             late: late.get(&id).copied(),
         };
         judge.pass(&mut judged);
+        if stale.contains(&id) {
+            let why = Some(explain::of_stale());
+            judged
+                .findings
+                .push(judge.finding(FindingKind::ReadStale, why));
+        }
     }
     judged
 }
@@ -111,7 +123,15 @@ impl Judge<'_> {
             accepted: self.life.accepted.is_some(),
             copies: there.len() as u64,
             offset: there.first().and_then(|s| self.offset(*s)),
+            gone: self.gone(there),
         }
+    }
+
+    /// What took the record from its log, if no place where it stood is still there.
+    fn gone(&self, there: &[Spot]) -> Option<Gone> {
+        let gone = |s: &Spot| self.line(*s).gone(self.offset(*s)?);
+        let first = gone(there.first()?)?;
+        there.iter().all(|s| gone(s).is_some()).then_some(first)
     }
 
     /// The record is not in the log.
@@ -154,19 +174,28 @@ impl Judge<'_> {
                 .push(self.finding(FindingKind::Reordered, why));
         }
         if let Some(offset) = self.offset(there[0]) {
-            self.read(self.line(there[0]), offset, judged);
+            self.read(self.line(there[0]), offset, self.gone(there), judged);
         }
     }
 
-    fn read(&self, line: &Line<'_>, offset: Offset, judged: &mut Judged) {
+    fn read(&self, line: &Line<'_>, offset: Offset, gone: Option<Gone>, judged: &mut Judged) {
         let readers = || self.history.readers.of(line.lineage.id);
-        let went_over = readers().any(|r| r.went_over(offset));
-        if went_over && !readers().any(|r| r.has(offset)) {
+        // What was superseded nobody need have seen: what stands for it is read.
+        let is_superseded = gone == Some(Gone::Compacted);
+        let is_meant = !is_superseded
+            && readers().any(|r| match gone {
+                // It cannot be read any more by a reader that began early enough, wherever that stands.
+                Some(_) => r.began.is_some_and(|began| began <= offset),
+                None => r.went_over(offset),
+            });
+        if is_meant && !readers().any(|r| r.has(offset)) {
             let reset = readers().any(|r| r.was_reset_over(offset));
-            let why = reset.then(explain::of_reset);
-            judged
-                .findings
-                .push(self.finding(FindingKind::ReadLost, why));
+            let why = (reset || gone.is_some()).then(|| explain::of_missing(gone, reset));
+            let kind = match gone {
+                Some(_) => FindingKind::ReadMissed,
+                None => FindingKind::ReadLost,
+            };
+            judged.findings.push(self.finding(kind, why));
         }
         if readers().any(|r| r.again.contains(&self.id)) {
             judged
@@ -197,6 +226,30 @@ impl Line<'_> {
             Some(leader) => self.lineage.holds(leader, node),
             None => self.lineage.is_committed(node),
         }
+    }
+
+    /// What took the record at an offset from this log.
+    fn gone(&self, offset: Offset) -> Option<Gone> {
+        let start = match self.leader {
+            Some(leader) => leader.log_start,
+            None => {
+                let starts = self.lineage.replicas.iter().map(|r| r.log_start);
+                starts.max().unwrap_or_default()
+            }
+        };
+        let compacted = |r: &Replica| r.compacted.contains_key(&offset);
+        let is_compacted = match self.leader {
+            Some(leader) => compacted(leader),
+            None => self.lineage.replicas.iter().any(compacted),
+        };
+        if offset >= start {
+            return is_compacted.then_some(Gone::Compacted);
+        }
+        Some(match self.lineage.given_up(offset)?.why {
+            LogStart::RetentionTime => Gone::TooOld,
+            LogStart::RetentionBytes => Gone::TooMuch,
+            LogStart::DeleteRecords | LogStart::Leader | LogStart::Recovered => Gone::Deleted,
+        })
     }
 
     /// Whether a copy of a batch is left anywhere.

@@ -1,7 +1,7 @@
 //! The numbers of a verdict that a scenario can expect. What happens often without touching a record's fate (elections,
 //! retries, latencies) is counted by the census.
 
-use super::{Fate, Finding, FindingKind, Verdict};
+use super::{Fate, Finding, FindingKind, Gone, Verdict};
 use crate::census::Among;
 use crate::scenario::expect::Metric;
 use klab_kafka::ids::{RecordId, TopicIdPartition};
@@ -32,6 +32,11 @@ impl Verdict {
                     |f: &&Finding| was_accepted(f.record) && is_among(among, f.record, f.partition);
                 found(FindingKind::AcceptedLost) + lost.filter(own).count() as u64
             }
+            Metric::LogExpired => fates(|f| matches!(f.gone, Some(Gone::TooOld | Gone::TooMuch))),
+            Metric::LogCompacted => fates(|f| f.gone == Some(Gone::Compacted)),
+            Metric::LogDeleted => fates(|f| f.gone == Some(Gone::Deleted)),
+            Metric::ReadMissed => found(FindingKind::ReadMissed),
+            Metric::ReadStale => found(FindingKind::ReadStale),
             Metric::ReadLost => found(FindingKind::ReadLost),
             Metric::ReadDuplicated => found(FindingKind::ReadAgain),
             Metric::ReadReordered => found(FindingKind::ReadDisorder),

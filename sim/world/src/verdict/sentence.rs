@@ -2,7 +2,7 @@
 //! records, and its explanation the setting, the fault, the election and every copy.
 
 use super::explain::{Allowance, CopyFate, Explanation, Named};
-use super::{Finding, FindingKind, Verdict};
+use super::{Finding, FindingKind, Gone, Verdict};
 use crate::check::lineage::Removal;
 use crate::line::{Lexicon, count, list};
 use crate::process::ProcessId;
@@ -106,6 +106,8 @@ impl Verdict {
             FindingKind::Reordered,
             FindingKind::AcceptedLost,
             FindingKind::ReadLost,
+            FindingKind::ReadMissed,
+            FindingKind::ReadStale,
             FindingKind::ReadAgain,
             FindingKind::ReadDisorder,
         ];
@@ -136,6 +138,18 @@ impl Verdict {
             }
             FindingKind::ReadLost => {
                 format!("{records} in the log {is} passed over by every reader")
+            }
+            FindingKind::ReadMissed => {
+                let was = if n == 1 { "was" } else { "were" };
+                format!("{records} {was} given up by the log before any reader had come to them")
+            }
+            FindingKind::ReadStale => {
+                let (is, key) = if n == 1 {
+                    ("is", "a key")
+                } else {
+                    ("are", "keys")
+                };
+                format!("{records} {is} what a reader still holds of {key} that {is} deleted")
             }
             FindingKind::ReadAgain => format!("{records} went to one reader twice"),
             FindingKind::ReadDisorder => format!("{records} went to a reader out of order"),
@@ -193,7 +207,10 @@ impl Verdict {
 
     fn all_well(&self) -> String {
         let (kept, sent) = (
-            self.fates.iter().filter(|f| f.copies == 1).count(),
+            self.fates
+                .iter()
+                .filter(|f| f.copies == 1 && f.gone.is_none())
+                .count(),
             self.fates.len(),
         );
         let read = if self.delivered > 0 {
@@ -211,6 +228,11 @@ impl Verdict {
                     ""
                 };
                 format!("All {s} records are in the log once, in order{read}.")
+            }
+            _ if self.fates.iter().any(|f| f.gone.is_some()) => {
+                format!(
+                    "No acknowledged record is lost; {kept} of {sent} are in the log, in order."
+                )
             }
             _ => {
                 let acked = self.acked();
@@ -241,11 +263,26 @@ impl Verdict {
                 "Of {records} the application was never told anything."
             ));
         }
+        all.extend(self.given_up());
         all.extend(self.waits());
         if self.over && quiet && all.is_empty() && self.delivered == 0 && !self.fates.is_empty() {
             all.push("Nobody read them.".into());
         }
         all
+    }
+
+    /// What logs gave up as they were told to: it is no loss, and no longer there.
+    fn given_up(&self) -> Vec<String> {
+        let mut by: BTreeMap<Gone, u64> = BTreeMap::new();
+        for gone in self.fates.iter().filter_map(|f| f.gone) {
+            *by.entry(gone).or_default() += 1;
+        }
+        let say = |(gone, n): (Gone, u64)| {
+            let is = if n == 1 { "is" } else { "are" };
+            let records = count(n, "record");
+            format!("{records} {is} in the log no longer, by {}.", gone.by())
+        };
+        by.into_iter().map(say).collect()
     }
 
     fn waits(&self) -> Option<String> {
@@ -372,6 +409,10 @@ impl fmt::Display for Allowance {
             Allowance::AnswersAfterSend => f.write_str("an answer before the callback (P14)"),
             Allowance::OffsetReset => f.write_str("auto.offset.reset"),
             Allowance::TopicDeleted => f.write_str("an operator, who deleted the topic"),
+            Allowance::TombstoneGone => f.write_str(
+                "delete.retention.ms: the tombstone was gone before the reader came to it",
+            ),
+            Allowance::Gone(gone) => f.write_str(gone.by()),
         }
     }
 }

@@ -102,7 +102,7 @@ pub fn never_sent(teller: &mut Teller<'_>, life: &Life, explanation: Option<&Exp
     teller.told(life);
 }
 
-/// In the log once: send, append, copies, commit, what the application was told, read.
+/// In the log once: send, append, copies, commit, what the application was told, read, and how the log gave it up.
 pub fn safe(teller: &mut Teller<'_>, life: &Life) {
     teller.mark(Part::Send, life.queued.or(life.invoked));
     for spot in life.spots.clone() {
@@ -126,6 +126,20 @@ pub fn safe(teller: &mut Teller<'_>, life: &Life) {
     };
     if let Some(read) = teller.chains.first_after(0, is_read) {
         teller.add(Part::Read, read.seq, EdgeKind::Record);
+    }
+    if let Some(seq) = life.spots.iter().find_map(|s| given_up(teller, *s)) {
+        teller.add(Part::GivenUp, seq, EdgeKind::Record);
+    }
+}
+
+/// The event by which the leader's log gave a record up, or compaction took it.
+fn given_up(teller: &Teller<'_>, spot: Spot) -> Option<u64> {
+    let lineage = teller.history.lineage(spot.place);
+    let offset = lineage.offset_of(spot.node, teller.id)?;
+    let leader = lineage.replica(teller.history.leader(spot.place)?)?;
+    match offset < leader.log_start {
+        true => lineage.given_up(offset).map(|g| g.seq),
+        false => leader.compacted.get(&offset).copied(),
     }
 }
 

@@ -282,3 +282,18 @@ fn nobody_knows_a_record_that_was_never_sent() {
         None
     );
 }
+
+#[test]
+fn a_record_that_its_log_gave_up_is_told_with_how() {
+    let mut story = Story::begin(|_| {});
+    let batch = story.batch(0..1, 0, 0, Some(0));
+    story.deliver("broker-1", &batch);
+    let (log_start, why) = (Offset(1), LogStart::RetentionTime);
+    let moved = LogEvent::LogStartMoved { log_start, why };
+    let seq = story.tell("broker-1", Event::Log(ORDERS_0, moved));
+    story.done();
+    let told = self::why(&story, 0);
+    let last = told.lines.last().expect("it has lines");
+    assert_eq!((last.part, last.seq), (Part::GivenUp, seq), "{told}");
+    assert_joined(&told);
+}

@@ -49,16 +49,21 @@ impl Partition {
         let Some(replica) = leader.follower_mut(follower) else {
             return Ok(Outcome::default());
         };
-        let before = replica.leo();
+        let before = (replica.leo(), replica.log_start());
         replica.fetched(fetch);
-        let has_moved = before != replica.leo();
+        let has_moved = before.0 != replica.leo();
+        let start_moved = before.1 != replica.log_start();
         if has_moved {
             let leo = fetch.offset;
             self.tell(ReplicaEvent::FollowerFetched { follower, leo }, out);
         }
         let proposal = self.expand_isr(follower, here, out);
         let hw_moved = has_moved && self.advance_hw(here, out);
-        Ok(Outcome { hw_moved, proposal })
+        Ok(Outcome {
+            hw_moved,
+            start_moved,
+            proposal,
+        })
     }
 
     /// proposes to take a follower in, if it has caught up. It must have reached the start of the leader's own epoch:
@@ -174,6 +179,7 @@ impl Partition {
         Outcome {
             // The ISR may be this replica alone now.
             hw_moved: decided.result.is_ok() && self.advance_hw(here, out),
+            start_moved: false,
             proposal: again.then(|| decided.proposal.clone()),
         }
     }

@@ -4,7 +4,7 @@ use super::{Here, Outcome, Partition};
 use crate::broker::replica::FollowerFetch;
 use crate::effect::Effects;
 use crate::ids::{LeaderEpoch, Offset};
-use crate::log::Log;
+use crate::log::segment::Stamped;
 use crate::protocol::ErrorCode;
 use crate::protocol::fetch::*;
 use crate::protocol::offsets::OffsetSpec;
@@ -44,6 +44,38 @@ pub struct Read {
     pub outcome: Outcome,
 }
 
+/// What ListOffsets found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Found {
+    /// The offset.
+    pub offset: Offset,
+    /// The timestamp of the record, if it was found by one; else -1.
+    pub timestamp: Timestamp,
+    /// The epoch of what lies there.
+    pub epoch: Option<LeaderEpoch>,
+}
+
+impl Found {
+    fn untimed(offset: Offset, epoch: Option<LeaderEpoch>) -> Found {
+        let timestamp = Timestamp(-1);
+        Found {
+            offset,
+            timestamp,
+            epoch,
+        }
+    }
+}
+
+impl From<Stamped> for Found {
+    fn from(stamped: Stamped) -> Found {
+        Found {
+            offset: stamped.offset,
+            timestamp: stamped.timestamp,
+            epoch: Some(stamped.epoch),
+        }
+    }
+}
+
 impl Partition {
     /// Reads a position. A consumer may read a follower too, up to what the follower knows to be committed.
     ///
@@ -66,6 +98,7 @@ impl Partition {
             if read.diverging.is_none() {
                 let fetch = FollowerFetch {
                     offset: asked.fetch_offset,
+                    log_start: asked.log_start_offset,
                     at: here.now,
                     leader_leo: self.log.leo(),
                     broker_epoch: follower.replica_epoch,
@@ -155,7 +188,7 @@ impl Partition {
         Some(self.log.bytes_between(from, end).min(cap))
     }
 
-    /// ListOffsets. An offset and the epoch of what lies there; none if no record is that young.
+    /// ListOffsets. An offset with what lies there; none if no record is that young.
     ///
     /// # Errors
     /// R-9's; OFFSET_NOT_AVAILABLE to a client while a new leader does not know the high watermark of its predecessor.
@@ -164,7 +197,7 @@ impl Partition {
         at: OffsetSpec,
         current: Option<LeaderEpoch>,
         client: Option<IsolationLevel>,
-    ) -> Result<Option<(Offset, Option<LeaderEpoch>)>, ErrorCode> {
+    ) -> Result<Option<Found>, ErrorCode> {
         let leader = self.check_leader(current)?;
         let end = self.end_for(client.is_none(), client.unwrap_or_default());
         let lags = client.is_some() && leader.epoch_start() > self.log.hw();
@@ -175,14 +208,23 @@ impl Partition {
         match at {
             OffsetSpec::Earliest => {
                 let start = self.log.log_start();
-                Ok(Some((start, self.log.epochs().epoch_at(start))))
+                Ok(Some(Found::untimed(
+                    start,
+                    self.log.epochs().epoch_at(start),
+                )))
             }
             OffsetSpec::Latest if lags => unknown(),
-            OffsetSpec::Latest => Ok(Some((end, self.leader_epoch))),
-            OffsetSpec::At(time) => match first_at_or_after(&self.log, time) {
-                Some((offset, epoch)) if offset < end => Ok(Some((offset, Some(epoch)))),
-                _ => unknown(),
-            },
+            OffsetSpec::Latest => Ok(Some(Found::untimed(end, self.leader_epoch))),
+            OffsetSpec::MaxTimestamp | OffsetSpec::At(_) => {
+                let stamped = match at {
+                    OffsetSpec::At(time) => self.log.find_time(time),
+                    _ => self.log.find_latest(),
+                };
+                match stamped.filter(|s| s.offset < end) {
+                    Some(stamped) => Ok(Some(stamped.into())),
+                    None => unknown(),
+                }
+            }
         }
     }
 
@@ -205,17 +247,4 @@ impl Partition {
             end.map(|e| e.end_offset),
         ))
     }
-}
-
-/// The first record stamped at or after a time.
-fn first_at_or_after(log: &Log, time: Timestamp) -> Option<(Offset, LeaderEpoch)> {
-    let start = log.log_start();
-    let mut young = log
-        .batches()
-        .filter(|b| b.end_offset() > start && b.data.max_timestamp >= time);
-    young.find_map(|batch| {
-        let mut records = batch.records().filter_map(Result::ok);
-        let found = records.find(|r| r.timestamp >= time && r.offset >= start)?;
-        Some((found.offset, batch.leader_epoch))
-    })
 }

@@ -2,6 +2,7 @@
 
 use crate::broker::fixture::{ORDERS, Server, with};
 use crate::broker::isr::Decided;
+use crate::broker::partition::Found;
 use crate::broker::partition::Replication;
 use crate::config::Configs;
 use crate::controller::fixture::TOPIC;
@@ -432,13 +433,20 @@ fn the_latest_offset_is_not_told_before_the_high_watermark_has_reached_the_epoch
     assert!(ask(&b1, OffsetSpec::Earliest, client).is_ok());
     // A follower is told the log's end at once.
     let epoch = b1.partition().leader_epoch();
-    let end = Ok(Some((Offset(12), epoch)));
+    let found = |offset, timestamp, epoch| {
+        Ok(Some(Found {
+            offset: Offset(offset),
+            timestamp: Timestamp(timestamp),
+            epoch,
+        }))
+    };
+    let end = found(12, -1, epoch);
     assert_eq!(ask(&b1, OffsetSpec::Latest, None), end);
     b1.fetched_by(2, 12);
     b1.fetched_by(3, 12);
     assert_eq!(ask(&b1, OffsetSpec::Latest, client), end);
     assert_eq!(ask(&b1, later, client), Ok(None));
-    let first = Ok(Some((Offset(0), Some(LeaderEpoch(0)))));
+    let first = found(0, 1_000_000, Some(LeaderEpoch(0)));
     assert_eq!(
         ask(&b1, OffsetSpec::At(Timestamp(1_000_000)), client),
         first

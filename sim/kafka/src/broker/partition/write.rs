@@ -2,7 +2,7 @@
 
 use super::{Here, Leader, Partition, Role};
 use crate::effect::Effects;
-use crate::ids::Offset;
+use crate::ids::{NodeId, Offset};
 use crate::log::batch::BatchData;
 use crate::log::{Appended, Origin};
 use crate::protocol::ErrorCode;
@@ -58,6 +58,31 @@ impl Partition {
             true => ErrorCode::None,
             false => ErrorCode::NotEnoughReplicasAfterAppend,
         })
+    }
+
+    /// DeleteRecords (L-26): everything before an offset is given up, everything committed if none is said. Returns the offset.
+    ///
+    /// # Errors
+    /// NOT_LEADER_OR_FOLLOWER, and the log's.
+    pub fn delete_records(
+        &mut self,
+        before: Option<Offset>,
+        out: &mut Effects,
+    ) -> Result<Offset, ErrorCode> {
+        self.check_leader(None)?;
+        self.log.delete_records(before, out)
+    }
+
+    /// The smallest log start of all replicas that are alive (L-26); -1 while one of them is not known.
+    ///
+    /// # Errors
+    /// NOT_LEADER_OR_FOLLOWER.
+    pub fn low_watermark(&self, here: Here<'_>) -> Result<Offset, ErrorCode> {
+        let leader = self.check_leader(None)?;
+        let is_alive = |id: NodeId| here.image.brokers.get(&id).is_some_and(|b| !b.fenced);
+        let alive = leader.followers.iter().filter(|(id, _)| is_alive(*id));
+        let starts = alive.map(|(_, replica)| replica.log_start().unwrap_or(Offset(-1)));
+        Ok(starts.fold(self.log.log_start(), Offset::min))
     }
 
     /// never more than there are replicas.

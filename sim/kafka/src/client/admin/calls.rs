@@ -4,10 +4,11 @@
 //! is in flight to a node.
 
 use crate::client::backoff::Backoff;
-use crate::ids::NodeId;
-use crate::protocol::Request;
+use crate::ids::{NodeId, Offset, TopicId};
 use crate::protocol::admin::*;
-use crate::protocol::metadata::MetadataRequest;
+use crate::protocol::deletion::{DeleteRecordsPartition, DeleteRecordsRequest};
+use crate::protocol::metadata::{MetadataRequest, MetadataResponse};
+use crate::protocol::{ErrorCode, Request};
 use crate::time::{Duration, Time};
 use serde::Serialize;
 use std::sync::Arc;
@@ -35,6 +36,57 @@ pub enum Ask {
     DescribeConfigs(Vec<ConfigResource>),
     /// DescribeTopics, by name.
     DescribeTopics(Vec<Arc<str>>),
+    /// DeleteRecords, of one partition.
+    DeleteRecords(Deletion),
+}
+
+/// Kafka's DeleteRecordsHandler for one partition: its leader is looked up first.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Deletion {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition.
+    pub partition: i32,
+    /// The first offset to be kept; -1 for the high watermark.
+    pub before: Offset,
+    /// Who leads it, once that is known.
+    pub leader: Option<(TopicId, NodeId)>,
+}
+
+impl Deletion {
+    /// What is asked: who leads the partition, or of the leader itself.
+    pub fn request(&self, timeout: Duration) -> Request {
+        let Some((topic_id, _)) = self.leader else {
+            return Request::Metadata(MetadataRequest {
+                topics: Some(vec![self.topic.clone()]),
+                allow_auto_topic_creation: false,
+            });
+        };
+        Request::DeleteRecords(DeleteRecordsRequest {
+            partitions: vec![DeleteRecordsPartition {
+                topic_id,
+                partition: self.partition,
+                offset: self.before,
+            }],
+            timeout_ms: i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX),
+        })
+    }
+
+    /// Takes in who leads the partition.
+    ///
+    /// # Errors
+    /// Why that is not known.
+    pub fn learn(&mut self, response: &MetadataResponse) -> Result<(), ErrorCode> {
+        let topic = response.topics.iter().find(|t| t.name == self.topic);
+        let topic = topic.ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        let mut partitions = topic.partitions.iter();
+        let partition = partitions
+            .find(|p| p.partition_index == self.partition)
+            .ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        let leader = partition.leader_id.ok_or(ErrorCode::LeaderNotAvailable)?;
+        self.leader = Some((topic.topic_id, leader));
+        Ok(())
+    }
 }
 
 /// Kafka's NodeProviders.
@@ -62,7 +114,11 @@ impl Ask {
             | Ask::ElectLeaders(..) => Goal::Controller,
             Ask::AlterConfigs(changes, _) => of(changes.first().map(|c| &c.resource)),
             Ask::DescribeConfigs(resources) => of(resources.first()),
-            Ask::Nodes | Ask::DescribeTopics(_) => Goal::LeastLoaded,
+            Ask::DeleteRecords(Deletion {
+                leader: Some((_, leader)),
+                ..
+            }) => Goal::Node(*leader),
+            Ask::Nodes | Ask::DescribeTopics(_) | Ask::DeleteRecords(_) => Goal::LeastLoaded,
         }
     }
 
@@ -111,6 +167,7 @@ impl Ask {
                 topics: Some(names),
                 allow_auto_topic_creation: false,
             }),
+            Ask::DeleteRecords(deletion) => deletion.request(timeout),
         }
     }
 }
@@ -215,6 +272,15 @@ impl Calls {
             if matches!(call.state, CallState::Assigned(node) if from(node)) {
                 let not_before = Time(0);
                 call.state = CallState::Pending { not_before };
+            }
+        }
+    }
+
+    /// A node is lost: what was to go to it as a leader looks for the leader anew.
+    pub fn forget_leader(&mut self, node: NodeId) {
+        for call in &mut self.open {
+            if let Ask::DeleteRecords(deletion) = &mut call.ask {
+                deletion.leader = deletion.leader.filter(|(_, leader)| *leader != node);
             }
         }
     }

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::client::capture::Capture;
+use crate::ids::{LeaderEpoch, Offset, TopicId};
 use crate::protocol::admin::*;
-use crate::protocol::metadata::NodeEndpoint;
+use crate::protocol::deletion::{DeleteRecordsPartitionResponse, DeleteRecordsResponse};
+use crate::protocol::metadata::{MetadataPartition, NodeEndpoint};
 use crate::protocol::{Api, Request};
 
 /// Bootstrap server and broker 1.
@@ -216,4 +218,98 @@ fn described_topics_come_back_as_metadata_says() {
     bench.answer(brokers(Some(2)));
     bench.answer(brokers(Some(2)));
     assert_eq!(bench.role.described(), Some((id, Ok(Vec::new()))));
+}
+
+/// Metadata that name broker `leader` as the leader of orders-0.
+fn led_by(leader: i32) -> Response {
+    let Response::Metadata(mut r) = brokers(Some(2)) else {
+        unreachable!("because it is metadata");
+    };
+    r.topics.push(MetadataTopic {
+        error_code: ErrorCode::None,
+        name: "orders".into(),
+        topic_id: TopicId(9),
+        partitions: vec![MetadataPartition {
+            error_code: ErrorCode::None,
+            partition_index: 0,
+            leader_id: Some(NodeId(leader)),
+            leader_epoch: LeaderEpoch(0),
+            replica_nodes: Vec::new(),
+            isr_nodes: Vec::new(),
+            offline_replicas: Vec::new(),
+        }],
+    });
+    Response::Metadata(r)
+}
+
+fn deleted(error_code: ErrorCode, low_watermark: i64) -> Response {
+    Response::DeleteRecords(DeleteRecordsResponse {
+        partitions: vec![DeleteRecordsPartitionResponse {
+            topic_id: TopicId(9),
+            partition: 0,
+            low_watermark: Offset(low_watermark),
+            error_code,
+        }],
+    })
+}
+
+/// An operator gives up what lies before offset 7.
+fn deletion() -> Input {
+    Input::Command(Command::Call(Ask::DeleteRecords(calls::Deletion {
+        topic: "orders".into(),
+        partition: 0,
+        before: Offset(7),
+        leader: None,
+    })))
+}
+
+#[test]
+fn records_are_deleted_by_their_leader_which_is_looked_up_again_when_it_has_moved() {
+    let mut bench = operator();
+    bench.hand(deletion());
+    bench.answer(brokers(Some(2)));
+    bench.answer(led_by(1));
+    assert_eq!(bench.wire(), [(Api::DeleteRecords, ONE)]);
+    bench.answer(deleted(ErrorCode::NotLeaderOrFollower, -1));
+    bench.pass(Duration::millis(200));
+    bench.answer(led_by(2));
+    assert_eq!(bench.wire(), [(Api::DeleteRecords, TWO)]);
+    bench.answer(deleted(ErrorCode::None, 7));
+    let fact = AdminEvent::RecordsDeleted {
+        topic: "orders".into(),
+        partition: 0,
+        low_watermark: Offset(7),
+    };
+    assert_eq!(facts(&bench), [fact]);
+    assert!(bench.role.is_idle());
+}
+
+#[test]
+fn a_deletion_that_is_refused_for_good_is_not_tried_again() {
+    let mut bench = operator();
+    bench.hand(deletion());
+    bench.answer(brokers(Some(2)));
+    bench.answer(led_by(1));
+    bench.answer(deleted(ErrorCode::OffsetOutOfRange, -1));
+    let fact = AdminEvent::DeletionRefused {
+        topic: "orders".into(),
+        partition: 0,
+        error: ErrorCode::OffsetOutOfRange,
+    };
+    assert_eq!(facts(&bench), [fact]);
+    assert!(bench.role.is_idle());
+}
+
+#[test]
+fn a_leader_that_cannot_be_reached_is_looked_up_again() {
+    let mut bench = operator();
+    bench.hand(deletion());
+    bench.answer(brokers(Some(2)));
+    bench.answer(led_by(2));
+    assert_eq!(bench.wire(), [(Api::DeleteRecords, TWO)]);
+    bench.refusing.insert(TWO);
+    bench.reset(TWO);
+    bench.pass(Duration::millis(500));
+    bench.answer(led_by(1));
+    assert!(bench.wire().contains(&(Api::DeleteRecords, ONE)));
 }

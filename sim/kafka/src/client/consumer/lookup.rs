@@ -1,22 +1,22 @@
-//! `endOffsets`: Kafka's OffsetFetcher.fetchOffsetsByTimes, for the end of several partitions.
+//! `beginningOffsets`, `endOffsets` and `offsetsForTimes`: Kafka's OffsetFetcher.fetchOffsetsByTimes, for several
+//! partitions.
 //!
 //! All leaders are asked at once. What could not be answered waits for newer metadata and is asked again, until
 //! `default.api.timeout.ms` is over: then the whole call fails, whatever was found.
-//!
-//! Left out: beginnings, lookups by time.
 
-use super::offsets::{Listed, OffsetAsked};
+use super::offsets::{Listed, OffsetAndTimestamp, OffsetAsked};
 use super::positions::TopicPartition;
 use crate::ids::Offset;
+use crate::protocol::offsets::OffsetSpec;
 use crate::time::Time;
 use serde::Serialize;
 
-/// A call of `endOffsets` that has not returned.
+/// A call that has not returned.
 #[derive(Clone, Debug, Serialize)]
 pub struct Lookup {
     until: Time,
     remaining: Vec<Wanted>,
-    found: Vec<(TopicPartition, Offset)>,
+    found: Vec<(TopicPartition, Option<OffsetAndTimestamp>)>,
     /// Nothing is asked before the metadata is newer than this.
     newer_than: Option<u32>,
 }
@@ -24,10 +24,15 @@ pub struct Lookup {
 #[derive(Clone, Debug, Serialize)]
 struct Wanted {
     partition: TopicPartition,
+    at: OffsetSpec,
     asked: bool,
 }
 
-/// How a call of `endOffsets` ended: the end offsets in no particular order, or a TimeoutException.
+/// How a call ended: what was found, in no particular order, or a TimeoutException. Nothing is found for a time that no
+/// record is as young as.
+pub type LookedUp = Result<Vec<(TopicPartition, Option<OffsetAndTimestamp>)>, LookupTimeout>;
+
+/// How a call of `beginningOffsets` or `endOffsets` ended.
 pub type EndOffsets = Result<Vec<(TopicPartition, Offset)>, LookupTimeout>;
 
 /// Kafka's TimeoutException: not all leaders answered in time.
@@ -36,14 +41,15 @@ pub struct LookupTimeout;
 
 impl Lookup {
     /// Nothing asked yet.
-    pub fn new(partitions: &[TopicPartition], until: Time) -> Lookup {
-        let wanted = |p: &TopicPartition| Wanted {
-            partition: p.clone(),
+    pub fn new(questions: Vec<(TopicPartition, OffsetSpec)>, until: Time) -> Lookup {
+        let wanted = |(partition, at)| Wanted {
+            partition,
+            at,
             asked: false,
         };
         Lookup {
             until,
-            remaining: partitions.iter().map(wanted).collect(),
+            remaining: questions.into_iter().map(wanted).collect(),
             found: Vec::new(),
             newer_than: None,
         }
@@ -54,13 +60,13 @@ impl Lookup {
         self.until
     }
 
-    /// Whose end may be asked for now.
-    pub fn to_ask(&self, metadata_version: u32) -> Vec<TopicPartition> {
+    /// What may be asked for now.
+    pub fn to_ask(&self, metadata_version: u32) -> Vec<(TopicPartition, OffsetSpec)> {
         if self.newer_than.is_some_and(|v| metadata_version <= v) {
             return Vec::new();
         }
         let idle = self.remaining.iter().filter(|w| !w.asked);
-        idle.map(|w| w.partition.clone()).collect()
+        idle.map(|w| (w.partition.clone(), w.at)).collect()
     }
 
     /// A question has gone out.
@@ -75,22 +81,22 @@ impl Lookup {
         let Some(wanted) = self.wanted(&asked.partition) else {
             return false;
         };
-        match listed {
-            Listed::At(offset, _) => {
-                self.remaining.retain(|w| w.partition != asked.partition);
-                self.found.push((asked.partition.clone(), offset));
-                false
-            }
+        let found = match listed {
+            Listed::At(found) => Some(found),
+            Listed::Nothing => None,
             Listed::Retry => {
                 wanted.asked = false;
                 self.newer_than = Some(metadata_version);
-                true
+                return true;
             }
-        }
+        };
+        self.remaining.retain(|w| w.partition != asked.partition);
+        self.found.push((asked.partition.clone(), found));
+        false
     }
 
     /// How it ended, if it has.
-    pub fn outcome(&mut self, now: Time) -> Option<EndOffsets> {
+    pub fn outcome(&mut self, now: Time) -> Option<LookedUp> {
         if self.remaining.is_empty() {
             return Some(Ok(std::mem::take(&mut self.found)));
         }

@@ -3,7 +3,7 @@
 //! It keeps that a position comes only from the leader's own answer, and that an answer which the leader cannot give yet
 //! (OFFSET_NOT_AVAILABLE, R-32) is asked for again rather than guessed.
 //!
-//! Left out: lookups by time, and the older versions of both requests.
+//! Left out: the older versions of both requests.
 
 use super::positions::{FetchPosition, ResetTo, TopicPartition};
 use crate::ids::{LeaderEpoch, Offset, TopicId};
@@ -12,6 +12,7 @@ use crate::protocol::offsets::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsResponse, OffsetForLeaderEpochRequest,
     OffsetForLeaderEpochResponse, OffsetForLeaderPartition, OffsetSpec,
 };
+use crate::time::Timestamp;
 use serde::Serialize;
 
 /// What a ListOffsets request is for.
@@ -19,8 +20,8 @@ use serde::Serialize;
 pub enum Purpose {
     /// A position.
     Reset(ResetTo),
-    /// `endOffsets`, asked by the application.
-    EndOffset,
+    /// `beginningOffsets`, `endOffsets` or `offsetsForTimes`, asked by the application.
+    Lookup(OffsetSpec),
 }
 
 /// One question to ListOffsets.
@@ -48,14 +49,18 @@ pub struct EpochAsked {
 }
 
 /// The request for these questions to one leader.
-pub fn list_offsets(asked: &[OffsetAsked], isolation_level: IsolationLevel) -> ListOffsetsRequest {
+pub fn list_offsets(
+    asked: &[OffsetAsked],
+    isolation_level: IsolationLevel,
+    now: Timestamp,
+) -> ListOffsetsRequest {
     let question = |a: &OffsetAsked| ListOffsetsPartition {
         topic_id: a.topic_id,
         partition: a.partition.partition,
         current_leader_epoch: a.epoch,
         at: match a.purpose {
-            Purpose::Reset(to) => to.spec(),
-            Purpose::EndOffset => OffsetSpec::Latest,
+            Purpose::Reset(to) => to.spec(now),
+            Purpose::Lookup(spec) => spec,
         },
     };
     ListOffsetsRequest {
@@ -65,11 +70,24 @@ pub fn list_offsets(asked: &[OffsetAsked], isolation_level: IsolationLevel) -> L
     }
 }
 
+/// Kafka's OffsetAndTimestamp.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct OffsetAndTimestamp {
+    /// The offset.
+    pub offset: Offset,
+    /// The record's timestamp, if it was found by one; else -1.
+    pub timestamp: Timestamp,
+    /// The epoch of the record there.
+    pub leader_epoch: Option<LeaderEpoch>,
+}
+
 /// What ListOffsets said about one question.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Listed {
-    /// The offset, and the epoch of the record there.
-    At(Offset, Option<LeaderEpoch>),
+    /// The offset, and what lies there.
+    At(OffsetAndTimestamp),
+    /// No record is that young.
+    Nothing,
     /// Ask again, with newer metadata.
     Retry,
 }
@@ -86,9 +104,14 @@ pub fn listed<'a>(
         let answer = response.partitions.iter().find(same);
         // Every error is worth another try: Kafka names those it expects only to log the others louder.
         let listed = match answer {
-            Some(p) if p.error_code.is_none() => p
-                .offset
-                .map_or(Listed::Retry, |offset| Listed::At(offset, p.leader_epoch)),
+            Some(p) if p.error_code.is_none() => match p.offset {
+                Some(offset) => Listed::At(OffsetAndTimestamp {
+                    offset,
+                    timestamp: p.timestamp,
+                    leader_epoch: p.leader_epoch,
+                }),
+                None => Listed::Nothing,
+            },
             _ => Listed::Retry,
         };
         (a, listed)

@@ -9,7 +9,7 @@ use crate::client::metadata::LeaderAndEpoch;
 use crate::ids::{LeaderEpoch, Offset};
 use crate::protocol::fetch::IsolationLevel;
 use crate::protocol::offsets::OffsetSpec;
-use crate::time::Time;
+use crate::time::{Time, Timestamp};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -40,14 +40,17 @@ pub enum ResetTo {
     Earliest,
     /// The high watermark, or the last stable offset (C-8).
     Latest,
+    /// The first record that is at most so many ms old (KIP-1106).
+    ByDuration(i64),
 }
 
 impl ResetTo {
-    /// As ListOffsets asks for it.
-    pub fn spec(self) -> OffsetSpec {
+    /// As ListOffsets asks for it at a moment.
+    pub fn spec(self, now: Timestamp) -> OffsetSpec {
         match self {
             ResetTo::Earliest => OffsetSpec::Earliest,
             ResetTo::Latest => OffsetSpec::Latest,
+            ResetTo::ByDuration(ms) => OffsetSpec::At(Timestamp(now.0.saturating_sub(ms))),
         }
     }
 }

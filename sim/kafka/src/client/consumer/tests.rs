@@ -166,6 +166,7 @@ fn listed(error_code: ErrorCode, offset: Option<i64>) -> Response {
             partition: 0,
             error_code,
             offset: offset.map(Offset),
+            timestamp: Timestamp(-1),
             leader_epoch: offset.map(|_| EPOCH),
         }],
     })
@@ -484,4 +485,45 @@ fn a_seek_with_an_epoch_is_validated_before_anything_is_fetched() {
     assert_eq!(bench.wire(), [(Api::OffsetForLeaderEpoch, ONE)]);
     bench.answer(epoch_end(ErrorCode::None, Some((LeaderEpoch(2), 8))));
     assert_eq!(fetch_position(&bench), (8, Some(EPOCH)));
+}
+
+#[test]
+fn a_reset_by_duration_asks_for_the_first_record_that_is_young_enough() {
+    // KIP-1106.
+    let mut bench = polling(OffsetReset::ByDuration(60_000));
+    bench.answer(metadata(1, EPOCH));
+    let Request::ListOffsets(r) = &bench.sent[0].request else {
+        panic!("it is a ListOffsets request")
+    };
+    let minute_ago = Timestamp(crate::client::machine::Machine::EPOCH.0 - 60_000);
+    assert_eq!(r.partitions[0].at, OffsetSpec::At(minute_ago));
+    // No record is that young yet: it is asked again when the request would have timed out.
+    bench.answer(listed(ErrorCode::None, None));
+    assert!(bench.wire().is_empty());
+    bench.pass(Duration::secs(30));
+    assert_eq!(bench.wire(), [(Api::ListOffsets, ONE)]);
+    bench.answer(listed(ErrorCode::None, Some(7)));
+    assert_eq!(fetch_position(&bench), (7, Some(EPOCH)));
+}
+
+#[test]
+fn offsets_for_times_are_found_or_there_is_none() {
+    let mut bench = fetching(OffsetReset::Latest);
+    bench.answer(fetched(0, 3));
+    bench.answer(refused(ErrorCode::None));
+    let times = [(orders(), Timestamp(5))];
+    bench.call(|c, cx| c.offsets_for_times(&times, cx));
+    bench.answer(listed(ErrorCode::None, Some(2)));
+    let found = OffsetAndTimestamp {
+        offset: Offset(2),
+        timestamp: Timestamp(-1),
+        leader_epoch: Some(EPOCH),
+    };
+    assert_eq!(
+        bench.role.looked_up(),
+        Some(Ok(vec![(orders(), Some(found))]))
+    );
+    bench.call(|c, cx| c.offsets_for_times(&times, cx));
+    bench.answer(listed(ErrorCode::None, None));
+    assert_eq!(bench.role.looked_up(), Some(Ok(vec![(orders(), None)])));
 }

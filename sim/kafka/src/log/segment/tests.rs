@@ -26,7 +26,7 @@ fn stamped(base_offset: i64, after_ms: i64) -> RecordBatch {
 #[test]
 fn a_segment_rolls_when_the_next_batch_would_not_fit() {
     let config = segments_of(200);
-    let mut segments = Segments::new(Offset(0), NOW);
+    let mut segments = Segments::new(Offset(0), 4096, NOW);
     segments.push(batch(0, 1));
     let size = i32::try_from(segments.active().size()).expect("small");
     let next = batch(1, 1);
@@ -49,7 +49,7 @@ fn a_segment_rolls_by_record_time_not_by_the_clock() {
         segment_ms: 1_000,
         ..LogConfig::default()
     };
-    let mut segments = Segments::new(Offset(0), NOW);
+    let mut segments = Segments::new(Offset(0), 4096, NOW);
     let much_later = Timestamp(NOW.0 + 1_000_000);
     segments.push(stamped(0, 0));
     let active = segments.active();
@@ -64,7 +64,7 @@ fn without_timestamps_a_segments_own_age_counts() {
         ..LogConfig::default()
     };
     let untimed = |at| stamped(at, -NOW.0 - 1);
-    let mut segments = Segments::new(Offset(0), NOW);
+    let mut segments = Segments::new(Offset(0), 4096, NOW);
     segments.push(untimed(0));
     assert!(!segments.active().should_roll(&untimed(1), &config, NOW));
     let later = Timestamp(NOW.0 + 1_001);
@@ -74,7 +74,7 @@ fn without_timestamps_a_segments_own_age_counts() {
 #[test]
 fn an_empty_segment_never_rolls_for_its_age_but_for_distance() {
     let config = LogConfig::default();
-    let segments = Segments::new(Offset(0), NOW);
+    let segments = Segments::new(Offset(0), 4096, NOW);
     let much_later = Timestamp(i64::MAX);
     let far = i64::from(i32::MAX);
     let active = segments.active();
@@ -90,7 +90,7 @@ proptest! {
         cut in 0..900i64,
         from in 0..900i64,
     ) {
-        let mut segments = Segments::new(Offset(0), NOW);
+        let mut segments = Segments::new(Offset(0), 4096, NOW);
         let mut flat: Vec<RecordBatch> = Vec::new();
         for (index, count) in counts.iter().enumerate() {
             let at = flat.last().map_or(0, |b| b.end_offset().0);
@@ -113,6 +113,6 @@ proptest! {
         prop_assert!(tail.eq(expected.clone()));
         let bytes: u64 = expected.map(|b| u64::from(b.data.size)).sum();
         let end = segments.position_of(segments.active().end_offset());
-        prop_assert_eq!(end - segments.position_of(Offset(from)).min(end), bytes);
+        prop_assert_eq!(end - segments.position_of(Offset(from)).min(end), i64::try_from(bytes).expect("small"));
     }
 }

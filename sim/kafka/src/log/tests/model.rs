@@ -33,6 +33,8 @@ enum Op {
     SetHw(u32),
     MoveStart(u32),
     StartOver(i64),
+    /// The sweep, with so many bytes to be kept.
+    Retain(i64),
     Flush,
     Checkpoint,
     FinishSyncs,
@@ -65,6 +67,7 @@ fn any_op() -> impl Strategy<Value = Op> {
         1 => part().prop_map(Op::SetHw),
         1 => part().prop_map(Op::MoveStart),
         1 => (0..200i64).prop_map(Op::StartOver),
+        2 => (0..2_000i64).prop_map(Op::Retain),
         2 => Just(Op::Flush),
         2 => Just(Op::Checkpoint),
         3 => Just(Op::FinishSyncs),
@@ -128,6 +131,8 @@ struct Both {
     /// What is known of producers may come from a snapshot that was folded from here only. The log's start may be earlier
     /// again since then: a restart takes it from its checkpoint, however old (L-35).
     folded_from: i64,
+    /// Segments were given up: what is known of producers outlives their records (KIP-360).
+    outlives: bool,
 }
 
 impl Both {
@@ -138,6 +143,7 @@ impl Both {
             epoch: 0,
             saved: (0, 0, 0),
             folded_from: 0,
+            outlives: false,
         }
     }
 
@@ -239,9 +245,11 @@ impl Both {
                     ..Naive::default()
                 };
                 self.folded_from = at;
+                self.outlives = false;
                 self.machine.checkpoint();
                 self.save();
             }
+            Op::Retain(keep) => self.retain(keep),
             Op::Flush => self.machine.act(|log, out| log.flush(out)),
             Op::Checkpoint => {
                 self.machine.checkpoint();
@@ -258,6 +266,46 @@ impl Both {
                 self.machine.disk.lose_power(kept, torn);
                 self.restart();
             }
+        }
+    }
+
+    /// L-20, L-22 and L-24 in their own words: whole segments at the front, first those below the log start, then as long as
+    /// `keep` bytes are left; none that reaches the high watermark; a new one if all go.
+    fn retain(&mut self, keep: i64) {
+        let mut files = self.machine.disk.segments();
+        let size =
+            |batches: &[RecordBatch]| batches.iter().map(|b| i64::from(b.data.size)).sum::<i64>();
+        let mut left: i64 = files.iter().map(|(_, batches, _)| size(batches)).sum();
+        let mut first = 0;
+        while first + 1 < files.len() && files[first + 1].0.0 <= self.naive.start {
+            left -= size(&files[first].1);
+            first += 1;
+        }
+        files.drain(..first);
+        let mut upto = files[0].0.0;
+        for (index, (_, batches, _)) in files.iter().enumerate() {
+            let next = files.get(index + 1).map(|f| f.0.0);
+            let end = next.unwrap_or(self.naive.leo);
+            let rest = left - size(batches);
+            if rest < keep || end > self.naive.hw || (next.is_none() && batches.is_empty()) {
+                break;
+            }
+            (left, upto) = (rest, end);
+        }
+        let config = LogConfig {
+            retention_bytes: keep,
+            ..segments_of(400)
+        };
+        self.machine.act(|log, out| {
+            log.set_config(config);
+            log.delete_old_segments(NOW, out);
+            log.set_config(segments_of(400));
+        });
+        self.naive.batches.retain(|b| b.base_offset.0 >= upto);
+        let first = self.naive.batches.first();
+        self.outlives |= first.is_none_or(|b| b.base_offset.0 != 0);
+        if upto > self.naive.start {
+            self.naive.move_start(upto);
         }
     }
 
@@ -373,6 +421,13 @@ impl Both {
             fold.update(batch);
         }
         fold.on_hw_updated(log.hw);
+        if self.outlives {
+            for (id, fold) in fold.entries() {
+                let kept = log.producers.entries().get(id);
+                prop_assert_eq!(kept.map(|k| k.epoch), Some(fold.epoch));
+            }
+            return Ok(());
+        }
         prop_assert_eq!(log.producers.entries().len(), fold.entries().len());
         for (kept, fold) in log
             .producers

@@ -1,6 +1,7 @@
 //! Batches that a leader refuses, in the order of its checks (L-3, L-4).
 
 use super::*;
+use crate::config::CleanupPolicy;
 use crate::ids::{ProducerEpoch, ProducerId};
 use crate::log::batch::{BatchData, PlainRecord};
 use crate::log::codec::TopicCompression;
@@ -99,7 +100,10 @@ fn old_records_are_taken_unless_the_topic_says_otherwise() {
 #[test]
 fn a_compacted_topic_wants_keys_and_a_wrong_time_outweighs_a_missing_one() {
     let compact = LogConfig {
-        compact: true,
+        cleanup: CleanupPolicy {
+            compact: true,
+            delete: false,
+        },
         ..LogConfig::default()
     };
     let keyless = refused(&timed(&[0]), &compact);

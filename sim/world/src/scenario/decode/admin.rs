@@ -17,13 +17,14 @@ use crate::scenario::selector::Known;
 use crate::scenario::tree::{Key, Node, Value};
 
 /// The verbs.
-const VERBS: [&str; 6] = [
+const VERBS: [&str; 7] = [
     "alter-config",
     "describe-config",
     "create-topic",
     "delete-topic",
     "add-partitions",
     "elect-leaders",
+    "delete-records",
 ];
 
 /// Reads `admin` of a step.
@@ -37,6 +38,7 @@ pub fn operation(fields: &Fields<'_>, known: &Known) -> Option<Action> {
             .value("delete-topic", |node, kind| known.topic(text(node, kind)?))
             .map(Operation::DeleteTopic),
         "add-partitions" => add_partitions(&admin.object("add-partitions"), known),
+        "delete-records" => delete_records(&admin.object("delete-records"), known),
         _ => elect_leaders(&admin.object("elect-leaders"), known),
     };
     operation.map(Action::Admin)
@@ -158,6 +160,18 @@ fn elect_leaders(fields: &Fields<'_>, known: &Known) -> Option<Operation> {
     Some(Operation::ElectLeaders {
         unclean: fields.word("election") == "unclean",
         partitions,
+    })
+}
+
+fn delete_records(fields: &Fields<'_>, known: &Known) -> Option<Operation> {
+    let before = match fields.found("before") {
+        Some(_) => Some(fields.whole("before")?),
+        None => None,
+    };
+    let partition = fields.value("partition", |node, kind| known.partition(text(node, kind)?));
+    Some(Operation::DeleteRecords {
+        partition: partition?,
+        before: before.map(|at| i64::try_from(at).expect("the grammar bounds it")),
     })
 }
 

@@ -515,7 +515,7 @@ fn random(fields: &Fields<'_>) -> Action {
 }
 
 /// The APIs by which a message can be held or lost.
-pub const APIS: [Api; 20] = [
+pub const APIS: [Api; 21] = [
     Api::Produce,
     Api::Fetch,
     Api::ListOffsets,
@@ -536,4 +536,5 @@ pub const APIS: [Api; 20] = [
     Api::BrokerRegistration,
     Api::BrokerHeartbeat,
     Api::AllocateProducerIds,
+    Api::DeleteRecords,
 ];

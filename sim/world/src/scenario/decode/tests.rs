@@ -35,7 +35,7 @@ const WHOLE: &str = r#"{
     "by.hand-2": { "replicas": [[1, 2, 3], [2, 3, 4]] }
   },
   "producers": {
-    "shop": { "topic": "orders", "records": 60, "rate": "40/s", "after": "1s", "keys": 6, "key-order": "skewed", "size": "2KiB..4KiB",
+    "shop": { "topic": "orders", "records": 60, "rate": "40/s", "after": "1s", "keys": 6, "tombstones": 5, "key-order": "skewed", "size": "2KiB..4KiB",
       "burst": 5, "partition": 1, "timestamp": "2026-02-03T00:00:00Z", "headers": { "trace": "on" }, "on-failure": "resend",
       "answers": "after-send", "on-restart": "resend-unconfirmed", "on-stop": "exit", "client": "java", "config": { "acks": 1, "linger.ms": 100 } },
     "till": { "topic": "by.hand-2", "records": 1, "rows": "ports", "key-field": "code", "client": "librdkafka", "polls": "at-the-end", "config": { "partitioner": "murmur2_random", "linger.ms": 50, "max.in.flight.requests.per.connection": 9 } }
@@ -85,6 +85,7 @@ const WHOLE: &str = r#"{
     { "at": "9s", "admin": { "describe-config": { "topic": "orders" } } },
     { "at": "9s", "admin": { "elect-leaders": { "election": "unclean", "partitions": ["orders-0"] } } },
     { "at": "9s", "admin": { "elect-leaders": {} } },
+    { "at": "9s", "admin": { "delete-records": { "partition": "orders-0", "before": 7 } } },
     { "random": "network", "count": "1..3", "window": "5s..30s", "for": "1s" },
     { "random": "any", "window": "5s", "budget": "none" },
     { "at": "5s", "random": "power" },
@@ -141,7 +142,7 @@ fn refused(entries: &str, at: &str, words: &str) {
 #[test]
 fn a_file_with_every_part_of_the_grammar_is_read_and_written_back() {
     let scenario = parse(WHOLE).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(scenario.steps.len(), 46);
+    assert_eq!(scenario.steps.len(), 47);
     let exported = scenario.export();
     let again = parse(&exported).unwrap_or_else(|errors| panic!("{errors}\n{exported}"));
     assert_eq!(again, scenario);

@@ -401,6 +401,7 @@ fn producer(
         burst: fields.small("burst").unwrap_or(1),
         after: Duration(fields.duration("after").unwrap_or_default()),
         keys: fields.small("keys"),
+        tombstones: fields.small("tombstones"),
         key_order: match fields.word("key-order") {
             "uniform" => KeyOrder::Uniform,
             "skewed" => KeyOrder::Skewed,
