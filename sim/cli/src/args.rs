@@ -34,6 +34,8 @@ pub enum Command {
     Check(Check),
     /// Tells why a record was lost, doubled or kept, or what led to an event: at most ten events, each joined to an earlier one.
     Why(Why),
+    /// Makes a failing run smaller: a scenario file with few faults, fixed latencies and what it fails at.
+    Shrink(Shrink),
     /// Shows the state of one process at one time.
     State(State),
     /// Lists the rules of Kafka that are built, where, and the test that holds each.
@@ -193,6 +195,27 @@ pub struct Why {
     /// An event, by its number.
     #[arg(long, value_name = "SEQ", group = "what")]
     pub event: Option<u64>,
+}
+
+/// `klab shrink`
+#[derive(Args, Debug)]
+pub struct Shrink {
+    /// What fails.
+    #[command(flatten)]
+    pub scenario: Scenario,
+    /// The seed; without one the scenario's.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Where the small scenario is written to.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// What the run misses, such as "log.lost == 0"; without it the first promise that it breaks, or else the first of its
+    /// expectations that fails.
+    #[arg(long, value_name = "EXPECTATION")]
+    pub expect: Option<String>,
+    /// How many runs are tried.
+    #[arg(long, default_value_t = klab_world::shrink::BUDGET, value_parser = clap::value_parser!(u32).range(1..))]
+    pub runs: u32,
 }
 
 /// `klab state`

@@ -13,6 +13,7 @@ mod outcome;
 mod report;
 mod rules;
 mod run;
+mod shrink;
 mod state;
 mod swarm;
 mod sweep;
@@ -51,6 +52,7 @@ fn command(klab: &Klab) -> Result<Outcome, Wrong> {
         Some(Command::List) => list::list(),
         Some(Command::Check(args)) => check::check(args),
         Some(Command::Why(args)) => why::why(args),
+        Some(Command::Shrink(args)) => shrink::shrink(args),
         Some(Command::State(args)) => state::state(args),
         Some(Command::Rules(args)) => Ok(rules::rules(args)),
         Some(Command::Bench) => bench::bench(),

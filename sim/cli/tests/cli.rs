@@ -395,3 +395,19 @@ fn why_names_events_that_the_lines_show() {
         );
     }
 }
+
+#[test]
+fn a_shrunk_file_fails_as_the_run_did_and_a_good_run_is_exit_2() {
+    let small = file("shrunk.jsonc", "");
+    let shrink = klab(&["shrink", "r01", "-o", path(&small)]);
+    assert_eq!(code(&shrink), 0, "{}", err(&shrink));
+    let text = fs::read_to_string(&small).expect("it was written");
+    assert!(text.starts_with("// Shrunk by klab "), "{text}");
+    assert!(text.contains("\"expect\": [\"kept: "), "{text}");
+    let run = klab(&["run", path(&small)]);
+    assert_eq!(code(&run), 1, "{}", out(&run));
+    assert!(out(&run).contains("✕ kept: "), "{}", out(&run));
+    let good = klab(&["shrink", "r24", "-o", path(&small)]);
+    assert_eq!(code(&good), 2);
+    assert!(err(&good).contains("does not fail"), "{}", err(&good));
+}

@@ -23,6 +23,7 @@ pub mod run;
 pub mod scenario;
 pub mod select;
 pub mod setup;
+pub mod shrink;
 pub mod steps;
 pub mod streams;
 pub mod swarm;
