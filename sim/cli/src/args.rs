@@ -36,6 +36,8 @@ pub enum Command {
     Why(Why),
     /// Makes a failing run smaller: a scenario file with few faults, fixed latencies and what it fails at.
     Shrink(Shrink),
+    /// Runs a scenario twice side by side, and says where the two part if they are not one.
+    Doctor(Doctor),
     /// Shows the state of one process at one time.
     State(State),
     /// Lists the rules of Kafka that are built, where, and the test that holds each.
@@ -216,6 +218,17 @@ pub struct Shrink {
     /// How many runs are tried.
     #[arg(long, default_value_t = klab_world::shrink::BUDGET, value_parser = clap::value_parser!(u32).range(1..))]
     pub runs: u32,
+}
+
+/// `klab doctor`
+#[derive(Args, Debug)]
+pub struct Doctor {
+    /// What to run.
+    #[command(flatten)]
+    pub scenario: Scenario,
+    /// The seed; without one the scenario's.
+    #[arg(long)]
+    pub seed: Option<u64>,
 }
 
 /// `klab state`

@@ -5,6 +5,7 @@
 mod args;
 mod bench;
 mod check;
+mod doctor;
 mod draw;
 mod engine;
 mod files;
@@ -53,6 +54,7 @@ fn command(klab: &Klab) -> Result<Outcome, Wrong> {
         Some(Command::Check(args)) => check::check(args),
         Some(Command::Why(args)) => why::why(args),
         Some(Command::Shrink(args)) => shrink::shrink(args),
+        Some(Command::Doctor(args)) => doctor::doctor(args),
         Some(Command::State(args)) => state::state(args),
         Some(Command::Rules(args)) => Ok(rules::rules(args)),
         Some(Command::Bench) => bench::bench(),

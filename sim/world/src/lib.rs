@@ -6,6 +6,7 @@ pub mod check;
 pub mod clocks;
 pub mod digest;
 pub mod disks;
+pub mod doctor;
 pub mod exercise;
 pub mod fault;
 pub mod frame;
