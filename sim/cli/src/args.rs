@@ -42,6 +42,10 @@ pub enum Command {
     State(State),
     /// Lists the rules of Kafka that are built, where, and the test that holds each.
     Rules(Rules),
+    /// Prints the JSON Schema of scenario files, or of what `--json` prints.
+    Schema(Schema),
+    /// Prints what a shell needs to complete klab's command line.
+    Completions(Completions),
     /// Measures how fast this machine simulates.
     Bench,
 }
@@ -52,6 +56,21 @@ pub struct Rules {
     /// Prints them as a table in Markdown.
     #[arg(long)]
     pub markdown: bool,
+}
+
+/// `klab schema`
+#[derive(Args, Debug)]
+pub struct Schema {
+    /// The schema of what `klab run`, `sweep` and `swarm` print with `--json`.
+    #[arg(long)]
+    pub output: bool,
+}
+
+/// `klab completions`
+#[derive(Args, Debug)]
+pub struct Completions {
+    /// For which shell.
+    pub shell: clap_complete::Shell,
 }
 
 /// A scenario and what to change in it.
@@ -128,6 +147,9 @@ pub struct Sweep {
     /// The seeds from A up to, but not including, B.
     #[arg(long, value_name = "A..B", value_parser = seeds)]
     pub seeds: std::ops::Range<u64>,
+    /// Prints the result as JSON.
+    #[arg(long)]
+    pub json: bool,
     /// How many threads; without it as many as the machine has.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,

@@ -14,6 +14,7 @@ mod outcome;
 mod report;
 mod rules;
 mod run;
+mod schema;
 mod shrink;
 mod state;
 mod swarm;
@@ -57,6 +58,8 @@ fn command(klab: &Klab) -> Result<Outcome, Wrong> {
         Some(Command::Doctor(args)) => doctor::doctor(args),
         Some(Command::State(args)) => state::state(args),
         Some(Command::Rules(args)) => Ok(rules::rules(args)),
+        Some(Command::Schema(args)) => Ok(schema::schema(args)),
+        Some(Command::Completions(args)) => Ok(schema::completions(args)),
         Some(Command::Bench) => bench::bench(),
     }
 }

@@ -14,6 +14,7 @@ pub mod library;
 pub mod limits;
 pub mod pointer;
 pub mod quantity;
+pub mod schema;
 pub mod selector;
 pub mod step;
 pub mod tree;
