@@ -36,6 +36,8 @@ pub enum Command {
     Why(Why),
     /// Makes a failing run smaller: a scenario file with few faults, fixed latencies and what it fails at.
     Shrink(Shrink),
+    /// Draws a run: throughput, latency, ISRs and lag over virtual time, with the harm that was done.
+    Plot(Plot),
     /// Runs a scenario twice side by side, and says where the two part if they are not one.
     Doctor(Doctor),
     /// Shows the state of one process at one time.
@@ -240,6 +242,20 @@ pub struct Shrink {
     /// How many runs are tried.
     #[arg(long, default_value_t = klab_world::shrink::BUDGET, value_parser = clap::value_parser!(u32).range(1..))]
     pub runs: u32,
+}
+
+/// `klab plot`
+#[derive(Args, Debug)]
+pub struct Plot {
+    /// What to run.
+    #[command(flatten)]
+    pub scenario: Scenario,
+    /// The seed; without one the scenario's.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Where the picture is written to, as SVG.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
 }
 
 /// `klab doctor`

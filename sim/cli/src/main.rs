@@ -11,6 +11,7 @@ mod engine;
 mod files;
 mod list;
 mod outcome;
+mod plot;
 mod report;
 mod rules;
 mod run;
@@ -56,6 +57,7 @@ fn command(klab: &Klab) -> Result<Outcome, Wrong> {
         Some(Command::Why(args)) => why::why(args),
         Some(Command::Shrink(args)) => shrink::shrink(args),
         Some(Command::Doctor(args)) => doctor::doctor(args),
+        Some(Command::Plot(args)) => plot::plot(args),
         Some(Command::State(args)) => state::state(args),
         Some(Command::Rules(args)) => Ok(rules::rules(args)),
         Some(Command::Schema(args)) => Ok(schema::schema(args)),

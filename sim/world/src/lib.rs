@@ -18,6 +18,7 @@ pub mod network;
 pub mod outcome;
 #[cfg(test)]
 mod perturbing;
+pub mod plot;
 pub mod process;
 pub mod queue;
 pub mod run;
