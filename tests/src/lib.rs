@@ -14,6 +14,7 @@ use klab_kafka::time::{Duration, Time};
 use klab_world::disks::Keep;
 use klab_world::fault::{Fault, Intercept, Realised};
 use klab_world::process::{Process, ProcessId};
+use klab_world::scenario::operation::Operation;
 use klab_world::scenario::quantity::{Range, Rate};
 use klab_world::scenario::{EndPlan, Lasts, ProducerPlan, Scenario, TopicPlan};
 use klab_world::trace::{Phase, Record, What};
@@ -73,6 +74,7 @@ impl Default for Setting {
             replication_factor: 3,
             replicas: Some(vec![vec![NodeId(1), NodeId(2), NodeId(3)]]),
             config: [("min.insync.replicas".into(), "2".into())].into(),
+            later: false,
         };
         scenario.topics = [(TOPIC.into(), topic)].into();
         let mut setting = Setting { scenario, seed: 1 };
@@ -142,7 +144,10 @@ impl Setting {
 
     /// The size of a record's value.
     pub fn size(mut self, bytes: u32) -> Setting {
-        self.shop().size = bytes;
+        self.shop().size = Range {
+            min: bytes,
+            max: bytes,
+        };
         self
     }
 
@@ -322,6 +327,11 @@ impl Cluster {
     /// Lies in wait for one message and loses it with its connection.
     pub fn lose(&mut self, message: Message) {
         self.harm(Fault::Lose(message));
+    }
+
+    /// An operator asks for something.
+    pub fn operate(&mut self, operation: Operation) {
+        self.world.operate(operation);
     }
 
     /// Does any harm.

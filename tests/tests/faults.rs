@@ -3,6 +3,13 @@
 //! Each case is run with the harm from 10 s to 14 s after ready, and without. What processes do differs with it; its
 //! named effect is seen in the trace; after the lift the opposite is seen. Without the step the run is the old one again.
 
+#[path = "faults/answers.rs"]
+mod answers;
+#[path = "faults/machines.rs"]
+mod machines;
+#[path = "faults/network.rs"]
+mod network;
+
 use klab_kafka::input::Closed;
 use klab_kafka::protocol::Api;
 use klab_kafka::time::{Duration, Time};
@@ -70,9 +77,25 @@ fn story() -> Scenario {
 }
 
 fn with(fault: Fault<Selector>, lasts: Lasts) -> Scenario {
+    with_in(&story(), fault, lasts)
+}
+
+fn with_in(base: &Scenario, fault: Fault<Selector>, lasts: Lasts) -> Scenario {
     let step = Step {
         id: 9,
         when: When::At(ScenarioTime(FROM.0 as i64)),
+        action: Action::Fault(fault),
+        lasts,
+        optional: false,
+    };
+    base.with_step(step)
+}
+
+/// The story with another harm, so long after the first one begins, in both runs that are compared.
+fn story_with(after: Duration, fault: Fault<Selector>, lasts: Lasts) -> Scenario {
+    let step = Step {
+        id: 8,
+        when: When::At(ScenarioTime((FROM.0 + after.0) as i64)),
         action: Action::Fault(fault),
         lasts,
         optional: false,
@@ -86,11 +109,15 @@ fn name(n: &str) -> Selector {
 
 /// Runs with the harm and without, and checks that it made a difference that goes away with it.
 fn harmed(fault: Fault<Selector>) -> Run {
-    let plain = Run::of(&story());
-    let run = Run::of(&with(fault, Lasts::For(LASTS)));
+    harmed_in(&story(), fault)
+}
+
+fn harmed_in(base: &Scenario, fault: Fault<Selector>) -> Run {
+    let plain = Run::of(base);
+    let run = Run::of(&with_in(base, fault, Lasts::For(LASTS)));
     assert!(run.deeds() != plain.deeds(), "the processes notice");
     assert!(
-        Run::of(&story()).deeds() == plain.deeds(),
+        Run::of(base).deeds() == plain.deeds(),
         "without it all is as before"
     );
     run
@@ -200,24 +227,35 @@ fn a_slow_link_stretches_every_message() {
         to: name("broker-1"),
         factor: 100,
     });
-    let slowest = |from: Duration, to: Duration| {
-        let (shop, broker) = (run.p("shop"), run.p("broker-1"));
-        let records = run.world.trace().records();
-        let latency = |r: &Record| {
-            let sent = &records[r.cause.expect("a message was sent") as usize - 1];
-            r.at.since(sent.at)
-        };
-        let heard = run
-            .between(from, to)
-            .filter(|r| is_handled_from(r, broker, shop));
-        heard.map(latency).max().unwrap_or_default()
-    };
-    let ordinary = slowest(LASTS + Duration::secs(5), Duration::secs(20));
-    let slow = slowest(Duration::millis(500), LASTS);
+    let ordinary = slowest(
+        &run,
+        "broker-1",
+        "shop",
+        LASTS + SETTLED,
+        Duration::secs(20),
+    );
+    let slow = slowest(&run, "broker-1", "shop", Duration::millis(500), LASTS);
     assert!(
         slow >= Duration(ordinary.0 * 10),
         "{slow:?} against {ordinary:?}"
     );
+}
+
+/// After a harm has ended, this long.
+const SETTLED: Duration = Duration::secs(5);
+
+/// The longest way of a message that `at` handled from `peer`.
+fn slowest(run: &Run, at: &str, peer: &str, from: Duration, to: Duration) -> Duration {
+    let (at, peer) = (run.p(at), run.p(peer));
+    let records = run.world.trace().records();
+    let latency = |r: &Record| {
+        let sent = &records[r.cause.expect("a message was sent") as usize - 1];
+        r.at.since(sent.at)
+    };
+    let heard = run
+        .between(from, to)
+        .filter(|r| is_handled_from(r, at, peer));
+    heard.map(latency).max().unwrap_or_default()
 }
 
 fn produce(response: bool) -> Intercept<Selector> {

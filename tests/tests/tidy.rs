@@ -136,8 +136,8 @@ const UNSEEN: &[(&str, usize, &str)] = &[
     ),
     (
         "sim/kafka/src/log/batch.rs",
-        1,
-        "the checksum stands for the bytes",
+        2,
+        "the checksum stands for the bytes and for how they are compressed",
     ),
     (
         "sim/kafka/src/log/builder.rs",

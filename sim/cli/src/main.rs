@@ -21,6 +21,7 @@ mod state;
 mod swarm;
 mod sweep;
 mod tape;
+mod topics;
 mod why;
 
 use std::process::ExitCode;
@@ -59,6 +60,7 @@ fn command(klab: &Klab) -> Result<Outcome, Wrong> {
         Some(Command::Doctor(args)) => doctor::doctor(args),
         Some(Command::Plot(args)) => plot::plot(args),
         Some(Command::State(args)) => state::state(args),
+        Some(Command::Topics(args)) => topics::topics(args),
         Some(Command::Rules(args)) => Ok(rules::rules(args)),
         Some(Command::Schema(args)) => Ok(schema::schema(args)),
         Some(Command::Completions(args)) => Ok(schema::completions(args)),

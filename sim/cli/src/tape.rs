@@ -116,12 +116,16 @@ fn is_sound(entry: &Entry, processes: u32) -> bool {
             Err(())
         }
     });
-    let factor = if let Fault::SlowLink { factor, .. } = fault {
-        *factor
-    } else {
-        1
+    let is_in_range = match fault {
+        Fault::SlowLink { factor, .. } | Fault::SlowNode { factor, .. } => {
+            (1..=1_000).contains(factor)
+        }
+        Fault::Clock { ahead_ms, .. } => ahead_ms.unsigned_abs() <= 100 * 86_400_000,
+        Fault::Drift { ppm, .. } => ppm.unsigned_abs() <= 1_000_000,
+        Fault::DropPackets { ppm, .. } => (1..=1_000_000).contains(ppm),
+        _ => true,
     };
-    exist.is_ok() && (1..=1_000).contains(&factor)
+    exist.is_ok() && is_in_range
 }
 
 /// A run's hash as people write it.

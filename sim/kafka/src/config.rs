@@ -1,7 +1,10 @@
 //! Kafka's config keys as tables: name, type, unit, Kafka's default and a sentence. Decoders, reference pages and
 //! lessons read the table; code reads the field.
 
+pub mod layers;
+
 use crate::log::batch::TimestampType;
+use crate::log::codec::{Codec, GzipLevel, TopicCompression};
 use serde::Serialize;
 
 /// One row of a table of configs.
@@ -165,6 +168,36 @@ impl ConfigValue for TimestampType {
     }
 }
 
+/// Values of `partitioner.class`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Partitioner {
+    /// By key, else sticky (P-3, P-4).
+    BuiltIn,
+    /// One partition after the other.
+    RoundRobin,
+}
+
+impl ConfigValue for Partitioner {
+    const EXPECTS: &'static str =
+        "\"null\" or \"org.apache.kafka.clients.producer.RoundRobinPartitioner\"";
+    fn parse(text: &str) -> Option<Partitioner> {
+        match text {
+            "null" => Some(Partitioner::BuiltIn),
+            "org.apache.kafka.clients.producer.RoundRobinPartitioner" | "RoundRobinPartitioner" => {
+                Some(Partitioner::RoundRobin)
+            }
+            _ => None,
+        }
+    }
+    fn show(&self) -> String {
+        match self {
+            Partitioner::BuiltIn => "null",
+            Partitioner::RoundRobin => "org.apache.kafka.clients.producer.RoundRobinPartitioner",
+        }
+        .into()
+    }
+}
+
 /// Values of `auto.offset.reset`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum OffsetReset {
@@ -268,6 +301,9 @@ config! {
         min_insync_replicas: i32 = 1, "min.insync.replicas", "", "acks=all needs so many in-sync replicas.";
         unclean_leader_election_enable: bool = false, "unclean.leader.election.enable", "", "Whether a replica outside the ISR may lead when no other can.";
         unclean_leader_election_interval_ms: i64 = 300_000, "unclean.leader.election.interval.ms", "ms", "How often leaderless partitions are looked at.";
+        auto_create_topics_enable: bool = true, "auto.create.topics.enable", "", "Whether a topic that is asked about is created.";
+        delete_topic_enable: bool = true, "delete.topic.enable", "", "Whether topics can be deleted.";
+        log_segment_delete_delay_ms: i64 = 60_000, "log.segment.delete.delay.ms", "ms", "How long the files of a deleted topic stay on disk under another name.";
         auto_leader_rebalance_enable: bool = true, "auto.leader.rebalance.enable", "", "Whether preferred leaders are restored.";
         leader_imbalance_check_interval_seconds: i64 = 300, "leader.imbalance.check.interval.seconds", "s", "How often preferred leaders are restored.";
         broker_heartbeat_interval_ms: i32 = 2_000, "broker.heartbeat.interval.ms", "ms", "How often a broker tells the controller that it lives.";
@@ -287,6 +323,7 @@ config! {
         metadata_max_idle_interval_ms: i32 = 500, "metadata.max.idle.interval.ms", "ms", "How often the active controller writes a NoOp record.";
         log_segment_bytes: i32 = 1_073_741_824, "log.segment.bytes", "bytes", "A segment holds at most so much.";
         log_roll_ms: i64 = 604_800_000, "log.roll.ms", "ms", "A segment spans at most so much record time.";
+        compression_type: TopicCompression = TopicCompression::Producer, "compression.type", "", "How batches are stored: as they came, or always so.";
         message_max_bytes: i32 = 1_048_588, "message.max.bytes", "bytes", "The largest batch a topic takes.";
         log_message_timestamp_after_max_ms: i64 = 3_600_000, "log.message.timestamp.after.max.ms", "ms", "How far ahead of the broker's clock a record may be.";
         log_message_timestamp_before_max_ms: i64 = i64::MAX, "log.message.timestamp.before.max.ms", "ms", "How far behind the broker's clock a record may be.";
@@ -303,6 +340,7 @@ config! {
         segment_bytes: Inherit<i32> = Inherit(None), "segment.bytes", "bytes", "A segment holds at most so much.";
         segment_ms: Inherit<i64> = Inherit(None), "segment.ms", "ms", "A segment spans at most so much record time.";
         message_timestamp_type: Inherit<TimestampType> = Inherit(None), "message.timestamp.type", "", "Whose clock stamps records.";
+        compression_type: Inherit<TopicCompression> = Inherit(None), "compression.type", "", "How batches are stored: as they came, or always so.";
         max_message_bytes: Inherit<i32> = Inherit(None), "max.message.bytes", "bytes", "The largest batch the topic takes.";
     }
 }
@@ -339,6 +377,8 @@ config! {
         max_in_flight: i32 = 5, "max.in.flight.requests.per.connection", "", "How many requests may be unanswered on one connection.";
         linger_ms: i64 = 5, "linger.ms", "ms", "How long a batch waits for more records.";
         batch_size: i32 = 16_384, "batch.size", "bytes", "How large a batch grows; 0 disables batching.";
+        compression_type: Codec = Codec::None, "compression.type", "", "How batches are compressed.";
+        compression_gzip_level: GzipLevel = GzipLevel(-1), "compression.gzip.level", "", "How hard gzip tries, from 1 to 9; -1 leaves it to zlib.";
         buffer_memory: i64 = 33_554_432, "buffer.memory", "bytes", "How much may wait to be sent.";
         max_block_ms: i64 = 60_000, "max.block.ms", "ms", "How long send() may block.";
         request_timeout_ms: i32 = 30_000, "request.timeout.ms", "ms", "How long an answer may take.";
@@ -354,7 +394,10 @@ config! {
         socket_connection_setup_timeout_max_ms: i64 = 30_000, "socket.connection.setup.timeout.max.ms", "ms", "How long a connection may take to open, after failures.";
         metadata_max_idle_ms: i64 = 300_000, "metadata.max.idle.ms", "ms", "A topic not written to for so long is forgotten.";
         metadata_recovery_rebootstrap_trigger_ms: i64 = 300_000, "metadata.recovery.rebootstrap.trigger.ms", "ms", "A client that learns nothing for so long starts over from its bootstrap servers.";
+        partitioner_class: Partitioner = Partitioner::BuiltIn, "partitioner.class", "", "Who chooses the partition of a record that names none.";
         partitioner_ignore_keys: bool = false, "partitioner.ignore.keys", "", "Treat keyed records as if they had none.";
+        partitioner_adaptive_partitioning_enable: bool = true, "partitioner.adaptive.partitioning.enable", "", "Whether records without a key rather go where less waits.";
+        partitioner_availability_timeout_ms: i64 = 0, "partitioner.availability.timeout.ms", "ms", "Records without a key avoid a leader that took nothing for so long; 0 is for ever.";
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where Kafka happens: virtual time, a network, disks and clocks that faults can spoil, scenarios, checkers and verdicts.
 
+pub mod ambush;
 pub mod app;
 pub mod census;
 pub mod check;
@@ -21,6 +22,8 @@ mod perturbing;
 pub mod plot;
 pub mod process;
 pub mod queue;
+pub mod refusal;
+pub mod roll;
 pub mod run;
 pub mod scenario;
 pub mod select;
@@ -31,6 +34,7 @@ pub mod streams;
 pub mod swarm;
 pub mod telling;
 pub mod timeline;
+pub mod topics;
 pub mod trace;
 pub mod verdict;
 pub mod view;

@@ -3,6 +3,7 @@
 //! What belongs to the machine (disk, clocks) outlives the process; what waits for the process dies with it.
 
 use crate::disks::Keep;
+use crate::network::harm::Chance;
 use crate::network::{Departure, Network};
 use crate::process::{Coming, Down, Pending, Process, ProcessId};
 use crate::streams::Stream;
@@ -53,7 +54,10 @@ impl World {
         let departures = |a, b| Departure {
             at: now,
             cause,
-            drawn: streams.draw(Stream::Latency(a, b), names),
+            chance: Chance {
+                latency: streams.draw(Stream::Latency(a, b), names),
+                ..Chance::default()
+            },
         };
         network.lighten(p, departures, &mut self.queue);
         self.network = network;
@@ -113,7 +117,8 @@ impl World {
         }
         // Who is killed on its way to a clean stop stays down as long as the killer says.
         let m = &self.machines[p.index()];
-        let is_wanted = m.restart || (!m.stopping && self.run.phase == Phase::Healing);
+        let is_healing = self.run.phase == Phase::Healing && !m.disk.is_failing();
+        let is_wanted = m.restart || (!m.stopping && is_healing);
         if how == Down::Exited && is_wanted {
             self.start(p, record);
         }

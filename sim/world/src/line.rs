@@ -33,6 +33,7 @@ impl Lexicon {
             names: view.names().clone(),
             topics: topics
                 .map(|(id, topic)| (*id, topic.name.clone()))
+                .chain(view.former_topics().clone())
                 .collect(),
             ready: view.ready(),
         }
@@ -87,6 +88,10 @@ impl Lexicon {
                 lifted: true,
                 ..
             } => format!("mended: {}", self.mended(fault)),
+            What::Answered { to, api, error, .. } => {
+                let (to, error) = (self.name(*to), error.name());
+                format!("never sees the {api:?} of {to}, which is answered {error} in its place")
+            }
             What::StepMissed { .. } => "a step of the scenario matched nothing".into(),
             What::Phase(phase) => self.phase(*phase),
         }

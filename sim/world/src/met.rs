@@ -32,6 +32,10 @@ fn holds(world: &World, condition: &Condition) -> bool {
 
 /// Whether `record` is what `trigger` waits for. Selectors are resolved at this moment.
 pub fn is_met(world: &World, trigger: &Trigger, record: &Record) -> bool {
+    if let Fact::OfStep(id, ended) = trigger.fact {
+        let is = |step: u64, lifted: bool| (step, lifted) == (id, ended);
+        return matches!(record.what, What::Fault { step, lifted, .. } if is(step, lifted));
+    }
     let Some(who) = subject(world, &trigger.fact, record) else {
         return false;
     };
@@ -47,6 +51,7 @@ fn subject(world: &World, fact: &Fact, record: &Record) -> Option<ProcessId> {
         }
         Fact::OnRecord(verb, n) => on_record(*verb, *n, record).then_some(record.process?),
         Fact::Itself(verb) => itself(world, *verb, record),
+        Fact::OfStep(..) => None,
     }
 }
 

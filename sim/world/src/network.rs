@@ -8,15 +8,17 @@
 //! own retransmission limits (about 15 minutes) are not reached in a run, so a cut connection outlives the cut.
 
 mod connections;
+pub mod harm;
 #[cfg(test)]
 mod perturbed;
 
 use crate::process::ProcessId;
 use crate::queue::{Item, Queue};
 use connections::Connections;
+use harm::{Catch, Chance, Deed, Spoils};
 use klab_kafka::ids::{ConnId, CorrelationId};
 use klab_kafka::input::Closed;
-use klab_kafka::protocol::{Api, Header, Request, Response};
+use klab_kafka::protocol::{ErrorCode, Header, Request, Response};
 use klab_kafka::time::{Duration, Time};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -66,6 +68,8 @@ pub struct Network {
     catches: Vec<Catch>,
     /// Machines without power: they neither answer nor refuse.
     dark: BTreeSet<ProcessId>,
+    #[serde(skip_serializing_if = "Spoils::is_none")]
+    spoils: Spoils,
 }
 
 /// One connection.
@@ -89,6 +93,13 @@ pub struct Connection {
     next_correlation: u32,
     /// A send that waits for room in the socket.
     pending: Option<CorrelationId>,
+    /// The server reads nothing before this.
+    #[serde(skip_serializing_if = "is_begin")]
+    muted_until: Time,
+}
+
+fn is_begin(t: &Time) -> bool {
+    *t == Time(0)
 }
 
 /// One direction of a connection.
@@ -115,6 +126,9 @@ pub struct Message {
     pub cause: u64,
     /// Held by this catch.
     pub held: Option<u64>,
+    /// It waits until a clog is lifted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub clogged: bool,
     size: u64,
     /// What it is.
     pub body: Body,
@@ -145,38 +159,8 @@ pub enum Body {
     },
     /// The end.
     Fin(Closed),
-}
-
-/// What spoils a direction.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Way {
-    /// Nothing passes; what is under way waits.
-    pub cut: bool,
-    /// What is sent vanishes.
-    pub hole: bool,
-    /// By how much messages are slowed.
-    pub slow: Option<u32>,
-}
-
-/// Waits for one message.
-#[derive(Clone, Debug, Serialize)]
-pub struct Catch {
-    /// The fault it belongs to.
-    pub id: u64,
-    /// Which API.
-    pub api: Api,
-    /// A response; else a request.
-    pub response: bool,
-    /// From one of these.
-    pub from: Vec<ProcessId>,
-    /// To one of these.
-    pub to: Vec<ProcessId>,
-    /// How many to let pass first.
-    pub skip: u32,
-    /// Lose it (and with it the connection); else hold it.
-    pub lose: bool,
-    /// Done its work.
-    pub spent: bool,
+    /// A message that was lost too often: the connection breaks.
+    GivenUp,
 }
 
 /// What arrives at a process.
@@ -225,6 +209,8 @@ pub struct Taken {
     pub arrival: Arrival,
     /// The trace record of its sending.
     pub cause: u64,
+    /// It is a request that is answered with an error in the process's place, by this fault.
+    pub refused: Option<(u64, ErrorCode)>,
 }
 
 /// What a message needs to be on its way.
@@ -234,8 +220,8 @@ pub struct Departure {
     pub at: Time,
     /// The trace record of its sending.
     pub cause: u64,
-    /// A drawn number for its latency.
-    pub drawn: u64,
+    /// Drawn numbers for its way.
+    pub chance: Chance,
 }
 
 impl Network {
@@ -252,6 +238,7 @@ impl Network {
             slow: BTreeMap::new(),
             catches: Vec::new(),
             dark: BTreeSet::new(),
+            spoils: Spoils::default(),
         }
     }
 
@@ -280,6 +267,7 @@ impl Network {
             serving: None,
             next_correlation: 0,
             pending: None,
+            muted_until: Time(0),
         };
         self.connections.insert(ConnKey(key), connection);
         ConnId(key)
@@ -424,7 +412,7 @@ impl Network {
         );
     }
 
-    /// Takes the head towards an end, if this is the item that was set for it. `drawn` is for the latency of what the system
+    /// Takes the head towards an end, if this is the item that was set for it. `chance` is for the way of what the system
     /// itself answers.
     #[allow(clippy::too_many_arguments)] // One call site, and each is a different thing of the world.
     pub fn take(
@@ -434,7 +422,7 @@ impl Network {
         number: u64,
         now: Time,
         listens: impl Fn(ProcessId) -> bool,
-        drawn: u64,
+        chance: Chance,
         queue: &mut Queue,
     ) -> Option<Taken> {
         let c = self.connections.get_mut(key)?;
@@ -460,19 +448,24 @@ impl Network {
                 conn: ConnId(key.0),
                 arrival,
                 cause: message.cause,
+                refused: None,
             })
         };
         // What the system itself answers has the cause of what it answers.
         let answer = Departure {
             at: now,
             cause: message.cause,
-            drawn,
+            chance,
         };
         let arrival = if swallowed || !alive || self.dark.contains(&process) {
             None
         } else {
             match message.body {
-                Body::Syn if listens(process) => {
+                Body::Syn if listens(process) && !self.is_refusing(process) => {
+                    let answer = Departure {
+                        at: now + self.accepts_after(process),
+                        ..answer
+                    };
                     self.post(
                         ConnId(key.0),
                         End::Client,
@@ -506,14 +499,29 @@ impl Network {
                     header,
                     request,
                 } => {
-                    self.connections.get_mut(key)?.serving = Some(id);
-                    taken(Arrival::Request {
+                    let refused = match self.waylaid(peer, process, &request) {
+                        Some((fault, Deed::Answer(error))) => Some((fault, error)),
+                        Some((_, Deed::Throttle(by))) => {
+                            self.connections.get_mut(key)?.muted_until = now + by;
+                            None
+                        }
+                        None => None,
+                    };
+                    if refused.is_none() {
+                        self.connections.get_mut(key)?.serving = Some(id);
+                    }
+                    let request = Arrival::Request {
                         id,
                         header,
                         request,
-                    })
+                    };
+                    taken(request).map(|taken| Taken { refused, ..taken })
                 }
                 Body::Response { id, response } => taken(Arrival::Response { id, response }),
+                Body::GivenUp => {
+                    self.reset(key, answer, queue);
+                    None
+                }
                 Body::Fin(why) => {
                     let c = self.connections.get_mut(key)?;
                     match end {
@@ -545,86 +553,8 @@ impl Network {
             conn: ConnId(key.0),
             arrival: Arrival::Sent(id),
             cause: 0,
+            refused: None,
         })
-    }
-
-    /// Holds all that goes from one to another.
-    pub fn cut(&mut self, from: ProcessId, to: ProcessId) {
-        *self.cuts.entry((from, to)).or_insert(0) += 1;
-        for (_, pipe) in pipes(&mut self.connections, from, to) {
-            pipe.due = None;
-        }
-    }
-
-    /// Lifts one cut; what was held arrives within a latency.
-    pub fn mend(&mut self, from: ProcessId, to: ProcessId, at: Time, queue: &mut Queue) {
-        release(&mut self.cuts, (from, to));
-        self.wake(from, to, at, queue);
-    }
-
-    /// Swallows all that goes from one to another, for good on the connections that there are.
-    pub fn swallow(&mut self, from: ProcessId, to: ProcessId) {
-        *self.holes.entry((from, to)).or_insert(0) += 1;
-        for (_, pipe) in pipes(&mut self.connections, from, to) {
-            pipe.swallowed = true;
-        }
-    }
-
-    /// Lifts one black hole: connections made from now on work.
-    pub fn fill(&mut self, from: ProcessId, to: ProcessId) {
-        release(&mut self.holes, (from, to));
-    }
-
-    /// What spoils a direction now.
-    pub fn way(&self, from: ProcessId, to: ProcessId) -> Way {
-        let way = (from, to);
-        Way {
-            cut: self.cuts.contains_key(&way),
-            hole: self.holes.contains_key(&way),
-            slow: self.slow.get(&way).copied(),
-        }
-    }
-
-    /// Stretches the latency of a direction.
-    pub fn slow_down(&mut self, from: ProcessId, to: ProcessId, factor: u32) {
-        self.slow.insert((from, to), factor);
-    }
-
-    /// Back to the ordinary latency.
-    pub fn speed_up(&mut self, from: ProcessId, to: ProcessId) {
-        self.slow.remove(&(from, to));
-    }
-
-    /// Lies in wait for a message.
-    pub fn catch(&mut self, catch: Catch) {
-        self.catches.push(catch);
-    }
-
-    /// Lets go of what a catch holds, and catches no more.
-    pub fn let_go(&mut self, id: u64, at: Time, queue: &mut Queue) {
-        self.catches.retain(|c| c.id != id);
-        let mut freed = Vec::new();
-        for (key, c) in self.connections.iter_mut() {
-            for end in [End::Server, End::Client] {
-                for m in c
-                    .pipe(end)
-                    .messages
-                    .iter_mut()
-                    .filter(|m| m.held == Some(id))
-                {
-                    m.held = None;
-                    freed.push((key, end));
-                }
-            }
-        }
-        for (key, end) in freed {
-            self.schedule(key, end, at, queue);
-        }
-    }
-
-    /// Whether a catch has caught something.
-    pub fn has_caught(&self, id: u64) -> bool {
-        self.catches.iter().any(|c| c.id == id && c.spent)
     }
 
     /// Connections between two processes, in the order they were made.
@@ -711,14 +641,13 @@ impl Network {
         }
         let caught = self.caught(from, to, &body);
         let departed = self.leave(from, to, size, departure.at);
-        let (min, max) = self.latency;
-        let mut latency = min + crate::streams::scale(departure.drawn, max - min + 1);
-        latency *= u64::from(self.slow.get(&(from, to)).copied().unwrap_or(1));
+        let (way, body) = self.way_of(from, to, departure.chance, body);
         let hole = self.holes.contains_key(&(from, to));
+        let clogged = self.spoils.clogs.contains_key(&(from, to));
         let c = self.connections.get_mut(key).expect("just found");
         let pipe = c.pipe(end);
         pipe.swallowed |= hole;
-        let arrives = (departed + Duration(latency)).max(pipe.last_arrival);
+        let arrives = (departed + way).max(pipe.last_arrival);
         pipe.last_arrival = arrives;
         pipe.buffered += size;
         let held = caught.and_then(|(id, lose)| (!lose).then_some(id));
@@ -727,6 +656,7 @@ impl Network {
             arrives,
             cause: departure.cause,
             held,
+            clogged,
             size,
             body,
         });
@@ -737,41 +667,46 @@ impl Network {
         self.schedule(key, end, departure.at, queue);
     }
 
-    /// When the last byte has left: links have a limited bandwidth.
+    /// How long a message is on its way, and what comes of it if it is lost too often. What the system itself says of an end
+    /// is never lost.
+    fn way_of(
+        &self,
+        from: ProcessId,
+        to: ProcessId,
+        chance: Chance,
+        body: Body,
+    ) -> (Duration, Body) {
+        let own = self.spoils.latencies.get(&(from, to));
+        let (min, max) = own.copied().unwrap_or(self.latency);
+        let mut latency = min + crate::streams::scale(chance.latency, max - min + 1);
+        if let Some(slow) = self.spoils.tail.and_then(|t| t.draw(chance.tail, max)) {
+            latency = slow;
+        }
+        let latency = latency * u64::from(self.slow.get(&(from, to)).copied().unwrap_or(1));
+        let ppm = match body {
+            Body::Fin(_) => 0,
+            _ => self.loss(from, to),
+        };
+        match harm::retransmitted(harm::losses(chance.loss, ppm)) {
+            Some(later) => (Duration(latency) + later, body),
+            None => (harm::GIVEN_UP, Body::GivenUp),
+        }
+    }
+
+    /// When the last byte has left: machines and links have a limited bandwidth.
     fn leave(&mut self, from: ProcessId, to: ProcessId, size: u64, at: Time) -> Time {
-        let Some(bandwidth) = self.bandwidth else {
+        let mut at = at;
+        if let Some((bandwidth, free)) = self.spoils.cards.get_mut(&from) {
+            at = at.max(*free) + transfer(size, *bandwidth);
+            *free = at;
+        }
+        let own = self.spoils.bandwidths.get(&(from, to)).copied();
+        let Some(bandwidth) = own.or(self.bandwidth) else {
             return at;
         };
         let free = self.link_free.entry((from, to)).or_default();
-        let begins = at.max(*free);
-        let takes = u128::from(size) * 1_000_000_000 / u128::from(bandwidth.max(1));
-        *free = begins + Duration(u64::try_from(takes).unwrap_or(u64::MAX));
+        *free = at.max(*free) + transfer(size, bandwidth);
         *free
-    }
-
-    fn caught(&mut self, from: ProcessId, to: ProcessId, body: &Body) -> Option<(u64, bool)> {
-        if self.catches.is_empty() {
-            return None;
-        }
-        let (api, response) = match body {
-            Body::Request { request, .. } => (request.api(), false),
-            Body::Response { response, .. } => (response.api(), true),
-            _ => return None,
-        };
-        let fits = |c: &&mut Catch| {
-            !c.spent
-                && c.api == api
-                && c.response == response
-                && c.from.contains(&from)
-                && c.to.contains(&to)
-        };
-        let catch = self.catches.iter_mut().find(fits)?;
-        if catch.skip > 0 {
-            catch.skip -= 1;
-            return None;
-        }
-        catch.spent = true;
-        Some((catch.id, catch.lose))
     }
 
     fn schedule(&mut self, key: ConnKey, end: End, now: Time, queue: &mut Queue) {
@@ -783,6 +718,10 @@ impl Network {
             End::Client => (c.server, c.client),
         };
         let muted = end == End::Server && c.serving.is_some();
+        let from_then_on = match end {
+            End::Server => c.muted_until,
+            End::Client => Time(0),
+        };
         let pipe = c.pipe(end);
         if pipe.due.is_some() || self.cuts.contains_key(&(from, to)) {
             return;
@@ -791,6 +730,7 @@ impl Network {
             return;
         };
         if head.held.is_some()
+            || head.clogged
             || (muted
                 && matches!(
                     head.body,
@@ -799,7 +739,8 @@ impl Network {
         {
             return;
         }
-        pipe.due = Some(queue.push(head.arrives.max(now), Item::Deliver(key, end)));
+        let at = head.arrives.max(now).max(from_then_on);
+        pipe.due = Some(queue.push(at, Item::Deliver(key, end)));
     }
 
     fn wake(&mut self, from: ProcessId, to: ProcessId, at: Time, queue: &mut Queue) {
@@ -848,11 +789,8 @@ fn pipes(
     })
 }
 
-fn release(counts: &mut BTreeMap<(ProcessId, ProcessId), u32>, link: (ProcessId, ProcessId)) {
-    if let Some(n) = counts.get_mut(&link) {
-        *n -= 1;
-        if *n == 0 {
-            counts.remove(&link);
-        }
-    }
+/// How long so many bytes take.
+fn transfer(size: u64, bandwidth: u64) -> Duration {
+    let ns = u128::from(size) * 1_000_000_000 / u128::from(bandwidth.max(1));
+    Duration(u64::try_from(ns).unwrap_or(u64::MAX))
 }

@@ -3,8 +3,9 @@
 //!
 //! A scenario holds no positions and no comments: two files that mean the same are equal. Names are kept in sorted maps,
 //! since the order of keys in a JSON object means nothing.
-//! Left out until they are built: groups, applications with their own logic, assets, swarms.
+//! Left out until they are built: groups, applications with their own logic, swarms.
 
+pub mod asset;
 pub mod decode;
 pub mod encode;
 pub mod error;
@@ -12,6 +13,7 @@ pub mod expect;
 pub mod grammar;
 pub mod library;
 pub mod limits;
+pub mod operation;
 pub mod pointer;
 pub mod quantity;
 pub mod schema;
@@ -23,11 +25,13 @@ pub mod trigger;
 pub use error::{ScenarioError, ScenarioErrors};
 
 use crate::fault::Fault;
+use crate::network::harm::Tail;
 use expect::Expectation;
-use klab_kafka::config::{ConsumerConfig, ProducerConfig, ServerConfig};
+use klab_kafka::config::{AdminConfig, ConsumerConfig, ProducerConfig, ServerConfig};
 use klab_kafka::ids::NodeId;
 use klab_kafka::rules::Rules;
 use klab_kafka::time::{Duration, Timestamp};
+use operation::Operation;
 use quantity::{Range, Rate};
 use selector::{Selector, TopicPartition};
 use serde::{Deserialize, Serialize};
@@ -41,12 +45,16 @@ pub const ADMIN: &str = "admin";
 pub const READER: &str = "reader";
 
 /// What a telling can keep, beside partitions and processes.
-pub const THEMES: [(&str, &str); 6] = [
+pub const THEMES: [(&str, &str); 7] = [
     ("faults", "what was done to the cluster, and when it ended"),
     ("elections", "leaders of partitions and of the quorum"),
     ("isr", "members that leave and join"),
     ("truncations", "records cut off a log"),
     ("failures", "sends that were tried again or given up"),
+    (
+        "operators",
+        "what operators asked, what they were told, and what it changed",
+    ),
     ("verdict", "what became of the records"),
 ];
 
@@ -69,12 +77,16 @@ pub struct Scenario {
     pub network: NetworkPlan,
     /// The servers.
     pub cluster: ClusterPlan,
+    /// Kafka's settings of the operator's client.
+    pub admin: AdminConfig,
     /// Topics to create, by name.
     pub topics: BTreeMap<Arc<str>, TopicPlan>,
     /// Applications that produce, by name.
     pub producers: BTreeMap<Arc<str>, ProducerPlan>,
     /// Applications that read assigned partitions, by name.
     pub consumers: BTreeMap<Arc<str>, ConsumerPlan>,
+    /// Rows that records are made of, by name.
+    pub assets: BTreeMap<Arc<str>, asset::Asset>,
     /// What is done to them all.
     pub steps: Vec<Step>,
     /// How the run ends.
@@ -96,6 +108,39 @@ pub struct NetworkPlan {
     pub latency: Range<u64>,
     /// Bytes per second and link; none is unlimited.
     pub bandwidth: Option<u64>,
+    /// A few messages that take much longer.
+    pub tail: Option<Tail>,
+    /// So many of a million messages are lost at each try, and sent again later.
+    pub loss: u32,
+    /// Links that differ.
+    pub links: Vec<LinkPlan>,
+    /// Bytes per second that a machine can send to all others together, by name.
+    pub nodes: BTreeMap<Arc<str>, u64>,
+}
+
+/// Links that differ from the others: those between any of one side and any of the other.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct LinkPlan {
+    /// The two sides, known from the file.
+    pub between: (Selector, Selector),
+    /// Their latency, one way, in nanoseconds.
+    pub latency: Option<Range<u64>>,
+    /// Their bandwidth in bytes per second.
+    pub bandwidth: Option<u64>,
+}
+
+impl NetworkPlan {
+    /// All links alike, with nothing wrong with them.
+    pub fn plain(latency: Range<u64>, bandwidth: Option<u64>) -> NetworkPlan {
+        NetworkPlan {
+            latency,
+            bandwidth,
+            tail: None,
+            loss: 0,
+            links: Vec::new(),
+            nodes: BTreeMap::new(),
+        }
+    }
 }
 
 /// The servers.
@@ -119,6 +164,8 @@ pub struct ClusterPlan {
     pub config_of: BTreeMap<Arc<str>, ServerConfig>,
     /// How long a sync takes, in nanoseconds.
     pub sync: Range<u64>,
+    /// A few syncs that take much longer.
+    pub sync_tail: Option<Tail>,
 }
 
 /// A topic to create.
@@ -132,6 +179,8 @@ pub struct TopicPlan {
     pub replicas: Option<Vec<Vec<NodeId>>>,
     /// Its configs, key and value in text.
     pub config: BTreeMap<Arc<str>, Arc<str>>,
+    /// A step or a client creates it; before, its name is only known.
+    pub later: bool,
 }
 
 /// An application that produces.
@@ -143,20 +192,43 @@ pub struct ProducerPlan {
     pub records: u32,
     /// How many in which time.
     pub rate: Rate,
+    /// How many fall due at once.
+    pub burst: u32,
     /// When it begins, after ready.
     pub after: Duration,
     /// How many different keys; none sends without keys.
     pub keys: Option<u32>,
-    /// The size of a value in bytes.
-    pub size: u32,
+    /// Which key comes when.
+    pub key_order: KeyOrder,
+    /// The sizes of a value in bytes.
+    pub size: Range<u32>,
+    /// The rows that it sends instead of values and keys of its own.
+    pub rows: Option<RowsPlan>,
+    /// The partition that it names.
+    pub partition: Option<i32>,
+    /// The timestamp that it gives each record.
+    pub timestamp: Option<Timestamp>,
+    /// The headers that it gives each record.
+    pub headers: BTreeMap<Arc<str>, Arc<str>>,
     /// When it tells its own caller that a record is accepted.
     pub answers: Answers,
+    /// What it does when a send fails that may go well another time.
+    pub on_failure: OnFailure,
     /// What it does after a restart.
     pub on_restart: OnRestart,
     /// Whether it flushes and closes when asked to stop.
     pub on_stop: OnStop,
     /// Kafka's settings.
     pub config: ProducerConfig,
+}
+
+impl ProducerPlan {
+    /// The bytes of its largest value.
+    pub fn largest_value(&self) -> u64 {
+        let rows = self.rows.iter().flat_map(|rows| rows.rows.iter());
+        let largest = rows.map(|row| row.value.len() as u64).max();
+        largest.unwrap_or(u64::from(self.size.max))
+    }
 }
 
 /// When an application tells its own caller that a record is accepted.
@@ -167,6 +239,39 @@ pub enum Answers {
     /// When the callback says that it is written.
     #[default]
     InCallback,
+}
+
+/// Which key comes when. Keys and sizes are drawn by the record's number alone: a record has the same ones in every run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub enum KeyOrder {
+    /// One after the other.
+    #[default]
+    InTurn,
+    /// Each as often as any other.
+    Uniform,
+    /// The first as often as the next two together, as the next four together, …: nearly Zipf's law.
+    Skewed,
+}
+
+/// Rows of an asset as a producer sends them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct RowsPlan {
+    /// Which asset.
+    pub asset: Arc<str>,
+    /// Which field is the key.
+    pub key_field: Option<Arc<str>>,
+    /// Key and value of each row, in order.
+    pub rows: Arc<[asset::Row]>,
+}
+
+/// What an application does when a send fails that may go well another time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub enum OnFailure {
+    /// It tells its caller.
+    #[default]
+    GiveUp,
+    /// It sends the record again as a new one, a second later (C5).
+    Resend,
 }
 
 /// What an application does after a restart.
@@ -259,13 +364,17 @@ pub enum Action {
         /// What it may destroy for good.
         budget: Budget,
     },
-    /// An operator alters configs of a topic.
-    AlterConfig {
-        /// The topic.
-        topic: Arc<str>,
-        /// Key and new value; none deletes.
-        config: BTreeMap<Arc<str>, Option<Arc<str>>>,
+    /// Servers are restarted one after another, each when the cluster is whole.
+    Roll {
+        /// Who, in order.
+        who: Selector,
+        /// They are killed; else asked to stop.
+        kill: bool,
+        /// How long each is down.
+        down: Duration,
     },
+    /// An operator asks for something.
+    Admin(Operation),
 }
 
 /// What drawn harm may destroy for good.
@@ -413,15 +522,23 @@ impl Scenario {
             replication_factor: 1,
             replicas: None,
             config: BTreeMap::new(),
+            later: false,
         };
         let producer = ProducerPlan {
             topic: "orders".into(),
             records: 1,
             rate,
             after: Duration::ZERO,
+            burst: 1,
             keys: None,
-            size: 16,
+            key_order: KeyOrder::InTurn,
+            size: Range { min: 16, max: 16 },
+            rows: None,
+            partition: None,
+            timestamp: None,
+            headers: BTreeMap::new(),
             answers: Answers::InCallback,
+            on_failure: OnFailure::GiveUp,
             on_restart: OnRestart::Continue,
             on_stop: OnStop::Close,
             config: ProducerConfig::default(),
@@ -431,13 +548,13 @@ impl Scenario {
             teaches: None,
             seed: None,
             start: Timestamp(1_767_225_600_000),
-            network: NetworkPlan {
-                latency: Range {
+            network: NetworkPlan::plain(
+                Range {
                     min: 1_000_000,
                     max: 3_000_000,
                 },
-                bandwidth: None,
-            },
+                None,
+            ),
             cluster: ClusterPlan {
                 brokers: 1,
                 controllers: 1,
@@ -451,10 +568,13 @@ impl Scenario {
                     min: 500_000,
                     max: 1_000_000,
                 },
+                sync_tail: None,
             },
+            admin: AdminConfig::default(),
             topics: [("orders".into(), topic)].into(),
             producers: [("shop".into(), producer)].into(),
             consumers: BTreeMap::new(),
+            assets: BTreeMap::new(),
             steps: Vec::new(),
             end: EndPlan {
                 at: Duration::secs(2),

@@ -1,6 +1,8 @@
 //! Who is meant by a selector at this moment.
 
-use crate::process::ProcessId;
+use crate::fault::{Fault, Realised};
+use crate::process::{Names, ProcessId};
+use crate::scenario::Scenario;
 use crate::scenario::selector::{Role, Selector, Struck, TopicPartition};
 use crate::streams::Stream;
 use crate::view::View;
@@ -8,6 +10,9 @@ use crate::world::World;
 use klab_kafka::controller::records::PartitionRegistration;
 use klab_kafka::ids::NodeId;
 use std::collections::BTreeSet;
+
+/// In a ring of fewer everybody sees everybody.
+const RING: usize = 4;
 
 impl World {
     /// The processes that a selector means now; none if nobody holds the role. `step` names the draws.
@@ -19,7 +24,9 @@ impl World {
         }
         let candidates = self.candidates(selector);
         match selector {
-            Selector::IsrMember(_) | Selector::StandbyController => self.pick(candidates, 1, step),
+            Selector::IsrMember(_) | Selector::StandbyController | Selector::AnyOf(_) => {
+                self.pick(candidates, 1, step)
+            }
             Selector::MinorityOfControllers => {
                 let n = (candidates.len().max(1) - 1) / 2;
                 self.pick(candidates, n, step)
@@ -28,8 +35,31 @@ impl World {
                 let n = candidates.len() / 2 + 1;
                 self.pick(candidates, n, step)
             }
+            Selector::HalfOf(_) => {
+                let n = candidates.len() / 2;
+                self.pick(candidates, n, step)
+            }
             _ => candidates.into(),
         }
+    }
+
+    /// A harm to those whom its selectors mean now; none if one of them means nobody.
+    pub(crate) fn realise(&mut self, fault: &Fault<Selector>, step: u64) -> Option<Realised> {
+        let mut first: Option<Box<[ProcessId]>> = None;
+        let realised = fault.map(|selector| {
+            let who = match (selector, &first) {
+                (Selector::TheOthers, Some(first)) => {
+                    let all = self.names.iter().map(|(p, _)| p);
+                    all.filter(|p| !first.contains(p)).collect()
+                }
+                _ => self.resolve(selector, step),
+            };
+            first.get_or_insert_with(|| who.clone());
+            if who.is_empty() { Err(()) } else { Ok(who) }
+        });
+        realised
+            .ok()
+            .filter(|f| !matches!(f, Fault::Ring { who } if who.len() < RING))
     }
 
     /// Whether a process is meant by a selector now, where the selector draws nothing.
@@ -50,14 +80,11 @@ impl World {
     }
 
     fn candidates(&self, selector: &Selector) -> Vec<ProcessId> {
+        if let Some(fixed) = fixed(self.scenario(), &self.names, selector) {
+            return fixed;
+        }
         let view = View::new(self);
-        let named = |prefix: &str| -> Vec<ProcessId> {
-            self.names
-                .iter()
-                .filter(|(_, n)| n.starts_with(prefix))
-                .map(|(p, _)| p)
-                .collect()
-        };
+        let controllers = || named(&self.names, "controller-");
         let nodes = |nodes: Vec<NodeId>| {
             nodes
                 .into_iter()
@@ -65,14 +92,12 @@ impl World {
                 .collect()
         };
         match selector {
-            Selector::Process(name) => self.names.find(name).into_iter().collect(),
-            Selector::Brokers => named("broker-"),
-            Selector::Controllers
-            | Selector::MinorityOfControllers
-            | Selector::MajorityOfControllers => named("controller-"),
-            Selector::Clients => self.clients(),
-            Selector::Everyone => self.names.iter().map(|(p, _)| p).collect(),
-            Selector::Rack(rack) => self.rack(rack),
+            Selector::MinorityOfControllers | Selector::MajorityOfControllers => controllers(),
+            Selector::HalfOf(part) | Selector::AnyOf(part) => self.candidates(part),
+            Selector::Isr(tp) => {
+                let isr = registration(view, tp).map(|r| r.isr.clone());
+                nodes(isr.unwrap_or_default())
+            }
             Selector::Leader(tp) => nodes(
                 registration(view, tp)
                     .and_then(|r| r.leader)
@@ -107,33 +132,22 @@ impl World {
                 .collect(),
             Selector::StandbyController => {
                 let active = view.active_controller().map(|(p, _)| p);
-                named("controller-")
+                controllers()
                     .into_iter()
                     .filter(|p| Some(*p) != active)
                     .collect()
             }
             Selector::Struck(struck, role) => self.struck(*struck, *role).into_iter().collect(),
             Selector::Several(parts) => parts.iter().flat_map(|p| self.candidates(p)).collect(),
+            Selector::Process(_)
+            | Selector::Brokers
+            | Selector::Controllers
+            | Selector::Clients
+            | Selector::Everyone
+            | Selector::Rack(_) => unreachable!("because these are known from the file"),
+            // Resolved where the first side is known.
+            Selector::TheOthers => Vec::new(),
         }
-    }
-
-    fn clients(&self) -> Vec<ProcessId> {
-        let is_server = |n: &str| n.starts_with("broker-") || n.starts_with("controller-");
-        self.names
-            .iter()
-            .filter(|(_, n)| !is_server(n))
-            .map(|(p, _)| p)
-            .collect()
-    }
-
-    fn rack(&self, rack: &str) -> Vec<ProcessId> {
-        let racks = &self.scenario().cluster.racks;
-        let brokers = self.names.iter().filter(|(_, n)| n.starts_with("broker-"));
-        brokers
-            .enumerate()
-            .filter(|(i, _)| !racks.is_empty() && &*racks[i % racks.len()] == rack)
-            .map(|(_, (p, _))| p)
-            .collect()
     }
 
     fn struck(&self, struck: Struck, role: Role) -> Option<ProcessId> {
@@ -152,6 +166,37 @@ impl World {
         let id = View::new(self).partition(&tp.topic, tp.partition)?;
         self.former_leaders.get(&id).copied()
     }
+}
+
+/// Whom a selector means that can be known from the file alone; none if it is another kind.
+pub fn fixed(scenario: &Scenario, names: &Names, selector: &Selector) -> Option<Vec<ProcessId>> {
+    Some(match selector {
+        Selector::Process(name) => names.find(name).into_iter().collect(),
+        Selector::Brokers => named(names, "broker-"),
+        Selector::Controllers => named(names, "controller-"),
+        Selector::Clients => {
+            let is_server = |n: &str| n.starts_with("broker-") || n.starts_with("controller-");
+            let clients = names.iter().filter(|(_, n)| !is_server(n));
+            clients.map(|(p, _)| p).collect()
+        }
+        Selector::Everyone => names.iter().map(|(p, _)| p).collect(),
+        Selector::Rack(rack) => {
+            let racks = &scenario.cluster.racks;
+            let brokers = named(names, "broker-").into_iter().enumerate();
+            let is_in = |i: usize| !racks.is_empty() && racks[i % racks.len()] == *rack;
+            brokers.filter(|(i, _)| is_in(*i)).map(|(_, p)| p).collect()
+        }
+        Selector::Several(parts) => {
+            let parts = parts.iter().map(|part| fixed(scenario, names, part));
+            parts.collect::<Option<Vec<_>>>()?.concat()
+        }
+        _ => return None,
+    })
+}
+
+fn named(names: &Names, prefix: &str) -> Vec<ProcessId> {
+    let of = names.iter().filter(|(_, n)| n.starts_with(prefix));
+    of.map(|(p, _)| p).collect()
 }
 
 /// A partition as the controllers have it.

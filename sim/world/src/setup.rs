@@ -4,14 +4,15 @@
 //! so that adding one application changes nobody else's name or draws.
 
 use crate::app::App;
-use crate::clocks::Clocks;
+use crate::clocks::{Clocks, Drift};
 use crate::disks::Disk;
+use crate::network::Network;
 use crate::process::{Alarms, Down, Machine, Names, Process, ProcessId};
 use crate::run::Run;
 use crate::scenario::{ADMIN, READER, Scenario};
+use crate::select::fixed;
 use klab_kafka::broker::{Broker, BrokerConfig};
 use klab_kafka::client::admin::Admin;
-use klab_kafka::client::consumer::positions::TopicPartition;
 use klab_kafka::context::Context;
 use klab_kafka::controller::{Controller, ControllerConfig};
 use klab_kafka::disk::DiskImage;
@@ -43,6 +44,7 @@ pub fn machines(scenario: &Scenario) -> (Names, Vec<Machine>) {
         clocks: Clocks {
             start: scenario.start,
             ahead_ms: 0,
+            drift: Drift::default(),
         },
         starts: 0,
         busy_until: Time(0),
@@ -58,6 +60,31 @@ pub fn machines(scenario: &Scenario) -> (Names, Vec<Machine>) {
     };
     let machines = names.iter().map(machine).collect();
     (Names::new(names), machines)
+}
+
+/// The network of a scenario, before anybody is connected.
+pub fn network(scenario: &Scenario, names: &Names) -> Network {
+    let plan = &scenario.network;
+    let mut network = Network::new((plan.latency.min, plan.latency.max), plan.bandwidth);
+    network.set_tail(plan.tail);
+    network.set_loss(plan.loss);
+    for link in &plan.links {
+        let (a, b) = &link.between;
+        let side = |s| fixed(scenario, names, s).unwrap_or_default();
+        let (a, b) = (side(a), side(b));
+        let latency = link.latency.map(|l| (l.min, l.max));
+        for (x, y) in a.iter().flat_map(|x| b.iter().map(move |y| (*x, *y))) {
+            if x != y {
+                network.set_link(x, y, latency, link.bandwidth);
+                network.set_link(y, x, latency, link.bandwidth);
+            }
+        }
+    }
+    for (name, bandwidth) in &plan.nodes {
+        let p = names.find(name).expect("a machine of the scenario");
+        network.set_card(p, *bandwidth);
+    }
+    network
 }
 
 /// Starts a process from what is on its disk.
@@ -101,10 +128,14 @@ pub fn boot(
     }
     let bootstrap = bootstrap(scenario, names);
     if name == ADMIN {
-        return Process::Admin(Box::new(Admin::new(ClientId(0), &bootstrap)));
+        return Process::Admin(Box::new(Admin::new(
+            ClientId(0),
+            &bootstrap,
+            scenario.admin.clone(),
+        )));
     }
     let app = if name == READER {
-        App::reading(all_partitions(scenario), &bootstrap)
+        App::reading(run.to_read(), &bootstrap)
     } else if let Some(plan) = scenario.consumers.get(name) {
         App::consuming(plan.clone(), &bootstrap)
     } else {
@@ -113,22 +144,6 @@ pub fn boot(
         App::producing(p.0, plan, run.source(p), &bootstrap)
     };
     Process::App(Box::new(app))
-}
-
-/// Every partition of the scenario's topics, in order.
-fn all_partitions(scenario: &Scenario) -> Vec<TopicPartition> {
-    let topics = scenario.topics.iter();
-    let partitions = topics.flat_map(|(topic, plan)| {
-        let count = match &plan.replicas {
-            Some(by_hand) => by_hand.len() as i32,
-            None => plan.partitions,
-        };
-        (0..count).map(|partition| TopicPartition {
-            topic: topic.clone(),
-            partition,
-        })
-    });
-    partitions.collect()
 }
 
 fn numbered(name: &str, prefix: &str) -> Option<i32> {

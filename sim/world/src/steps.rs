@@ -6,14 +6,15 @@
 
 use crate::fault::{Fault, Realised};
 use crate::process::ProcessId;
+use crate::roll::Roll;
+use crate::scenario::operation::Operation;
 use crate::scenario::selector::Struck;
 use crate::scenario::trigger::Trigger;
 use crate::scenario::{Action, Condition, Lasts, Scenario, Step, When};
 use crate::trace::Phase;
 use klab_kafka::time::{Duration, Time};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::collections::VecDeque;
 
 /// What is due by time.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -35,6 +36,8 @@ pub enum Deed {
     Replay(Taped),
     /// A fault that lasts a while is lifted.
     Lift(Realised),
+    /// A rolling restart goes on.
+    Roll(Roll),
 }
 
 /// A step that waits for a fact.
@@ -76,8 +79,8 @@ pub struct Entry {
 pub enum Taped {
     /// A harm to concrete processes, for so long.
     Fault(Realised, Lasts),
-    /// An operator altered configs of a topic.
-    AlterConfig(Arc<str>, BTreeMap<Arc<str>, Option<Arc<str>>>),
+    /// An operator asked for something.
+    Admin(Operation),
     /// A selector matched nothing.
     Missed,
 }
@@ -228,15 +231,22 @@ impl Steps {
             Fault::Kill { who }
             | Fault::PowerLoss { who, .. }
             | Fault::DiskLoss { who }
+            | Fault::FailDisk { who, .. }
             | Fault::Stop { who } => {
                 self.struck.push((Struck::Crashed, who.clone()));
             }
             Fault::Pause { who } => self.struck.push((Struck::Paused, who.clone())),
+            Fault::Ring { who } => self.struck.push((Struck::Cut, who.clone())),
             Fault::Cut { from, .. } | Fault::BlackHole { from, .. } => {
                 self.struck.push((Struck::Cut, from.clone()));
             }
             _ => {}
         }
+    }
+
+    /// A process died at a crash point.
+    pub fn crashed(&mut self, p: ProcessId) {
+        self.struck.push((Struck::Crashed, [p].into()));
     }
 
     /// A fault is over; false if it was over already.
@@ -269,6 +279,8 @@ impl Steps {
             Fault::Kill { who }
             | Fault::PowerLoss { who, .. }
             | Fault::DiskLoss { who }
+            | Fault::FailDisk { who, .. }
+            | Fault::CrashAt { who, .. }
             | Fault::Stop { who } => who.to_vec(),
             _ => Vec::new(),
         };

@@ -17,8 +17,14 @@ pub enum Stream {
     Process(ProcessId, Purpose),
     /// The latency of the next message on a link.
     Latency(ProcessId, ProcessId),
+    /// Whether the next message on a link is one of the slow ones.
+    Tail(ProcessId, ProcessId),
+    /// How often the next message on a link is lost.
+    Loss(ProcessId, ProcessId),
     /// How long a disk takes.
     Disk(ProcessId),
+    /// Whether the next sync of a disk is one of the slow ones.
+    DiskTail(ProcessId),
     /// What a disk keeps through a loss of power.
     PowerLoss(ProcessId),
     /// What a step needs, by the step's own id.
@@ -102,7 +108,10 @@ fn name(stream: Stream, names: &Names) -> String {
     match stream {
         Stream::Process(p, purpose) => format!("{}/{purpose:?}", names.of(p)),
         Stream::Latency(a, b) => format!("{}->{}/latency", names.of(a), names.of(b)),
+        Stream::Tail(a, b) => format!("{}->{}/tail", names.of(a), names.of(b)),
+        Stream::Loss(a, b) => format!("{}->{}/loss", names.of(a), names.of(b)),
         Stream::Disk(p) => format!("{}/disk", names.of(p)),
+        Stream::DiskTail(p) => format!("{}/disk-tail", names.of(p)),
         Stream::PowerLoss(p) => format!("{}/power-loss", names.of(p)),
         Stream::Step(id) => format!("step {id:016x}"),
         Stream::Swarm => "swarm".into(),

@@ -11,7 +11,7 @@ pub mod faults;
 use crate::scenario::*;
 use crate::streams::{Stream, Streams};
 use dice::Dice;
-use klab_kafka::config::{Acks, Configs, ProducerConfig, ServerConfig};
+use klab_kafka::config::{Acks, AdminConfig, Configs, ProducerConfig, ServerConfig};
 use klab_kafka::rules::Rules;
 use klab_kafka::time::{Duration, Timestamp};
 use quantity::{Range, Rate};
@@ -50,24 +50,25 @@ pub fn scenario(seed: u64, half: Half, rules: &Rules) -> Scenario {
         teaches: None,
         seed: Some(seed),
         start: Timestamp(1_767_225_600_000),
-        network: NetworkPlan {
-            latency: Range {
+        network: NetworkPlan::plain(
+            Range {
                 min: base,
                 max: base * dice.within(1, 4),
             },
-            bandwidth: dice
-                .chance(30)
+            dice.chance(30)
                 .then(|| dice.within(1_000_000, 1_000_000_000)),
-        },
+        ),
         cluster,
         end: EndPlan {
             at: EndPlan::default_at(&producers),
             heal: Heal::All,
             within: Duration::secs(300),
         },
+        admin: AdminConfig::default(),
         topics,
         producers,
         consumers,
+        assets: BTreeMap::new(),
         steps,
         expect: Vec::new(),
         tries: Vec::new(),
@@ -92,6 +93,7 @@ pub fn leaves_nothing_to_explain(scenario: &Scenario) -> bool {
             && c.enable_idempotence.value
             && c.max_in_flight == 1
             && p.on_restart == OnRestart::Continue
+            && p.on_failure == OnFailure::GiveUp
     };
     let is_safe_step = |s: &Step| match &s.action {
         Action::Random { budget, .. } => *budget == Budget::Recoverable,
@@ -130,6 +132,7 @@ fn draw_cluster(dice: &mut Dice<'_>, half: Half, rules: &Rules) -> ClusterPlan {
             min: 50_000,
             max: 1_000 * dice.within(100, 5_000),
         },
+        sync_tail: None,
     }
 }
 
@@ -155,6 +158,7 @@ fn draw_topics(dice: &mut Dice<'_>, half: Half, brokers: u32) -> BTreeMap<Arc<st
             replication_factor: replication_factor as i16,
             replicas: None,
             config,
+            later: false,
         };
         let i = usize::try_from(i).expect("one of two");
         (Arc::from(["orders", "payments"][i]), plan)
@@ -179,9 +183,22 @@ fn draw_producers(
             topic: dice.pick(&names),
             records: count * dice.within(20, 60) as u32,
             rate,
+            burst: 1,
             after: Duration::millis(dice.within(0, 2_000)),
             keys: dice.chance(60).then(|| dice.within(1, 20) as u32),
-            size: dice.pick(&[10, 100, 1_000]),
+            key_order: KeyOrder::InTurn,
+            size: {
+                let size = dice.pick(&[10, 100, 1_000]);
+                Range {
+                    min: size,
+                    max: size,
+                }
+            },
+            rows: None,
+            partition: None,
+            timestamp: None,
+            headers: BTreeMap::new(),
+            on_failure: OnFailure::GiveUp,
             answers: dice.pick(&[Answers::AfterSend, Answers::InCallback]),
             on_restart: match half {
                 Half::Safe => OnRestart::Continue,

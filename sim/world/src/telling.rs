@@ -38,6 +38,7 @@ enum Kind {
     TimedOut,
     Partition,
     Process,
+    Operator,
 }
 
 /// What a telling keeps.
@@ -106,7 +107,9 @@ impl Kept {
     /// Which kind a record is of, if it is kept.
     fn kind(&self, record: &Record) -> Option<Kind> {
         let (theme, kind) = match &record.what {
-            What::Fault { .. } | What::StepMissed { .. } => ("faults", Kind::Fault),
+            What::Fault { .. } | What::Answered { .. } | What::StepMissed { .. } => {
+                ("faults", Kind::Fault)
+            }
             What::Process(ProcessFact::Started { start: 1 }) => return None,
             What::Process(_) => ("faults", Kind::Life),
             What::Told(event) => match event {
@@ -140,6 +143,7 @@ impl Kept {
                             .then_some(Kind::Partition);
                     }
                 },
+                Event::Admin(_) if self.has("operators") => ("operators", Kind::Operator),
                 Event::Client(_, event) => match client(event) {
                     Some(kept) if self.has(kept.0) => kept,
                     _ => return self.by_process(record),
@@ -167,7 +171,9 @@ impl Kept {
 /// failed or was tried again, a phase of the run.
 pub fn is_story(record: &Record) -> bool {
     match &record.what {
-        What::Fault { .. } | What::StepMissed { .. } | What::Phase(_) => true,
+        What::Fault { .. } | What::Answered { .. } | What::StepMissed { .. } | What::Phase(_) => {
+            true
+        }
         What::Process(fact) => *fact != ProcessFact::Started { start: 1 },
         What::Told(event) => match event {
             Event::Controller(event) => controller(event).is_some(),
@@ -176,6 +182,7 @@ pub fn is_story(record: &Record) -> bool {
                 partition.topic != METADATA_TOPIC && log(event).is_some()
             }
             Event::Replica(_, event) => matches!(event, ReplicaEvent::BecameLeader { .. }),
+            Event::Admin(_) => true,
             Event::Client(_, event) => client(event).is_some(),
             _ => false,
         },
@@ -190,6 +197,10 @@ fn controller(event: &ControllerEvent) -> Option<(&'static str, Kind)> {
             Some(("elections", Kind::Fenced))
         }
         ControllerEvent::IsrCommitted { .. } => Some(("isr", Kind::Isr)),
+        ControllerEvent::TopicCreated { .. }
+        | ControllerEvent::TopicDeleted { .. }
+        | ControllerEvent::PartitionsCreated { .. }
+        | ControllerEvent::ConfigChanged { .. } => Some(("operators", Kind::Operator)),
         _ => None,
     }
 }
@@ -205,7 +216,9 @@ fn log(event: &LogEvent) -> Option<(&'static str, Kind)> {
 
 fn client(event: &ClientEvent) -> Option<(&'static str, Kind)> {
     match event {
-        ClientEvent::Retried { .. } => Some(("failures", Kind::Retried)),
+        ClientEvent::Retried { .. } | ClientEvent::BatchSplit { .. } => {
+            Some(("failures", Kind::Retried))
+        }
         ClientEvent::Failed { .. } => Some(("failures", Kind::Failed)),
         ClientEvent::RequestTimedOut { .. } => Some(("failures", Kind::TimedOut)),
         _ => None,

@@ -9,7 +9,7 @@ use klab_kafka::disk::{DiskError, FileId};
 use klab_kafka::event::Event;
 use klab_kafka::ids::{ConnId, CorrelationId};
 use klab_kafka::input::Closed;
-use klab_kafka::protocol::Api;
+use klab_kafka::protocol::{Api, ErrorCode};
 use klab_kafka::time::Time;
 use klab_kafka::timer::Timer;
 use serde::Serialize;
@@ -69,6 +69,21 @@ pub enum What {
     },
     /// The run entered a phase.
     Phase(Phase),
+    /// A request was answered with an error in its server's place, which never saw it.
+    Answered {
+        /// To whom.
+        to: ProcessId,
+        /// On which connection.
+        conn: ConnId,
+        /// Which request.
+        id: CorrelationId,
+        /// Which API.
+        api: Api,
+        /// With which error.
+        error: ErrorCode,
+        /// The step of the fault.
+        step: u64,
+    },
 }
 
 /// What a process handles, without its contents: those follow from what was sent.

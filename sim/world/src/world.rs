@@ -9,6 +9,7 @@ use crate::digest;
 use crate::network::{Arrival, Network, Taken};
 use crate::process::{Coming, Down, Machine, Names, Pending, Process, ProcessId, service_time};
 use crate::queue::{Item, Queue};
+use crate::scenario::operation::Operation;
 use crate::scenario::{Action, Scenario};
 use crate::steps::{Deed, Due, Entry, Steps, Taped};
 use crate::streams::{Stream, Streams};
@@ -17,7 +18,7 @@ use crate::view::View;
 use klab_kafka::context::{Context, Output};
 use klab_kafka::disk::FileId;
 use klab_kafka::event::{ControllerEvent, Event};
-use klab_kafka::ids::{BrokerEpoch, ConnId, NodeId, TopicIdPartition};
+use klab_kafka::ids::{BrokerEpoch, ConnId, NodeId, TopicId, TopicIdPartition};
 use klab_kafka::input::{Closed, Input};
 use klab_kafka::time::{Duration, Time};
 use std::collections::BTreeMap;
@@ -36,10 +37,13 @@ pub struct World {
     pub(crate) streams: Streams,
     pub(crate) steps: Steps,
     pub(crate) run: crate::run::Run,
+    pub(crate) ambushes: Vec<crate::ambush::Ambush>,
     pub(crate) former_leaders: BTreeMap<TopicIdPartition, ProcessId>,
     leaders: BTreeMap<TopicIdPartition, ProcessId>,
     /// Brokers that lost unsynced data or their disk, with the broker epoch they had.
     losses: BTreeMap<ProcessId, Option<BrokerEpoch>>,
+    /// The names that deleted topics had.
+    pub(crate) former_topics: BTreeMap<TopicId, Arc<str>>,
     trace: Trace,
     checkers: Option<Box<Checkers>>,
     /// Counts, if the run has checkers.
@@ -87,8 +91,7 @@ impl World {
         tape: Option<Arc<Vec<Entry>>>,
     ) -> World {
         let (names, machines) = crate::setup::machines(&scenario);
-        let latency = &scenario.network.latency;
-        let network = Network::new((latency.min, latency.max), scenario.network.bandwidth);
+        let network = crate::setup::network(&scenario, &names);
         let mut world = World {
             seed,
             now: Time(0),
@@ -99,9 +102,11 @@ impl World {
             streams: Streams::new(seed),
             steps: Steps::default(),
             run: crate::run::Run::of(tape),
+            ambushes: Vec::new(),
             former_leaders: BTreeMap::new(),
             leaders: BTreeMap::new(),
             losses: BTreeMap::new(),
+            former_topics: BTreeMap::new(),
             trace: Trace::new(watch.records),
             checkers: watch.checkers.then(Box::default),
             census: watch.checkers.then(|| Census::of(&scenario.expect).into()),
@@ -248,7 +253,7 @@ impl World {
                 } else {
                     (a, b)
                 };
-                let drawn = self.latency_draw(from, to);
+                let chance = self.chance(from, to);
                 let machines = &self.machines;
                 let listens = |p: ProcessId| {
                     let m = &machines[p.index()];
@@ -256,10 +261,13 @@ impl World {
                 };
                 let taken =
                     self.network
-                        .take(key, end, number, self.now, listens, drawn, &mut self.queue);
+                        .take(key, end, number, self.now, listens, chance, &mut self.queue);
                 let sent = self.network.take_sent(key);
                 if let Some(taken) = taken {
-                    self.arrive(taken);
+                    match taken.refused {
+                        Some((step, error)) => self.answer_in_place(taken, step, error),
+                        None => self.arrive(taken),
+                    }
                 }
                 if let Some(sent) = sent {
                     self.arrive(sent);
@@ -268,22 +276,19 @@ impl World {
             Item::Alarm(p) => self.alarm(p, number),
             Item::Wake(p) => self.wake(p),
             Item::Synced(p) => {
-                while let Some(file) = self.machines[p.index()].disk.take_synced(self.now) {
+                while let Some((file, result)) = self.machines[p.index()].disk.take_synced(self.now)
+                {
                     self.come(
                         p,
                         Pending {
                             cause: 0,
-                            input: Coming::Synced(file, Ok(())),
+                            input: Coming::Synced(file, result),
                         },
                     );
                 }
             }
             Item::Phase => self.look_at_phase(),
         }
-    }
-
-    fn latency_draw(&mut self, from: ProcessId, to: ProcessId) -> u64 {
-        self.streams.draw(Stream::Latency(from, to), &self.names)
     }
 
     fn ends(&self, key: crate::network::ConnKey) -> Option<(ProcessId, ProcessId)> {
@@ -370,6 +375,9 @@ impl World {
     }
 
     fn handle(&mut self, p: ProcessId, pending: Pending) {
+        if !self.ambushes.is_empty() && self.dies_on(p, &pending.input) {
+            return;
+        }
         let (handled, input, bytes) = self.unpack(pending.input);
         self.events += 1;
         let cause = (pending.cause > 0).then_some(pending.cause);
@@ -404,7 +412,15 @@ impl World {
         let starts = self.machines[p.index()].starts;
         let mut rest = outputs.drain(..);
         while let Some(output) = rest.next() {
+            let point = match self.ambushes.is_empty() {
+                true => None,
+                false if self.dies_before(p, &output) => break,
+                false => self.next_point(p, &output),
+            };
             self.apply_output(p, output, record);
+            if let Some(point) = point.filter(|_| self.machines[p.index()].starts == starts) {
+                self.passes(p, point);
+            }
             let m = &mut self.machines[p.index()];
             if m.process.is_none() || m.starts != starts {
                 break;
@@ -492,6 +508,9 @@ impl World {
     }
 
     fn note_leader(&mut self, event: &Event) {
+        if let Event::Controller(ControllerEvent::TopicDeleted { name, id }) = event {
+            self.former_topics.insert(*id, name.clone());
+        }
         if let Event::Controller(ControllerEvent::LeaderElected {
             partition, leader, ..
         }) = event
@@ -509,9 +528,13 @@ impl World {
 
     fn sync(&mut self, p: ProcessId, file: FileId) {
         let plan = &self.scenario.cluster.sync;
-        let takes = self
+        let mut takes = self
             .streams
             .within(Stream::Disk(p), plan.min, plan.max, &self.names);
+        if let Some(tail) = self.scenario.cluster.sync_tail {
+            let drawn = self.streams.draw(Stream::DiskTail(p), &self.names);
+            takes = tail.draw(drawn, plan.max).unwrap_or(takes);
+        }
         let disk = &mut self.machines[p.index()].disk;
         let begins = disk.busy_until().unwrap_or(self.now).max(self.now);
         let at = begins + Duration(takes);
@@ -598,6 +621,7 @@ impl World {
                 self.act(due.step, &action, lasts, optional, None)
             }
             Deed::Replay(what) => self.replay_entry(due.step, what, None),
+            Deed::Roll(roll) => self.roll(due.step, roll),
             Deed::Lift(fault) => {
                 if self.steps.ended(due.step, &fault) {
                     self.lift(due.step, &fault);
@@ -615,17 +639,20 @@ impl World {
         after: Option<u64>,
     ) {
         match action {
-            Action::Fault(fault) => {
-                let realised = fault.map(|selector| {
-                    let who = self.resolve(selector, step);
-                    if who.is_empty() { Err(()) } else { Ok(who) }
-                });
-                match realised {
-                    Ok(fault) => self.do_fault(step, fault, lasts, after),
-                    Err(()) => {
-                        self.run.missed(step, optional);
-                        self.replay_entry(step, Taped::Missed, after);
-                    }
+            Action::Fault(fault) => match self.realise(fault, step) {
+                Some(fault) => self.do_fault(step, fault, lasts, after),
+                None => {
+                    self.run.missed(step, optional);
+                    self.replay_entry(step, Taped::Missed, after);
+                }
+            },
+            Action::Roll { who, kill, down } => {
+                let who = self.resolve(who, step);
+                if who.is_empty() {
+                    self.run.missed(step, optional);
+                    self.replay_entry(step, Taped::Missed, after);
+                } else {
+                    self.begin_roll(step, &who, *kill, *down);
                 }
             }
             Action::Random { family, budget } => {
@@ -634,14 +661,13 @@ impl World {
                     self.do_fault(step, fault, lasts, after);
                 }
             }
-            Action::AlterConfig { topic, config } => {
-                let what = Taped::AlterConfig(topic.clone(), config.clone());
-                self.replay_entry(step, what, after);
+            Action::Admin(operation) => {
+                self.replay_entry(step, Taped::Admin(operation.clone()), after);
             }
         }
     }
 
-    fn do_fault(
+    pub(crate) fn do_fault(
         &mut self,
         step: u64,
         fault: crate::fault::Realised,
@@ -661,7 +687,7 @@ impl World {
         });
         match what {
             Taped::Fault(fault, _) => self.apply(step, &fault),
-            Taped::AlterConfig(topic, config) => self.command_alter_config(&topic, &config),
+            Taped::Admin(operation) => self.command(&operation),
             Taped::Missed => {
                 self.tell_world(What::StepMissed { step });
             }
@@ -780,6 +806,13 @@ impl World {
         self.replay_entry(step, Taped::Fault(fault, lasts), None);
         self.finish_step();
         step
+    }
+
+    /// An operator asks for something at this moment; it goes on the tape.
+    pub fn operate(&mut self, operation: Operation) {
+        let step = INTERVENTIONS + self.steps.tape().len() as u64;
+        self.replay_entry(step, Taped::Admin(operation), None);
+        self.finish_step();
     }
 
     /// Ends all harm now, whatever it was meant to last.

@@ -5,9 +5,7 @@
 //! blocks its caller's thread, this one says [`Sent::Full`]: being blocked is the application's state, and
 //! `max.block.ms` is counted here. A record taken is told to its callback once, well or badly (P-10).
 //!
-//! Left out: transactions, headers, timestamps and partitioners of the application's own, interceptors, metrics,
-//! compression, splitting of batches that are too large (P-12), adaptive partitioning (P-5), two threads that send at
-//! once. A `send` wakes the sender as in Kafka when a batch is new or full; the sender's turn comes after the
+//! Left out: transactions, partitioners of the application's own, interceptors, metrics, two threads that send at once. A `send` wakes the sender as in Kafka when a batch is new or full; the sender's turn comes after the
 //! application's step, so that what is sent in one step shares batches even with `linger.ms=0`.
 
 pub mod accumulator;
@@ -15,6 +13,7 @@ pub mod batch;
 pub mod config;
 pub mod idempotence;
 pub mod partitioner;
+mod ratio;
 mod sender;
 #[cfg(test)]
 mod tests;
@@ -24,12 +23,13 @@ use self::batch::{BatchId, TopicIndex, TopicPartition, size_upper_bound};
 use self::config::Settings;
 use self::idempotence::{Idempotence, Identity};
 use super::network::NetworkClient;
-use crate::config::ProducerConfig;
+use crate::config::{Partitioner, ProducerConfig};
 use crate::context::{Context, Purpose};
 use crate::event::{ClientEvent, Event, SendFailure};
 use crate::ids::{Address, ClientId, ConnId, Offset, RecordId, TopicIdPartition};
 use crate::input::Input;
 use crate::log::batch::PlainRecord;
+use crate::log::record::Header;
 use crate::protocol::ErrorCode;
 use crate::time::{Duration, Time, Timestamp};
 use crate::timer::Timer;
@@ -47,10 +47,14 @@ pub struct ProducerRecord {
     pub topic: Arc<str>,
     /// To which partition, if the application decides.
     pub partition: Option<i32>,
+    /// When it was made, if the application knows; else when `send` takes it.
+    pub timestamp: Option<Timestamp>,
     /// Its key.
     pub key: Option<Bytes>,
     /// Its value.
     pub value: Option<Bytes>,
+    /// Its headers, in order.
+    pub headers: Vec<Header>,
 }
 
 /// Names one call of `send`.
@@ -129,8 +133,12 @@ struct Blocked {
 enum Blockage {
     /// A newer update of the metadata than this.
     Metadata { version: u32 },
-    /// So many bytes. The record's timestamp was taken before the wait.
-    Memory { bytes: u64, timestamp: Timestamp },
+    /// So many bytes. The record's timestamp was taken before the wait, and its partition unless it is the sticky one.
+    Memory {
+        bytes: u64,
+        timestamp: Timestamp,
+        partition: Option<i32>,
+    },
 }
 
 /// Why a `send` did not take its record.
@@ -282,17 +290,24 @@ impl Producer {
             return Err(Obstacle::Refuse(SendFailure::Error(error)));
         }
         let (topic, partitions) = self.await_metadata(&record, blocked, cx)?;
-        let (at, sticks) = self.place(&record, topic, partitions, cx);
-        let timestamp = match blocked.map(|b| b.on) {
-            Some(Blockage::Memory { timestamp, .. }) => timestamp,
-            _ => cx.wall(),
+        let (timestamp, placed) = match blocked.map(|b| b.on) {
+            Some(Blockage::Memory {
+                timestamp,
+                partition,
+                ..
+            }) => (timestamp, partition),
+            _ => (record.timestamp.unwrap_or_else(|| cx.wall()), None),
+        };
+        let (at, sticks) = match placed {
+            Some(partition) => (TopicPartition { topic, partition }, false),
+            None => self.place(&record, topic, partitions, cx),
         };
         let plain = PlainRecord {
             id: record.id,
             timestamp,
             key: record.key,
             value: record.value,
-            headers: Vec::new(),
+            headers: record.headers,
         };
         let size = size_upper_bound(&plain);
         if size > self.settings.max_request_size || size > self.settings.buffer_memory {
@@ -302,7 +317,12 @@ impl Producer {
         let appended = match self.accumulator.append(at, send, &plain, cx.now()) {
             Ok(appended) => appended,
             Err(OutOfMemory { bytes }) => {
-                let on = Blockage::Memory { bytes, timestamp };
+                let partition = (!sticks).then_some(at.partition);
+                let on = Blockage::Memory {
+                    bytes,
+                    timestamp,
+                    partition,
+                };
                 return Err(self.block_or_give_up(on, SendFailure::BufferExhausted, blocked, cx));
             }
         };
@@ -365,7 +385,8 @@ impl Producer {
         Obstacle::Block(on)
     }
 
-    /// P-3: the application's partition, else the key's, else the sticky one. Says whether it is the sticky one.
+    /// P-3: the application's partition, else the next in turn if its partitioner says so, else the key's, else the sticky
+    /// one. Says whether it is the sticky one.
     fn place(
         &mut self,
         record: &ProducerRecord,
@@ -376,6 +397,10 @@ impl Producer {
         let at = |partition| TopicPartition { topic, partition };
         if let Some(partition) = record.partition {
             return (at(partition), false);
+        }
+        if self.settings.partitioner == Partitioner::RoundRobin {
+            let metadata = &self.network.metadata;
+            return (at(self.accumulator.next_in_turn(topic, metadata)), false);
         }
         match &record.key {
             Some(key) if !self.settings.ignore_keys => {

@@ -47,21 +47,24 @@ pub struct MetadataLog {
 }
 
 impl MetadataLog {
-    /// The log found on disk, or an empty one. A torn batch at the end is cut off (L-36).
+    /// The log found on disk, or an empty one. A batch at the end that is torn or damaged is cut off (L-36).
     pub fn open(disk: &DiskImage, out: &mut Effects) -> MetadataLog {
         let mut log = MetadataLog::default();
         match disk.get(&SEGMENT) {
             Some(FileImage::Segment { batches, torn }) => {
-                for batch in batches {
+                let good = batches.iter().take_while(|b| b.data.is_intact());
+                for batch in good {
                     log.push(batch.clone());
                 }
-                if *torn {
+                let end = batches.last().map_or(Offset(0), RecordBatch::end_offset);
+                let torn = *torn || log.leo < end;
+                if torn {
                     out.push(Effect::Write(SEGMENT, Write::TruncateTo(log.leo)));
                 }
                 out.push(tell(LogEvent::Recovered {
                     leo: log.leo,
                     hw: log.hw,
-                    torn: *torn,
+                    torn,
                 }));
             }
             _ => out.push(Effect::Write(SEGMENT, Write::Create)),

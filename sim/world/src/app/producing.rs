@@ -8,10 +8,10 @@
 //! Its one thread sends and waits. While it stands in `send` (no memory, no metadata), records that fall due wait outside.
 
 use super::{Source, workload};
-use crate::scenario::{Answers, OnRestart, OnStop, ProducerPlan};
+use crate::scenario::{Answers, OnFailure, OnRestart, OnStop, ProducerPlan};
 use klab_kafka::client::producer::{Producer, ProducerRecord, Sent};
 use klab_kafka::context::{Context, Exit};
-use klab_kafka::event::{AppEvent, Event};
+use klab_kafka::event::{AppEvent, Event, SendFailure};
 use klab_kafka::ids::{Address, ClientId, RecordId};
 use klab_kafka::input::{Command, Input};
 use klab_kafka::time::{Duration, Time};
@@ -22,6 +22,9 @@ use std::collections::VecDeque;
 /// Its one alarm: the next record falls due.
 const DUE: Timer = Timer::App(0);
 
+/// How long it waits before it sends a failed record again.
+const RESEND_PAUSE: Duration = Duration::secs(1);
+
 /// An application that produces.
 #[derive(Clone, Debug, Serialize)]
 pub struct Producing {
@@ -30,8 +33,8 @@ pub struct Producing {
     producer: Producer,
     source: Source,
     thread: Thread,
-    /// To be sent again, before anything new.
-    resend: VecDeque<u32>,
+    /// To be sent again from these times on, before anything new.
+    resend: VecDeque<(Time, u32)>,
     /// Sends whose callback has not come.
     open: u32,
     /// It takes nothing new from its source.
@@ -111,7 +114,8 @@ impl Producing {
         let restarted = self.source.began.is_some();
         self.source.began.get_or_insert(cx.now() + after);
         if restarted && self.plan.on_restart == OnRestart::ResendUnconfirmed {
-            self.resend = self.source.unconfirmed.iter().copied().collect();
+            let unconfirmed = self.source.unconfirmed.iter().copied();
+            self.resend = unconfirmed.map(|number| (cx.now(), number)).collect();
         }
         self.thread = Thread::Sending;
         self.producer.start(cx);
@@ -149,17 +153,18 @@ impl Producing {
 
     /// The next record to be sent now: one to be sent again, or one that is due.
     fn next_record(&mut self, cx: &mut Context<'_>) -> Option<ProducerRecord> {
-        if let Some(number) = self.resend.pop_front() {
+        let again = self.resend.front().map(|(at, _)| *at);
+        if again.is_some_and(|at| at <= cx.now()) {
+            let (_, number) = self.resend.pop_front()?;
             let id = self.id(number);
             cx.tell(Event::App(AppEvent::Resent { id }));
             return Some(workload::record(id, &self.plan));
         }
-        if self.has_nothing_new() {
-            return None;
-        }
-        let at = self.due();
-        if at > cx.now() {
-            cx.set_timer(DUE, at);
+        let fresh = (!self.has_nothing_new()).then(|| self.due());
+        if fresh.is_none_or(|at| at > cx.now()) {
+            if let Some(at) = fresh.into_iter().chain(again).min() {
+                cx.set_timer(DUE, at);
+            }
             return None;
         }
         let id = self.id(self.source.next);
@@ -179,7 +184,7 @@ impl Producing {
             }
             Sent::Queued(_) => self.open += 1,
             // Kafka hands these errors to the future and the callback: who does not look there does not see them.
-            Sent::Refused(_) => self.called_back(id, false, cx),
+            Sent::Refused(failure) => self.called_back(id, Err(failure), cx),
         }
         if self.plan.answers == Answers::AfterSend {
             self.accepted(id, cx);
@@ -189,18 +194,40 @@ impl Producing {
     fn take_callbacks(&mut self, cx: &mut Context<'_>) {
         while let Some((_, id, completion)) = self.producer.completed() {
             self.open -= 1;
-            self.called_back(id, completion.is_ok(), cx);
+            self.called_back(id, completion.map(|_| ()), cx);
         }
     }
 
     /// An application that answers after `send` never looks at the callback.
-    fn called_back(&mut self, id: RecordId, well: bool, cx: &mut Context<'_>) {
-        if self.plan.answers == Answers::InCallback {
-            match well {
-                true => self.accepted(id, cx),
-                false => self.refused(id, cx),
-            }
+    fn called_back(
+        &mut self,
+        id: RecordId,
+        completion: Result<(), SendFailure>,
+        cx: &mut Context<'_>,
+    ) {
+        if self.plan.answers == Answers::AfterSend {
+            return;
         }
+        match completion {
+            Ok(()) => self.accepted(id, cx),
+            Err(failure) if self.sends_again_after(failure) => {
+                self.resend.push_back((cx.now() + RESEND_PAUSE, id.number));
+            }
+            Err(_) => self.refused(id, cx),
+        }
+    }
+
+    /// C5: to the producer this is a new record, whatever became of the first one. Once it takes nothing new it sends
+    /// nothing again either, so that its work comes to an end.
+    fn sends_again_after(&self, failure: SendFailure) -> bool {
+        let may_go_well = match failure {
+            SendFailure::Error(error) => error.is_retriable(),
+            SendFailure::DeliveryTimeout
+            | SendFailure::MetadataTimeout
+            | SendFailure::BufferExhausted => true,
+            SendFailure::RecordTooLarge | SendFailure::Closed => false,
+        };
+        may_go_well && !self.finishing && self.plan.on_failure == OnFailure::Resend
     }
 
     /// It tells its caller, who need not remember the record any more.
@@ -221,7 +248,9 @@ impl Producing {
     /// When the next new record falls due. What fell due while the application was down or blocked is due now.
     fn due(&self) -> Time {
         let began = self.source.began.expect("a workload begins with its start");
-        began + Duration(self.plan.rate.nth_ns(self.source.next.into()))
+        let next = self.source.next;
+        let first_of_burst = next - next % self.plan.burst;
+        began + Duration(self.plan.rate.nth_ns(first_of_burst.into()))
     }
 
     fn id(&self, number: u32) -> RecordId {

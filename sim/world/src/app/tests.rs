@@ -3,7 +3,7 @@
 use super::bench::{BROKER, Bench};
 use super::*;
 use crate::scenario::quantity::Rate;
-use crate::scenario::{Answers, OnRestart, OnStop, Scenario};
+use crate::scenario::{Answers, OnFailure, OnRestart, OnStop, Scenario};
 use klab_kafka::config::{ConsumerConfig, OffsetReset};
 use klab_kafka::context::Exit;
 use klab_kafka::event::AppEvent;
@@ -185,6 +185,50 @@ fn a_failed_send_is_told_in_the_callback_and_stays_unconfirmed() {
     assert_eq!(rejected(&shop).len(), 10);
     assert!(shop.app.is_finished());
     assert_eq!(shop.app.source().unconfirmed.len(), 10);
+}
+
+#[test]
+fn a_failed_send_is_made_again_a_second_later_and_its_caller_hears_of_the_last_one_alone() {
+    let plan = ProducerPlan {
+        records: 1,
+        on_failure: OnFailure::Resend,
+        ..plan()
+    };
+    let mut shop = shop(plan);
+    shop.silent = Some(Api::Produce);
+    shop.start();
+    shop.pass(Duration::millis(120_900));
+    assert_eq!(resent(&shop), [0; 0], "the delivery timeout was 900 ms ago");
+    shop.silent = None;
+    shop.pass(Duration::millis(200));
+    assert_eq!(resent(&shop), [0]);
+    assert_eq!((accepted(&shop), rejected(&shop)), (vec![0], vec![]));
+    assert!(shop.app.is_finished());
+}
+
+#[test]
+fn what_can_never_go_well_is_not_sent_again() {
+    let mut plan = ProducerPlan {
+        records: 1,
+        on_failure: OnFailure::Resend,
+        ..plan()
+    };
+    plan.config.max_request_size = 10;
+    let mut shop = shop(plan);
+    shop.start();
+    shop.pass(Duration::secs(10));
+    assert_eq!((resent(&shop), rejected(&shop)), (vec![], vec![0]));
+    assert!(shop.app.is_finished());
+}
+
+#[test]
+fn records_of_a_burst_fall_due_at_once_at_the_same_rate() {
+    let mut shop = shop(ProducerPlan { burst: 5, ..plan() });
+    shop.start();
+    shop.pass(Duration::millis(400));
+    assert_eq!(invoked(&shop), [0, 1, 2, 3, 4]);
+    shop.pass(Duration::millis(200));
+    assert_eq!(invoked(&shop).len(), 10);
 }
 
 #[test]

@@ -267,6 +267,48 @@ fn a_leader_that_the_metadata_log_does_not_name_breaks_one_leader_per_epoch() {
 }
 
 #[test]
+fn a_leader_that_is_not_in_sync_breaks_sane_registry() {
+    breaks(&["sane registry"], |story| {
+        story.records.pop();
+        story.change(None, Some(&[1, 3]));
+        story.done();
+    });
+}
+
+#[test]
+fn a_fenced_broker_left_in_an_isr_breaks_sane_registry() {
+    breaks(&["sane registry"], |story| {
+        story.records.pop();
+        story.fence("broker-3");
+        story.done();
+    });
+}
+
+#[test]
+fn a_read_of_an_older_epoch_breaks_epochs_ascend() {
+    breaks(&["epochs ascend", "consistent read"], |story| {
+        let at = find(story, 3, is_read);
+        for (_, epoch, _) in delivered(&mut story.records[at].what) {
+            *epoch = LeaderEpoch(-1);
+        }
+    });
+}
+
+#[test]
+fn an_acknowledgement_below_what_was_read_breaks_offsets_follow_time() {
+    breaks(&["offsets follow time"], |story| {
+        let is_last = |w: &What| matches!(w, What::Told(Event::Client(_, ClientEvent::Acked { id, .. })) if id.number == 7);
+        let at = find(story, 0, is_last);
+        match &mut story.records[at].what {
+            What::Told(Event::Client(_, ClientEvent::Acked { offset, .. })) => {
+                *offset = Some(Offset(3))
+            }
+            other => panic!("not an acknowledgement: {other:?}"),
+        }
+    });
+}
+
+#[test]
 fn a_high_watermark_above_the_log_breaks_offsets_ordered() {
     breaks(&["offsets ordered"], |story| {
         story.records.pop();
@@ -529,6 +571,9 @@ fn every_promise_has_a_mutated_history_in_the_table_of_canaries() {
         a_copy_from_another_epoch_breaks_log_matching,
         two_records_swapped_in_a_read_break_consistent_read,
         a_second_leader_breaks_one_leader_per_epoch,
+        a_leader_that_is_not_in_sync_breaks_sane_registry,
+        a_read_of_an_older_epoch_breaks_epochs_ascend,
+        an_acknowledgement_below_what_was_read_breaks_offsets_follow_time,
         a_dropped_copy_breaks_offsets_ordered,
         a_second_quorum_leader_breaks_raft_safety,
         an_epoch_raised_over_a_stable_leader_breaks_stable_leadership,

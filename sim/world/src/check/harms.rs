@@ -71,6 +71,14 @@ impl Harms {
         }
     }
 
+    /// A request was answered in its server's place.
+    pub fn answered(&mut self, seq: u64, step: u64) {
+        let fault = self.applied.iter().rev().find(|h| h.step == step);
+        if let Some(fault) = fault {
+            self.origins.insert(seq, fault.seq);
+        }
+    }
+
     /// A process began.
     pub fn start(&mut self, process: ProcessId, seq: u64) {
         self.starts.entry(process).or_default().push(seq);
@@ -144,7 +152,10 @@ pub fn strikes(fault: &Realised, process: ProcessId) -> bool {
         | Fault::PowerLoss { who, .. }
         | Fault::DiskLoss { who }
         | Fault::Pause { who }
-        | Fault::Stop { who } => who.contains(&process),
+        | Fault::Stop { who }
+        | Fault::SlowNode { who, .. }
+        | Fault::Stall { who }
+        | Fault::FailDisk { who, .. } => who.contains(&process),
         _ => false,
     }
 }
@@ -158,8 +169,17 @@ pub fn lies_between(fault: &Realised, a: ProcessId, b: ProcessId) -> bool {
         Fault::Cut { from, to, .. }
         | Fault::BlackHole { from, to }
         | Fault::Reset { from, to }
+        | Fault::Clog { from, to, .. }
+        | Fault::DropPackets { from, to, .. }
         | Fault::SlowLink { from, to, .. } => joins(from, to),
-        Fault::Hold(i) | Fault::Lose(i) => joins(&i.from, &i.to),
+        Fault::Ring { who } => who.contains(&a) && who.contains(&b),
+        Fault::Refuse { who } | Fault::SlowAccept { who, .. } => {
+            who.contains(&a) || who.contains(&b)
+        }
+        Fault::Hold(i)
+        | Fault::Lose(i)
+        | Fault::Answer { of: i, .. }
+        | Fault::Throttle { of: i, .. } => joins(&i.from, &i.to),
         _ => false,
     }
 }

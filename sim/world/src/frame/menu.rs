@@ -28,18 +28,28 @@ const SERVER: &[Row] = &[
     ("pause", None, Some(15)),
     ("isolate", None, Some(10)),
     ("stop", None, Some(10)),
+    ("refuse", None, Some(10)),
+    ("slow-accept", None, Some(10)),
+    ("slow-node", None, Some(10)),
+    ("stall", None, Some(5)),
+    ("fail-disk", None, Some(10)),
+    ("clock", None, Some(10)),
 ];
 const APP: &[Row] = &[
     ("crash", None, Some(5)),
     ("pause", None, Some(5)),
     ("isolate", None, Some(10)),
     ("stop", None, Some(5)),
+    ("slow-node", None, Some(10)),
+    ("clock", None, Some(10)),
 ];
 const DOWN: &[Row] = &[("start", None, None)];
 const LINK: &[Row] = &[
     ("cut", None, Some(10)),
     ("cut", None, None),
     ("slow", None, Some(10)),
+    ("clog", None, Some(5)),
+    ("drop-packets", None, Some(10)),
     ("reset", None, None),
 ];
 
@@ -81,8 +91,12 @@ fn offer((verb, how, seconds): &Row, object: &serde_json::Value) -> Offer {
     if let Some(how) = how {
         act.insert("how".into(), (*how).into());
     }
-    if *verb == "slow" {
-        act.insert("factor".into(), 50.into());
+    match *verb {
+        "slow" | "slow-node" => _ = act.insert("factor".into(), 50.into()),
+        "clock" => _ = act.insert("by".into(), "1h".into()),
+        "drop-packets" => _ = act.insert("ppm".into(), 100_000.into()),
+        "slow-accept" => _ = act.insert("delay".into(), "2s".into()),
+        _ => {}
     }
     if let Some(n) = seconds {
         act.insert("for".into(), format!("{n}s").into());

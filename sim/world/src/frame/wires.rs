@@ -81,7 +81,7 @@ pub fn flights(view: View<'_>) -> Vec<Flight> {
         let ends = [(c.client, c.server), (c.server, c.client)];
         for ((from, to), pipe) in ends.into_iter().zip(pipes(c)) {
             let way = view.network().way(from, to);
-            let stopped = way.cut || way.hole;
+            let stopped = way.cut || way.hole || way.clog;
             let messages = pipe.messages.iter();
             all.extend(messages.filter_map(|m| flight(view, from, to, m, stopped)));
         }
@@ -105,7 +105,7 @@ fn flight(
     let (api, answer, records) = match &message.body {
         Body::Request { request, .. } => (request.api(), false, carried(request)),
         Body::Response { response, .. } => (response.api(), true, brought(response)),
-        Body::Syn | Body::Accepted | Body::Fin(_) => return None,
+        Body::Syn | Body::Accepted | Body::Fin(_) | Body::GivenUp => return None,
     };
     let stalled = stopped || message.held.is_some();
     let names = view.names();
@@ -173,7 +173,7 @@ fn wire(view: View<'_>, a: &str, from: &[ProcessId], to: ProcessId) -> Wire {
     let network = view.network();
     let both = |p: &ProcessId| [network.way(*p, to), network.way(to, *p)];
     let ways: Vec<_> = from.iter().flat_map(both).collect();
-    let stopped = ways.iter().filter(|w| w.cut || w.hole).count();
+    let stopped = ways.iter().filter(|w| w.cut || w.hole || w.clog).count();
     let slow = ways.iter().filter_map(|w| w.slow).max();
     let state = match stopped {
         n if n == ways.len() && ways.iter().all(|w| w.hole) => WireState::Hole,

@@ -44,7 +44,13 @@ pub fn letter(api: Api) -> char {
         Api::Fetch => 'F',
         Api::ListOffsets | Api::OffsetForLeaderEpoch => 'O',
         Api::Metadata => 'M',
-        Api::CreateTopics | Api::IncrementalAlterConfigs | Api::Envelope => 'C',
+        Api::CreateTopics
+        | Api::DeleteTopics
+        | Api::CreatePartitions
+        | Api::ElectLeaders
+        | Api::IncrementalAlterConfigs
+        | Api::DescribeConfigs
+        | Api::Envelope => 'C',
         Api::InitProducerId | Api::AllocateProducerIds => 'I',
         Api::Vote | Api::BeginQuorumEpoch | Api::EndQuorumEpoch => 'V',
         Api::AlterPartition => 'A',
@@ -210,6 +216,19 @@ pub fn dare(fault: &Realised) -> &'static str {
         | Fault::BlackHole { .. }
         | Fault::Reset { .. }
         | Fault::SlowLink { .. }
+        | Fault::Clog { .. }
+        | Fault::DropPackets { .. }
+        | Fault::Refuse { .. }
+        | Fault::SlowAccept { .. }
+        | Fault::Ring { .. }
+        | Fault::Clock { .. }
+        | Fault::Drift { .. }
+        | Fault::SlowNode { .. }
+        | Fault::Stall { .. }
+        | Fault::FailDisk { .. }
+        | Fault::Answer { .. }
+        | Fault::Throttle { .. }
+        | Fault::CrashAt { .. }
         | Fault::Hold(_) => "Let it happen",
     }
 }
@@ -235,6 +254,15 @@ pub fn offer(verb: &str, how: Option<&str>, seconds: Option<u64>) -> String {
         ("cut", _) => "Cut this link",
         ("slow", _) => "Slow this link 50 times",
         ("reset", _) => "Break its connections",
+        ("clog", _) => "Hold what is sent, then let it go at once",
+        ("drop-packets", _) => "Lose one packet in ten",
+        ("clock", _) => "Set its clock an hour ahead",
+        ("slow-node", _) => "Make it 50 times as slow",
+        ("stall", _) => "Let its disk hang",
+        ("fail-disk", _) => "Fill its disk",
+        ("roll", _) => "Restart all brokers in turn",
+        ("refuse", _) => "Refuse new connections",
+        ("slow-accept", _) => "Accept connections 2 seconds late",
         (other, _) => return other.into(),
     };
     match seconds {

@@ -4,6 +4,7 @@ use super::*;
 use crate::perturbing::{each_is_seen, on_its_way};
 use crate::world::World;
 use klab_kafka::ids::NodeId;
+use klab_kafka::protocol::Api;
 use klab_kafka::protocol::metadata::{MetadataRequest, MetadataResponse};
 
 const LINK: (ProcessId, ProcessId) = (ProcessId(0), ProcessId(1));
@@ -50,6 +51,7 @@ fn any_field_of_the_network_changes_the_hash() {
         slow: _,
         catches: _,
         dark: _,
+        spoils: _,
     } = &world.network;
     each_is_seen(
         &world,
@@ -81,6 +83,77 @@ fn any_field_of_the_network_changes_the_hash() {
             ("catches", |w| w.network.catches.push(catch())),
             ("dark", |w| {
                 w.network.dark.insert(LINK.0);
+            }),
+            ("tail", |w| {
+                let (ppm, upto) = (1, 1);
+                w.network.set_tail(Some(harm::Tail { ppm, upto }));
+            }),
+            ("loss", |w| w.network.set_loss(1)),
+            ("a link's latency", |w| {
+                w.network.set_link(LINK.0, LINK.1, Some((1, 2)), None)
+            }),
+            ("a link's bandwidth", |w| {
+                w.network.set_link(LINK.0, LINK.1, None, Some(1))
+            }),
+            ("a card", |w| w.network.set_card(LINK.0, 1)),
+            ("lossy", |w| w.network.shed(LINK.0, LINK.1, 1)),
+            ("clogged", |w| w.network.clog(LINK.0, LINK.1)),
+            ("refusing", |w| w.network.refuse(LINK.0)),
+            ("waylays", |w| w.network.wait_for(waylay())),
+            ("accepting", |w| {
+                w.network.accept_later(LINK.0, Duration::millis(1))
+            }),
+        ],
+    );
+}
+
+fn waylay() -> harm::Waylay {
+    harm::Waylay {
+        id: 1,
+        api: Api::Fetch,
+        from: vec![LINK.0],
+        to: vec![LINK.1],
+        skip: 1,
+        take: 1,
+        deed: Deed::Answer(ErrorCode::NotController),
+    }
+}
+
+#[test]
+fn any_field_of_a_waylay_changes_the_hash() {
+    use harm::Waylay;
+    let Waylay {
+        id: _,
+        api: _,
+        from: _,
+        to: _,
+        skip: _,
+        take: _,
+        deed: _,
+    } = waylay();
+    fn add(w: &mut World, change: fn(&mut Waylay)) {
+        let mut waylay = waylay();
+        change(&mut waylay);
+        w.network.wait_for(waylay);
+    }
+    each_is_seen(
+        &on_its_way(),
+        &[
+            ("one", |w| add(w, |_| {})),
+            ("id", |w| add(w, |y| y.id += 1)),
+            ("api", |w| add(w, |y| y.api = Api::Produce)),
+            ("from", |w| add(w, |y| y.from = Vec::new())),
+            ("to", |w| add(w, |y| y.to = Vec::new())),
+            ("skip", |w| add(w, |y| y.skip += 1)),
+            ("take", |w| add(w, |y| y.take += 1)),
+            ("its error", |w| {
+                add(w, |y| y.deed = Deed::Answer(ErrorCode::NotLeaderOrFollower))
+            }),
+            ("its kind", |w| {
+                add(w, |y| y.deed = Deed::Throttle(Duration(1)))
+            }),
+            ("how long", |w| {
+                add(w, |y| y.deed = Deed::Throttle(Duration(2)))
             }),
         ],
     );
@@ -129,6 +202,7 @@ fn any_field_of_a_connection_changes_the_hash() {
         serving: _,
         next_correlation: _,
         pending: _,
+        muted_until: _,
     } = connection(&mut world);
     each_is_seen(
         &world,
@@ -144,6 +218,7 @@ fn any_field_of_a_connection_changes_the_hash() {
                 connection(w).serving = Some(CorrelationId(77))
             }),
             ("next_correlation", |w| connection(w).next_correlation += 1),
+            ("muted_until", |w| connection(w).muted_until = Time(1)),
             ("pending", |w| {
                 connection(w).pending = Some(CorrelationId(77))
             }),
@@ -166,6 +241,7 @@ fn any_field_of_what_is_under_way_changes_the_hash() {
         arrives: _,
         cause: _,
         held: _,
+        clogged: _,
         size: _,
         body: _,
     } = message(&mut world);
@@ -181,6 +257,7 @@ fn any_field_of_what_is_under_way_changes_the_hash() {
             ("arrives", |w| message(w).arrives.0 += 1),
             ("cause", |w| message(w).cause += 1),
             ("held", |w| message(w).held = Some(1)),
+            ("clogged", |w| message(w).clogged = true),
             ("size", |w| message(w).size += 1),
             ("body", |w| message(w).body = Body::Fin(Closed::Refused)),
         ],
@@ -218,7 +295,7 @@ fn answer(controller_id: Option<NodeId>) -> Body {
 /// A new kind, or a new part of one, belongs into the test below.
 fn is_tested(body: &Body) -> bool {
     match body {
-        Body::Syn | Body::Accepted | Body::Fin(_) => true,
+        Body::Syn | Body::Accepted | Body::Fin(_) | Body::GivenUp => true,
         Body::Request {
             id: _,
             header: _,
@@ -257,6 +334,7 @@ fn every_kind_of_message_and_its_contents_change_the_hash() {
             ("its contents", |w| {
                 message(w).body = answer(Some(NodeId(1)))
             }),
+            ("a broken one", |w| message(w).body = Body::GivenUp),
             ("an end", |w| message(w).body = Body::Fin(Closed::Reset)),
             ("its reason", |w| {
                 message(w).body = Body::Fin(Closed::PeerGone)

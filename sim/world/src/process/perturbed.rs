@@ -6,6 +6,7 @@
 use super::*;
 use crate::perturbing::{Change, each_is_seen, on_its_way};
 use crate::world::World;
+use klab_kafka::client::admin::calls::Ask;
 use klab_kafka::ids::CorrelationId;
 use klab_kafka::input::Closed;
 use klab_kafka::time::Timestamp;
@@ -43,6 +44,7 @@ fn any_field_of_a_machine_changes_the_hash() {
     let Clocks {
         start: _,
         ahead_ms: _,
+        drift: _,
     } = machine(&mut world).clocks;
     each_is_seen(
         &world,
@@ -55,6 +57,13 @@ fn any_field_of_a_machine_changes_the_hash() {
                 machine(w).clocks.start = Timestamp(1)
             }),
             ("how far it is ahead", |w| machine(w).clocks.ahead_ms += 1),
+            ("drift", |w| machine(w).clocks.drift.ppm += 1),
+            ("since when it drifts", |w| {
+                machine(w).clocks.drift.since.0 += 1
+            }),
+            ("how far it drifted", |w| {
+                machine(w).clocks.drift.ahead_ns += 1
+            }),
             ("starts", |w| machine(w).starts += 1),
             ("busy_until", |w| machine(w).busy_until.0 += 1),
             ("paused", |w| machine(w).paused ^= true),
@@ -238,7 +247,7 @@ fn one_step_of_any_kind_of_process_changes_the_hash() {
             step(
                 w,
                 "admin",
-                Input::Command(Command::AlterConfigs(Vec::new())),
+                Input::Command(Command::Call(Ask::DescribeTopics(Vec::new()))),
             )
         }),
         ("a producer", |w| step(w, "shop", Input::Stop)),

@@ -1,12 +1,15 @@
 //! From a [`Scenario`] back to a file. What the table of keys means anyway is not written.
 
 use super::grammar::{self, Missing};
-use super::quantity::{write_bytes, write_duration, write_durations, write_instant, write_rate};
+use super::quantity::{
+    write_bytes, write_duration, write_durations, write_instant, write_rate, write_sizes,
+};
 use super::step::{FAMILIES, ids_by_content};
 use super::tree::{Key, Node, Value};
 use super::*;
 use crate::disks::Keep;
 use crate::fault::Intercept;
+use crate::network::harm::Tail;
 use klab_kafka::config::{Configs, ProducerConfig};
 use klab_kafka::rules::SWITCHES;
 
@@ -24,9 +27,14 @@ impl Scenario {
             ("seed", self.seed.map(Node::number)),
             ("network", Some(network(&self.network))),
             ("cluster", Some(cluster(&self.cluster))),
+            ("admin", Some(admin(&self.admin))),
             ("topics", Some(named(&self.topics, topic))),
             ("producers", Some(named(&self.producers, producer))),
             ("consumers", Some(named(&self.consumers, consumer))),
+            (
+                "assets",
+                Some(named(&self.assets, |asset| texts(asset.lines()))),
+            ),
             ("steps", Some(steps(&self.steps))),
             (
                 "end",
@@ -66,6 +74,37 @@ fn network(network: &NetworkPlan) -> Node {
                 .bandwidth
                 .map(|bytes| Node::text(write_bytes(bytes))),
         ),
+        ("tail", network.tail.map(tail)),
+        ("loss", Some(Node::number(network.loss))),
+        ("links", Some(Node::list(network.links.iter().map(link)))),
+        (
+            "nodes",
+            Some(named(&network.nodes, |bytes| {
+                Node::map([("bandwidth", Some(Node::text(write_bytes(*bytes))))])
+            })),
+        ),
+    ])
+}
+
+fn tail(tail: Tail) -> Node {
+    Node::map([
+        ("ppm", Some(Node::number(tail.ppm))),
+        ("upto", Some(Node::text(write_duration(tail.upto)))),
+    ])
+}
+
+fn link(link: &LinkPlan) -> Node {
+    let (a, b) = &link.between;
+    Node::map([
+        ("between", Some(texts(&[a, b]))),
+        (
+            "latency",
+            link.latency.map(|l| Node::text(write_durations(l))),
+        ),
+        (
+            "bandwidth",
+            link.bandwidth.map(|b| Node::text(write_bytes(b))),
+        ),
     ])
 }
 
@@ -96,6 +135,7 @@ fn cluster(cluster: &ClusterPlan) -> Node {
             Some(Node::map(config.into_iter().chain(config_of))),
         ),
         ("sync", Some(Node::text(write_durations(cluster.sync)))),
+        ("sync-tail", cluster.sync_tail.map(tail)),
     ])
 }
 
@@ -132,13 +172,18 @@ fn settings<C: Configs + Clone + PartialEq>(config: &C, from: &C) -> Vec<(String
 }
 
 /// A number or a truth is written as itself, anything else as a text; 0 and 1 may be words (`acks`).
-fn setting(value: &str) -> Node {
+pub(super) fn setting(value: &str) -> Node {
     match value {
         "true" => Node::bool(true),
         "false" => Node::bool(false),
         number if number.parse::<i64>().is_ok_and(|n| n > 1) => Node::number(number),
         text => Node::text(text),
     }
+}
+
+fn admin(config: &AdminConfig) -> Node {
+    let config = settings(config, &AdminConfig::default());
+    Node::map([("config", Some(Node::map(config)))])
 }
 
 fn topic(topic: &TopicPlan) -> Node {
@@ -156,6 +201,7 @@ fn topic(topic: &TopicPlan) -> Node {
         ),
         ("config", Some(named(&topic.config, |value| setting(value)))),
         ("replicas", replicas.clone()),
+        ("created", topic.later.then(|| Node::text("later"))),
     ])
 }
 
@@ -163,6 +209,20 @@ fn producer(producer: &ProducerPlan) -> Node {
     let answers = match producer.answers {
         Answers::InCallback => "in-callback",
         Answers::AfterSend => "after-send",
+    };
+    let key_order = match producer.key_order {
+        KeyOrder::InTurn => "in-turn",
+        KeyOrder::Uniform => "uniform",
+        KeyOrder::Skewed => "skewed",
+    };
+    let size = Range {
+        min: u64::from(producer.size.min),
+        max: u64::from(producer.size.max),
+    };
+    let rows = producer.rows.as_ref();
+    let on_failure = match producer.on_failure {
+        OnFailure::GiveUp => "give-up",
+        OnFailure::Resend => "resend",
     };
     let on_restart = match producer.on_restart {
         OnRestart::Continue => "continue",
@@ -176,13 +236,27 @@ fn producer(producer: &ProducerPlan) -> Node {
         ("topic", Some(Node::text(&*producer.topic))),
         ("records", Some(Node::number(producer.records))),
         ("rate", Some(Node::text(write_rate(producer.rate)))),
+        ("burst", Some(Node::number(producer.burst))),
         ("after", Some(Node::text(write_duration(producer.after.0)))),
         ("keys", producer.keys.map(Node::number)),
+        ("key-order", Some(Node::text(key_order))),
+        ("size", Some(Node::text(write_sizes(size)))),
+        ("rows", rows.map(|rows| Node::text(&*rows.asset))),
         (
-            "size",
-            Some(Node::text(write_bytes(u64::from(producer.size)))),
+            "key-field",
+            rows.and_then(|rows| rows.key_field.as_deref().map(Node::text)),
+        ),
+        ("partition", producer.partition.map(Node::number)),
+        (
+            "timestamp",
+            producer.timestamp.map(|at| Node::text(write_instant(at.0))),
+        ),
+        (
+            "headers",
+            Some(named(&producer.headers, |value| Node::text(&**value))),
         ),
         ("answers", Some(Node::text(answers))),
+        ("on-failure", Some(Node::text(on_failure))),
         ("on-restart", Some(Node::text(on_restart))),
         ("on-stop", Some(Node::text(on_stop))),
         (
@@ -243,14 +317,13 @@ fn step(step: &Step, id: Option<u64>) -> Node {
             };
             entries.push(("budget", Some(Node::text(budget))));
         }
-        Action::AlterConfig { topic, config } => {
-            let topic = ("topic", Some(Node::text(&**topic)));
-            let config = config
-                .iter()
-                .map(|(name, value)| (&**name, value.as_ref().map(|value| setting(value))));
-            let alter = Node::map([topic].into_iter().chain(config));
-            entries.push(("admin", Some(Node::map([("alter-config", Some(alter))]))));
+        Action::Roll { who, kill, down } => {
+            let how = if *kill { "kill" } else { "stop" };
+            entries.push(("roll", Some(Node::text(who.to_string()))));
+            entries.push(("how", Some(Node::text(how))));
+            entries.push(("down", Some(Node::text(write_duration(down.0)))));
         }
+        Action::Admin(operation) => entries.push(("admin", Some(operation.to_node()))),
     }
     entries.push((
         "for",
@@ -306,12 +379,27 @@ fn fault(fault: &Fault<Selector>) -> Vec<(&'static str, Option<Node>)> {
     match fault {
         Fault::Kill { who } => vec![("crash", one(who))],
         Fault::PowerLoss { who, keep } => {
-            let keep = match keep {
-                Keep::Drawn => Node::text("drawn"),
-                Keep::Synced => Node::text("synced"),
-                Keep::More(batches) => Node::number(batches),
-            };
-            vec![("crash", one(who)), how("power-loss"), ("keep", Some(keep))]
+            let keep = ("keep", Some(self::keep(keep)));
+            vec![("crash", one(who)), how("power-loss"), keep]
+        }
+        Fault::CrashAt { who, point, power } => {
+            let (who, point) = (("crash", one(who)), Node::text(point.name()));
+            let point = ("point", Some(point));
+            match power {
+                None => vec![who, point],
+                Some(keep) => {
+                    let keep = ("keep", Some(self::keep(keep)));
+                    vec![who, how("power-loss"), keep, point]
+                }
+            }
+        }
+        Fault::Answer { of, take, error } => {
+            let with = ("with", Some(Node::text(error.name())));
+            vec![("answer", Some(requests(of, *take, with)))]
+        }
+        Fault::Throttle { of, take, by } => {
+            let by = ("by", Some(Node::text(write_duration(by.0))));
+            vec![("throttle", Some(requests(of, *take, by)))]
         }
         Fault::DiskLoss { who } => vec![("crash", one(who)), how("disk-loss")],
         Fault::Pause { who } => vec![("pause", one(who))],
@@ -338,9 +426,68 @@ fn fault(fault: &Fault<Selector>) -> Vec<(&'static str, Option<Node>)> {
             ("slow", link(from, to)),
             ("factor", Some(Node::number(factor))),
         ],
+        Fault::Clog { from, to, one_way } => {
+            let clog = ("clog", link(from, to));
+            match one_way {
+                true => vec![clog, how("one-way")],
+                false => vec![clog],
+            }
+        }
+        Fault::DropPackets { from, to, ppm } => vec![
+            ("drop-packets", link(from, to)),
+            ("ppm", Some(Node::number(ppm))),
+        ],
+        Fault::Refuse { who } => vec![("refuse", one(who))],
+        Fault::SlowAccept { who, delay } => vec![
+            ("slow-accept", one(who)),
+            ("delay", Some(Node::text(write_duration(delay.0)))),
+        ],
+        Fault::Ring { who } => vec![("ring", one(who))],
+        Fault::Clock { who, ahead_ms } => {
+            let by = write_duration(ahead_ms.unsigned_abs() * 1_000_000);
+            let way = if *ahead_ms < 0 { "behind" } else { "ahead" };
+            vec![("clock", one(who)), how(way), ("by", Some(Node::text(by)))]
+        }
+        Fault::Drift { who, ppm } => {
+            let way = if *ppm < 0 { "slow" } else { "fast" };
+            let ppm = Node::number(ppm.unsigned_abs());
+            vec![("clock", one(who)), how(way), ("ppm", Some(ppm))]
+        }
+        Fault::SlowNode { who, factor } => vec![
+            ("slow-node", one(who)),
+            ("factor", Some(Node::number(factor))),
+        ],
+        Fault::Stall { who } => vec![("stall", one(who))],
+        Fault::FailDisk { who, full } => {
+            vec![
+                ("fail-disk", one(who)),
+                how(if *full { "full" } else { "dead" }),
+            ]
+        }
         Fault::Hold(message) => vec![("hold", Some(intercept(message)))],
         Fault::Lose(message) => vec![("lose", Some(intercept(message)))],
     }
+}
+
+fn keep(keep: &Keep) -> Node {
+    match keep {
+        Keep::Drawn => Node::text("drawn"),
+        Keep::Synced => Node::text("synced"),
+        Keep::More(batches) => Node::number(batches),
+        Keep::Bytes(1) => Node::text("torn"),
+        Keep::Bytes(block) => Node::text(format!("torn at {}", write_bytes(u64::from(*block)))),
+    }
+}
+
+fn requests(of: &Intercept<Selector>, take: u32, deed: (&'static str, Option<Node>)) -> Node {
+    Node::map([
+        ("request", Some(Node::text(format!("{:?}", of.api)))),
+        ("from", Some(Node::text(of.from.to_string()))),
+        ("to", Some(Node::text(of.to.to_string()))),
+        deed,
+        ("nth", Some(Node::number(of.nth))),
+        ("take", Some(Node::number(take))),
+    ])
 }
 
 fn intercept(message: &Intercept<Selector>) -> Node {

@@ -6,7 +6,7 @@
 
 use super::grammar::{self, Kind, Missing, Table};
 use klab_kafka::config::{
-    ConfigKey, Configs, ConsumerConfig, ProducerConfig, ServerConfig, TopicConfig,
+    AdminConfig, ConfigKey, Configs, ConsumerConfig, ProducerConfig, ServerConfig, TopicConfig,
 };
 use klab_kafka::rules::{Rules, SWITCHES};
 use serde_json::{Map, Value, json};
@@ -68,8 +68,11 @@ fn object(path: &str) -> Value {
 /// What may be written for a key.
 fn value(path: &str, kind: Kind) -> Value {
     let below = format!("{path}/*");
+    // A list without a row for what is in it is described elsewhere in the table.
     let part = || {
-        let key = grammar::find(&below).expect("names and lists have a row for what is in them");
+        let Some(key) = grammar::find(&below) else {
+            return json!({});
+        };
         let mut part = value(key.path, key.kind);
         if let Some(part) = part.as_object_mut() {
             part.entry("description").or_insert(key.sentence.into());
@@ -95,7 +98,9 @@ fn value(path: &str, kind: Kind) -> Value {
         Kind::Duration => pattern(&format!("^{DURATION}$")),
         Kind::Durations => pattern(&format!(r"^{DURATION}(\s*\.\.\s*{DURATION})?$")),
         Kind::Rate => pattern(r"^[0-9]+\s*/\s*(ns|us|µs|ms|s|min|m|h|d)$"),
-        Kind::Bytes => pattern(r"^[0-9]+(\.[0-9]+)?\s*(B|KiB|MiB|GiB|KB|MB|GB)$"),
+        Kind::Bytes => pattern(&format!("^{SIZE}$")),
+        Kind::Sizes => pattern(&format!(r"^{SIZE}(\s*\.\.\s*{SIZE})?$")),
+        Kind::Lines => json!({ "anyOf": [{ "type": "string" }, { "type": "array" }] }),
         Kind::Counts => json!({ "anyOf": [
             { "type": "integer", "minimum": 0 },
             pattern(r"^[0-9]+(\s*\.\.\s*[0-9]+)?$"),
@@ -108,25 +113,26 @@ fn value(path: &str, kind: Kind) -> Value {
         }),
         Kind::Lasts => pattern(&format!("^({DURATION}|ever)$")),
         Kind::Keep => json!({ "anyOf": [
-            { "enum": ["drawn", "synced"] },
+            pattern("^(drawn|synced|torn( at .*)?)$"),
             { "type": "integer", "minimum": 0 },
         ] }),
         Kind::Config(Table::Server) => for_all_or_one(settings::<ServerConfig>()),
         Kind::Config(Table::Topic) => topic_settings(path),
         Kind::Config(Table::Producer) => closed(settings::<ProducerConfig>()),
+        Kind::Config(Table::Admin) => closed(settings::<AdminConfig>()),
         Kind::Config(Table::Consumer) => closed(settings::<ConsumerConfig>()),
         Kind::Switches => for_all_or_one(switches()),
         Kind::Era => json!({ "enum": Rules::ERAS }),
         Kind::Set => json!({ "type": "object", "propertyNames": { "pattern": "^/" } }),
         Kind::Pointer => pattern("^/"),
         Kind::Json => json!({}),
-        // New kinds of values are described by what the decoder says of them.
-        #[allow(unreachable_patterns)]
-        other => json!({ "description": other.expected() }),
+        Kind::NotBuilt(_) => json!({ "not": {} }),
     }
 }
 
 const DURATION: &str = r"[0-9]+(\.[0-9]+)?\s*(ns|us|µs|ms|s|min|m|h|d)";
+
+const SIZE: &str = r"[0-9]+(\.[0-9]+)?\s*(B|KiB|MiB|GiB|KB|MB|GB)";
 
 fn pattern(pattern: &str) -> Value {
     json!({ "type": "string", "pattern": pattern })
@@ -155,11 +161,18 @@ fn settings<C: Configs>() -> Map<String, Value> {
 fn topic_settings(path: &str) -> Value {
     let mut keys = settings::<TopicConfig>();
     if path.ends_with("/alter-config") {
+        // Or of brokers: then the keys are theirs.
+        for (name, setting) in settings::<ServerConfig>() {
+            keys.entry(name).or_insert(setting);
+        }
         for setting in keys.values_mut() {
             setting["type"] = json!(["string", "integer", "boolean", "null"]);
         }
         let topic = json!({ "type": "string", "description": "The topic." });
         keys.insert("topic".into(), topic);
+        let broker =
+            json!({ "type": ["string", "integer"], "description": "A broker's number, or all." });
+        keys.insert("broker".into(), broker);
     }
     closed(keys)
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::error::{Mistake, nearest, quoted};
 
 /// A partition by its topic's name, as people write it: `orders-0`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct TopicPartition {
     /// The topic's name.
     pub topic: Arc<str>,
@@ -56,6 +56,14 @@ pub enum Selector {
     MajorityOfControllers,
     /// `the crashed broker`, `the paused controller`, `the cut client`: whom the latest such fault struck.
     Struck(Struck, Role),
+    /// `half of brokers`: as many as the smaller half, drawn by seed.
+    HalfOf(Box<Selector>),
+    /// `any of brokers`: one of them, drawn by seed.
+    AnyOf(Box<Selector>),
+    /// `isr of orders-0`: all its members, the leader too.
+    Isr(TopicPartition),
+    /// `the others`: everyone but those that the first end of the link means.
+    TheOthers,
     /// `broker-1 and broker-2`: all that each part means.
     Several(Vec<Selector>),
 }
@@ -94,7 +102,7 @@ pub struct Known {
 }
 
 /// The forms of a selector, for errors and for the reference page.
-pub const FORMS: [(&str, &str); 18] = [
+pub const FORMS: [(&str, &str); 22] = [
     (
         "broker-2",
         "one process by its name: a broker, a controller, an application, admin",
@@ -139,6 +147,13 @@ pub const FORMS: [(&str, &str); 18] = [
         "the crashed broker",
         "whom the latest such fault struck: crashed, paused or cut; a broker, controller or client",
     ),
+    ("isr of orders-0", "all its members, the leader too"),
+    ("any of brokers", "one of them, drawn by seed"),
+    ("half of brokers", "the smaller half of them, drawn by seed"),
+    (
+        "the others",
+        "as the second end of a link: everyone but those of the first",
+    ),
     ("broker-1 and controllers", "whom either part means"),
 ];
 
@@ -147,6 +162,20 @@ impl Selector {
     pub fn parse(text: &str, known: &Known) -> Result<Selector, Mistake> {
         let words: Vec<&str> = text.split_whitespace().collect();
         Selector::from_words(&words, known)
+    }
+
+    /// Whether it always means the same processes.
+    pub fn is_fixed(&self) -> bool {
+        match self {
+            Selector::Process(_)
+            | Selector::Brokers
+            | Selector::Controllers
+            | Selector::Clients
+            | Selector::Everyone
+            | Selector::Rack(_) => true,
+            Selector::Several(parts) => parts.iter().all(Selector::is_fixed),
+            _ => false,
+        }
     }
 
     pub(super) fn from_words(words: &[&str], known: &Known) -> Result<Selector, Mistake> {
@@ -174,6 +203,14 @@ impl Selector {
             ["any", "controller", "but", "the", "active", "one"] => Selector::StandbyController,
             ["minority", "of", "controllers"] => Selector::MinorityOfControllers,
             ["majority", "of", "controllers"] => Selector::MajorityOfControllers,
+            ["isr", "of", tp] => Selector::Isr(known.partition(tp)?),
+            ["any", "of", rest @ ..] => {
+                Selector::AnyOf(Box::new(Selector::from_words(rest, known)?))
+            }
+            ["half", "of", rest @ ..] => {
+                Selector::HalfOf(Box::new(Selector::from_words(rest, known)?))
+            }
+            ["the", "others"] => Selector::TheOthers,
             ["the", struck, role] => match (Struck::named(struck), Role::named(role)) {
                 (Some(struck), Some(role)) => Selector::Struck(struck, role),
                 _ => return Err(no_selector(words)),
@@ -358,6 +395,10 @@ impl fmt::Display for Selector {
             Selector::MinorityOfControllers => f.write_str("minority of controllers"),
             Selector::MajorityOfControllers => f.write_str("majority of controllers"),
             Selector::Struck(struck, role) => write!(f, "the {struck} {role}"),
+            Selector::HalfOf(part) => write!(f, "half of {part}"),
+            Selector::AnyOf(part) => write!(f, "any of {part}"),
+            Selector::Isr(tp) => write!(f, "isr of {tp}"),
+            Selector::TheOthers => f.write_str("the others"),
             Selector::Several(parts) => {
                 let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
                 f.write_str(&parts.join(" and "))

@@ -2,7 +2,7 @@
 //!
 //! Anything seen in the animation can be a trigger, and the page can write one when a person points at an event.
 //! The selector is resolved at each record that the verb fits, so `leader of orders-0` means the leader of that moment.
-//! Left out: chains (`then`); a second step with its own trigger says the same.
+//! Steps are chained by their ids: `step 7 began` and `step 7 ended` are facts, too.
 
 use std::fmt;
 
@@ -27,6 +27,8 @@ pub enum Fact {
     OnRecord(RecordVerb, u32),
     /// Something that happens to the process itself.
     Itself(ProcessVerb),
+    /// A step of the scenario, by its own id, has begun to do its harm, or its harm has ended: so steps are chained.
+    OfStep(u64, bool),
 }
 
 /// Verbs of a replica.
@@ -192,6 +194,11 @@ impl Trigger {
     /// Reads a trigger and checks the names in it.
     pub fn parse(text: &str, known: &Known) -> Result<Trigger, Mistake> {
         let words: Vec<&str> = text.split_whitespace().collect();
+        if let ["step", id, verb @ ("began" | "ended")] = words[..] {
+            let id = number(id, "a step's own number, its `id`")?;
+            let (who, fact) = (Selector::Everyone, Fact::OfStep(id, verb == "ended"));
+            return Ok(Trigger { who, fact });
+        }
         let Some(at) = verb_at(&words) else {
             return Err(no_verb(text, &words));
         };
@@ -323,8 +330,13 @@ fn no_object(words: &[&str]) -> Mistake {
 
 impl fmt::Display for Trigger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Fact::OfStep(id, ended) = self.fact {
+            let verb = if ended { "ended" } else { "began" };
+            return write!(f, "step {id} {verb}");
+        }
         write!(f, "{} ", self.who)?;
         match &self.fact {
+            Fact::OfStep(..) => unreachable!("because it is written above"),
             Fact::Itself(verb) => {
                 let (_, name, _) = PROCESS_VERBS
                     .iter()
@@ -391,6 +403,15 @@ mod tests {
             mistake("broker-2 appended offset 7").found,
             "\"appended offset 7\" without a partition"
         );
+    }
+
+    #[test]
+    fn a_step_is_named_by_its_id() {
+        for text in ["step 7 began", "step 7 ended"] {
+            let trigger = Trigger::parse(text, &known()).expect("a trigger");
+            assert_eq!(trigger.to_string(), text);
+        }
+        assert_eq!(mistake("step x began").found, "\"x\"");
     }
 
     #[test]

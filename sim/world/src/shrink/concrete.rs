@@ -36,10 +36,7 @@ pub fn steps(
         let origin = scenario.steps.iter().find(|s| s.id == entry.step);
         let (action, lasts) = match &entry.what {
             Taped::Missed => return None,
-            Taped::AlterConfig(topic, config) => {
-                let (topic, config) = (topic.clone(), config.clone());
-                (Action::AlterConfig { topic, config }, Lasts::UntilHeal)
-            }
+            Taped::Admin(operation) => (Action::Admin(operation.clone()), Lasts::UntilHeal),
             Taped::Fault(fault, lasts) => {
                 let named = fault.map(|who| Ok::<_, ()>(named(names, who)));
                 let fault = named.expect("every process has a name");

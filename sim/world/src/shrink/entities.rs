@@ -4,6 +4,7 @@
 
 use super::Search;
 use crate::fault::Fault;
+use crate::scenario::quantity::Range;
 use crate::scenario::selector::Selector;
 use crate::scenario::{Action, OnRestart, ProducerPlan, Scenario, Step};
 use klab_kafka::config::{ConsumerConfig, ProducerConfig, ServerConfig};
@@ -90,7 +91,8 @@ impl Search<'_> {
             };
             one(|p| p.config = ProducerConfig::default());
             one(|p| p.keys = None);
-            one(|p| p.size = 100);
+            one(|p| p.size = Range { min: 100, max: 100 });
+            one(|p| p.headers.clear());
             one(|p| p.after = Duration::ZERO);
             one(|p| p.on_restart = OnRestart::Continue);
         }
@@ -148,7 +150,12 @@ fn without_topic(scenario: &mut Scenario, topic: &str) {
         forget(scenario, &name);
     }
     keep_assigned(scenario, |tp_topic, _| tp_topic != topic);
-    let is_elsewhere = |step: &Step| !matches!(&step.action, Action::AlterConfig { topic: of, .. } if **of == *topic);
+    // What operators ask for has many forms; all name a topic by its text.
+    let name = format!("\"{topic}\"");
+    let is_elsewhere = |step: &Step| match &step.action {
+        Action::Admin(_) => !step.to_string().contains(&name),
+        _ => true,
+    };
     scenario.steps.retain(is_elsewhere);
 }
 

@@ -179,7 +179,7 @@ fn verdict(world: &World) -> Verdict {
 fn harm(entry: &Entry) -> Option<&'static str> {
     match &entry.what {
         Taped::Fault(fault, _) => Some(kind(fault)),
-        Taped::AlterConfig(..) | Taped::Missed => None,
+        Taped::Admin(_) | Taped::Missed => None,
     }
 }
 
@@ -199,5 +199,20 @@ fn kind(fault: &Realised) -> &'static str {
         Pause { .. } => "pause",
         Stop { .. } => "clean stop",
         Start { .. } => "start",
+        Clog { .. } => "clog",
+        DropPackets { .. } => "lost packets",
+        Refuse { .. } => "refused connections",
+        SlowAccept { .. } => "slow accept",
+        Ring { .. } => "ring of majorities",
+        Clock { .. } => "wrong clock",
+        Drift { .. } => "drifting clock",
+        SlowNode { .. } => "slow node",
+        Stall { .. } => "stalled disk",
+        FailDisk { full: true, .. } => "full disk",
+        FailDisk { .. } => "dead disk",
+        Answer { .. } => "answer in place",
+        Throttle { .. } => "throttle",
+        CrashAt { power: None, .. } => "crash point",
+        CrashAt { .. } => "power lost at a point",
     }
 }

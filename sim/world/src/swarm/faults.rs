@@ -305,7 +305,7 @@ fn may_strike(world: &World, fault: &Realised, budget: Budget) -> bool {
 }
 
 /// Whether a broker that lost data has not registered anew since.
-fn has_tainted(world: &World) -> bool {
+pub(crate) fn has_tainted(world: &World) -> bool {
     let view = View::new(world);
     world.losses().iter().any(|(p, epoch_then)| {
         let node = node_of(world, *p);

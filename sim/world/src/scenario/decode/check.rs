@@ -69,7 +69,7 @@ fn sizes(mistakes: &Mistakes<'_>, tree: &Node, scenario: &Scenario) {
     let bytes = scenario
         .producers
         .values()
-        .map(|producer| u64::from(producer.records) * u64::from(producer.size));
+        .map(|producer| u64::from(producer.records) * producer.largest_value());
     mistakes.check(
         at(tree, &["producers"]),
         limits::RECORD_BYTES.hold(bytes.sum()),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use klab_kafka::config::{
-    ConfigError, Configs, ConsumerConfig, ProducerConfig, ServerConfig, TopicConfig,
+    AdminConfig, ConfigError, Configs, ConsumerConfig, ProducerConfig, ServerConfig, TopicConfig,
 };
 use klab_kafka::rules::{Rules, SWITCHES, Switch};
 
@@ -142,6 +142,7 @@ pub fn table_of(name: &str) -> Option<&'static str> {
         (has::<ConsumerConfig>(name), "consumers"),
         (has::<TopicConfig>(name), "topics"),
         (has::<ServerConfig>(name), "the cluster"),
+        (has::<AdminConfig>(name), "the admin"),
     ]
     .iter()
     .find(|(has, _)| *has)

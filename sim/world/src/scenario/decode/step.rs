@@ -1,28 +1,26 @@
 //! Decoding a step: exactly one *when*, exactly one verb, and the modifiers that fit them.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use klab_kafka::config::{Configs, TopicConfig};
-use klab_kafka::protocol::Api;
+use klab_kafka::protocol::{Api, ErrorCode};
 use klab_kafka::time::Duration;
 
 use super::fields::{Fields, Mistakes, list, text};
+use crate::ambush::CrashPoint;
 use crate::disks::Keep;
 use crate::fault::{Fault, Intercept};
+use crate::refusal::ANSWERABLE;
 use crate::scenario::error::{Mistake, Span, one_of};
 use crate::scenario::grammar::Kind;
 use crate::scenario::quantity;
 use crate::scenario::selector::{Known, Selector};
 use crate::scenario::step::FAMILIES;
-use crate::scenario::tree::{Key, Node, Value};
+use crate::scenario::tree::{Node, Value};
 use crate::scenario::trigger::Trigger;
 use crate::scenario::{Action, Budget, Condition, Family, Lasts, ScenarioTime, Step, When};
 
 /// The ways to say when.
 const WHENS: [&str; 3] = ["at", "when", "window"];
 /// The verbs.
-pub const VERBS: [&str; 13] = [
+pub const VERBS: [&str; 25] = [
     "crash",
     "pause",
     "stop",
@@ -32,22 +30,49 @@ pub const VERBS: [&str; 13] = [
     "black-hole",
     "reset",
     "slow",
+    "clog",
+    "drop-packets",
+    "refuse",
+    "slow-accept",
+    "ring",
+    "clock",
+    "slow-node",
+    "stall",
+    "fail-disk",
     "hold",
     "lose",
+    "answer",
+    "throttle",
+    "roll",
     "admin",
     "random",
 ];
 /// Which modifiers fit which keys.
-const MODIFIERS: [(&str, &[&str]); 10] = [
-    ("point", &["when"]),
+const MODIFIERS: [(&str, &[&str]); 14] = [
+    ("point", &["when", "crash"]),
+    ("down", &["roll"]),
     ("nth", &["when"]),
     ("after", &["when"]),
     ("while", &["when"]),
     ("count", &["window"]),
     ("budget", &["random"]),
-    ("how", &["crash", "cut", "isolate"]),
+    (
+        "how",
+        &[
+            "crash",
+            "cut",
+            "isolate",
+            "clog",
+            "clock",
+            "fail-disk",
+            "roll",
+        ],
+    ),
+    ("by", &["clock"]),
+    ("ppm", &["drop-packets", "clock"]),
+    ("delay", &["slow-accept"]),
     ("keep", &["crash"]),
-    ("factor", &["slow"]),
+    ("factor", &["slow", "slow-node"]),
     (
         "for",
         &[
@@ -58,7 +83,18 @@ const MODIFIERS: [(&str, &[&str]); 10] = [
             "isolate",
             "black-hole",
             "slow",
+            "clog",
+            "drop-packets",
+            "refuse",
+            "slow-accept",
+            "ring",
+            "clock",
+            "slow-node",
+            "stall",
+            "fail-disk",
             "hold",
+            "answer",
+            "throttle",
             "random",
         ],
     ),
@@ -71,8 +107,9 @@ pub fn step(mistakes: &Mistakes<'_>, node: &Node, known: &Known) -> Option<(Step
     let verb = one_key(&fields, "what it does", &VERBS)?;
     modifiers(&fields, &[when, verb]);
     let action = match verb {
-        "admin" => alter_config(&fields, known),
+        "admin" => super::admin::operation(&fields, known),
         "random" => Some(random(&fields)),
+        "roll" => roll(&fields, known),
         _ => fault(&fields, verb, known).map(Action::Fault),
     };
     let when = time(&fields, when, known);
@@ -90,7 +127,11 @@ pub fn step(mistakes: &Mistakes<'_>, node: &Node, known: &Known) -> Option<(Step
 }
 
 /// The one of some keys that stands in the step.
-fn one_key(fields: &Fields<'_>, what: &str, keys: &[&'static str]) -> Option<&'static str> {
+pub(super) fn one_key(
+    fields: &Fields<'_>,
+    what: &str,
+    keys: &[&'static str],
+) -> Option<&'static str> {
     let Value::Map(_) = fields.node.value else {
         return None;
     };
@@ -169,7 +210,15 @@ fn time(fields: &Fields<'_>, when: &str, known: &Known) -> Option<When> {
 
 /// The least time after the trigger: everything that the process does in the same step happens at the same instant.
 fn point(fields: &Fields<'_>) -> u64 {
-    if fields.found("point").is_some() && fields.found("after").is_some() {
+    let is_of_crash = CrashPoint::named(fields.word("point")).is_some();
+    if is_of_crash && fields.found("crash").is_none() {
+        let mistake = Mistake::new(
+            "a place in a process's own work",
+            "\"before-response\" or \"after-response\", or `crash` beside it",
+        );
+        fields.mistakes.add(fields.key_span("point"), mistake);
+    }
+    if fields.found("point").is_some() && fields.found("after").is_some() && !is_of_crash {
         let mistake = Mistake::new(
             "\"point\" beside \"after\"",
             "one of the two: later than at once is after the response",
@@ -201,6 +250,24 @@ fn fault(fields: &Fields<'_>, verb: &str, known: &Known) -> Option<Fault<Selecto
             to: Selector::Everyone,
             one_way: one_way(fields)?,
         },
+        "refuse" => Fault::Refuse { who: who()? },
+        "slow-accept" => Fault::SlowAccept {
+            who: who()?,
+            delay: Duration(fields.duration("delay")?),
+        },
+        "ring" => Fault::Ring { who: who()? },
+        "clock" => clock(fields, who()?)?,
+        "slow-node" => Fault::SlowNode {
+            who: who()?,
+            factor: fields.small("factor")?,
+        },
+        "stall" => Fault::Stall { who: who()? },
+        "fail-disk" => Fault::FailDisk {
+            who: who()?,
+            full: how(fields, "fail", &["full", "dead"])? == "full",
+        },
+        "answer" => answer(&fields.object("answer"), known)?,
+        "throttle" => throttle(&fields.object("throttle"), known)?,
         "hold" => Fault::Hold(intercept(&fields.object("hold"), known)?),
         "lose" => Fault::Lose(intercept(&fields.object("lose"), known)?),
         _ => {
@@ -210,6 +277,16 @@ fn fault(fields: &Fields<'_>, verb: &str, known: &Known) -> Option<Fault<Selecto
                     from,
                     to,
                     one_way: one_way(fields)?,
+                },
+                "clog" => Fault::Clog {
+                    from,
+                    to,
+                    one_way: one_way(fields)?,
+                },
+                "drop-packets" => Fault::DropPackets {
+                    from,
+                    to,
+                    ppm: fields.small("ppm")?,
                 },
                 "black-hole" => Fault::BlackHole { from, to },
                 "reset" => Fault::Reset { from, to },
@@ -224,10 +301,40 @@ fn fault(fields: &Fields<'_>, verb: &str, known: &Known) -> Option<Fault<Selecto
     })
 }
 
+/// A wall clock that is set wrong, or that runs wrong.
+fn clock(fields: &Fields<'_>, who: Selector) -> Option<Fault<Selector>> {
+    let way = how(fields, "be wrong", &["ahead", "behind", "fast", "slow"])?;
+    let runs_wrong = matches!(way, "fast" | "slow");
+    let other = if runs_wrong { "by" } else { "ppm" };
+    if fields.found(other).is_some() {
+        let found = format!("\"{other}\" beside \"{way}\"");
+        let expected = "`by` for a clock that is set wrong, `ppm` for one that runs wrong";
+        let mistake = Mistake::new(found, expected);
+        fields.mistakes.add(fields.key_span(other), mistake);
+    }
+    let (by, ppm) = (fields.duration("by")?, fields.small("ppm")?);
+    let ms = i64::try_from(by / 1_000_000).expect("a run is a hundred days long");
+    let ppm = i32::try_from(ppm).expect("at most a million");
+    Some(match way {
+        "ahead" => Fault::Clock { who, ahead_ms: ms },
+        "behind" => Fault::Clock { who, ahead_ms: -ms },
+        "fast" => Fault::Drift { who, ppm },
+        _ => Fault::Drift { who, ppm: -ppm },
+    })
+}
+
 fn crash(fields: &Fields<'_>, who: Selector) -> Option<Fault<Selector>> {
     let keep = fields.value("keep", |node, kind| match &node.value {
         Value::Text(text) if text == "drawn" => Ok(Keep::Drawn),
         Value::Text(text) if text == "synced" => Ok(Keep::Synced),
+        Value::Text(text) if text == "torn" => Ok(Keep::Bytes(1)),
+        Value::Text(text) if text.starts_with("torn at ") => {
+            let block = quantity::bytes(text.trim_start_matches("torn at "))?;
+            let block = u32::try_from(block).ok().filter(|n| *n >= 1);
+            block
+                .map(Keep::Bytes)
+                .ok_or_else(|| Mistake::new(node.found(), kind.expected()))
+        }
         Value::Number(text) => text
             .parse()
             .map(Keep::More)
@@ -241,6 +348,26 @@ fn crash(fields: &Fields<'_>, who: Selector) -> Option<Fault<Selector>> {
             "`\"how\": \"power-loss\"` beside it: a kill keeps all that was written",
         );
         fields.mistakes.add(fields.key_span("keep"), mistake);
+    }
+    let point = fields.word("point");
+    if let Some(point) = CrashPoint::named(point) {
+        if how == "disk-loss" {
+            let mistake = Mistake::new(
+                "a disk that is lost at a crash point",
+                "\"kill\" or \"power-loss\"",
+            );
+            fields.mistakes.add(fields.key_span("point"), mistake);
+        }
+        let power = match how {
+            "power-loss" => Some(keep?),
+            _ => None,
+        };
+        return Some(Fault::CrashAt { who, point, power });
+    }
+    if fields.found("point").is_some() && fields.found("when").is_none() {
+        let found = format!("\"{point}\" without `when`");
+        let mistake = Mistake::new(found, "a place in the process's own work");
+        fields.mistakes.add(fields.key_span("point"), mistake);
     }
     Some(match how {
         "power-loss" => Fault::PowerLoss { who, keep: keep? },
@@ -267,8 +394,11 @@ fn how(fields: &Fields<'_>, verb: &str, words: &[&'static str]) -> Option<&'stat
     fields.mistakes.check(node.span, known)
 }
 
-fn link(fields: &Fields<'_>, verb: &str, known: &Known) -> Option<(Selector, Selector)> {
-    let node = fields.found(verb).expect("the verb was found");
+pub(super) fn link(fields: &Fields<'_>, verb: &str, known: &Known) -> Option<(Selector, Selector)> {
+    let Some(node) = fields.found(verb) else {
+        fields.list(verb);
+        return None;
+    };
     let ends = match &node.value {
         Value::List(_) => list(fields.mistakes, node),
         _ => Vec::new(),
@@ -298,12 +428,7 @@ fn link(fields: &Fields<'_>, verb: &str, known: &Known) -> Option<(Selector, Sel
 
 fn intercept(fields: &Fields<'_>, known: &Known) -> Option<Intercept<Selector>> {
     let message = one_key(fields, "which message", &["request", "response"])?;
-    let api = fields.value(message, |node, kind| {
-        let found = text(node, kind)?;
-        let api = APIS.iter().find(|api| format!("{api:?}") == found).copied();
-        let names: Vec<String> = APIS.iter().map(|api| format!("{api:?}")).collect();
-        api.ok_or_else(|| Mistake::unknown("API", found, names.iter().map(String::as_str)))
-    });
+    let api = fields.value(message, |node, kind| self::api(node, kind, &APIS));
     let end =
         |name: &str| fields.value(name, |node, kind| Selector::parse(text(node, kind)?, known));
     let (from, to, nth) = (end("from"), end("to"), fields.small("nth"));
@@ -316,56 +441,65 @@ fn intercept(fields: &Fields<'_>, known: &Known) -> Option<Intercept<Selector>> 
     })
 }
 
-fn alter_config(fields: &Fields<'_>, known: &Known) -> Option<Action> {
-    let admin = fields.object("admin");
-    one_key(&admin, "what to do", &["alter-config"])?;
-    let node = admin.found("alter-config")?;
-    let Value::Map(entries) = &node.value else {
-        admin.mistakes.add(
-            node.span,
-            Mistake::new(
-                node.found(),
-                "a topic and its settings: `{ \"topic\": \"orders\", \"min.insync.replicas\": 1 }`",
-            ),
-        );
-        return None;
+/// An API of a table by its name.
+fn api(node: &Node, kind: &Kind, apis: &[Api]) -> Result<Api, Mistake> {
+    let found = text(node, kind)?;
+    let api = apis.iter().find(|api| format!("{api:?}") == found).copied();
+    let names: Vec<String> = apis.iter().map(|api| format!("{api:?}")).collect();
+    api.ok_or_else(|| Mistake::unknown("API", found, names.iter().map(String::as_str)))
+}
+
+/// Requests that something is done to as they come to their server.
+fn requests(fields: &Fields<'_>, known: &Known) -> Option<(Intercept<Selector>, u32)> {
+    let api = fields.value("request", |node, kind| self::api(node, kind, &ANSWERABLE));
+    let end =
+        |name: &str| fields.value(name, |node, kind| Selector::parse(text(node, kind)?, known));
+    let (from, to) = (end("from"), end("to"));
+    let (nth, take) = (fields.small("nth"), fields.small("take"));
+    let of = Intercept {
+        api: api?,
+        response: false,
+        from: from?,
+        to: to?,
+        nth: nth?,
     };
-    let mut topic = None;
-    let mut config: BTreeMap<Arc<str>, Option<Arc<str>>> = BTreeMap::new();
-    for (Key { span, name }, value) in entries {
-        if name == "topic" {
-            topic = admin.mistakes.check(
-                value.span,
-                text(value, &Kind::Topic).and_then(|name| known.topic(name)),
-            );
-        } else if let Some(value) =
-            super::config::setting::<TopicConfig>(admin.mistakes, name, *span, value)
-        {
-            config.insert(name.as_str().into(), Some(value.into()));
-        }
-    }
-    if entries.iter().all(|(key, _)| key.name != "topic") {
-        admin.mistakes.add(
-            node.span,
-            Mistake::new(
-                "no \"topic\" whose settings to change",
-                "the name of a topic",
-            ),
-        );
-    }
-    if entries.len() < 2 {
-        let example = TopicConfig::KEYS.first().map_or("", |key| key.name);
-        admin.mistakes.add(
-            node.span,
-            Mistake::new(
-                "no setting to change",
-                format!("one of Kafka's settings of topics, such as \"{example}\""),
-            ),
-        );
-    }
-    Some(Action::AlterConfig {
-        topic: topic?,
-        config,
+    Some((of, take?))
+}
+
+fn answer(fields: &Fields<'_>, known: &Known) -> Option<Fault<Selector>> {
+    let requests = requests(fields, known);
+    let error = fields.value("with", |node, kind| {
+        let found = text(node, kind)?;
+        let all = || ErrorCode::ALL.iter().filter(|e| !e.is_none());
+        let error = all().find(|e| e.name() == found).copied();
+        error.ok_or_else(|| Mistake::unknown("error", found, all().map(|e| e.name())))
+    });
+    let (of, take) = requests?;
+    Some(Fault::Answer {
+        of,
+        take,
+        error: error?,
+    })
+}
+
+fn throttle(fields: &Fields<'_>, known: &Known) -> Option<Fault<Selector>> {
+    let (requests, by) = (requests(fields, known), fields.duration("by"));
+    let (of, take) = requests?;
+    Some(Fault::Throttle {
+        of,
+        take,
+        by: Duration(by?),
+    })
+}
+
+fn roll(fields: &Fields<'_>, known: &Known) -> Option<Action> {
+    let who = fields.value("roll", |node, kind| {
+        Selector::parse(text(node, kind)?, known)
+    });
+    Some(Action::Roll {
+        who: who?,
+        kill: how(fields, "restart", &["stop", "kill"])? == "kill",
+        down: Duration(fields.duration("down")?),
     })
 }
 
@@ -381,14 +515,18 @@ fn random(fields: &Fields<'_>) -> Action {
 }
 
 /// The APIs by which a message can be held or lost.
-pub const APIS: [Api; 16] = [
+pub const APIS: [Api; 20] = [
     Api::Produce,
     Api::Fetch,
     Api::ListOffsets,
     Api::Metadata,
     Api::CreateTopics,
+    Api::DeleteTopics,
     Api::InitProducerId,
     Api::OffsetForLeaderEpoch,
+    Api::DescribeConfigs,
+    Api::CreatePartitions,
+    Api::ElectLeaders,
     Api::IncrementalAlterConfigs,
     Api::Vote,
     Api::BeginQuorumEpoch,

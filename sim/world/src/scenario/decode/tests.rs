@@ -17,22 +17,30 @@ const WHOLE: &str = r#"{
   "teaches": "the grammar",
   "start": "2026-02-03T04:05:06.789Z",
   "seed": 42,
-  "network": { "latency": "1ms..5ms", "bandwidth": "10MiB" },
+  "network": {
+    "latency": "1ms..5ms", "bandwidth": "10MiB", "tail": { "ppm": 500, "upto": "100ms" }, "loss": 20,
+    "links": [{ "between": ["rack a", "rack b and shop"], "latency": "10ms..12ms", "bandwidth": "1MiB" }, { "between": ["clients", "broker-1"] }],
+    "nodes": { "broker-1": { "bandwidth": "20MiB" } }
+  },
   "cluster": {
     "brokers": 4, "controllers": 5, "racks": ["a", "b"], "era": "4.0",
     "rules": { "truncate": "hw", "broker-2": { "truncate": "kip101", "prevote": "off" } },
     "config": { "unclean.leader.election.enable": true, "replica.lag.time.max.ms": "10000", "broker-3": { "replica.lag.time.max.ms": 5000 } },
-    "sync": "1ms"
+    "sync": "1ms", "sync-tail": { "ppm": 20, "upto": "90ms" }
   },
+  "admin": { "config": { "request.timeout.ms": 5000 } },
   "topics": {
+    "payments": { "created": "later" },
     "orders": { "partitions": 2, "replication.factor": 3, "config": { "min.insync.replicas": 2 } },
     "by.hand-2": { "replicas": [[1, 2, 3], [2, 3, 4]] }
   },
   "producers": {
-    "shop": { "topic": "orders", "records": 60, "rate": "40/s", "after": "1s", "keys": 6, "size": "2KiB",
+    "shop": { "topic": "orders", "records": 60, "rate": "40/s", "after": "1s", "keys": 6, "key-order": "skewed", "size": "2KiB..4KiB",
+      "burst": 5, "partition": 1, "timestamp": "2026-02-03T00:00:00Z", "headers": { "trace": "on" }, "on-failure": "resend",
       "answers": "after-send", "on-restart": "resend-unconfirmed", "on-stop": "exit", "client": "java", "config": { "acks": 1, "linger.ms": 100 } },
-    "till": { "topic": "by.hand-2", "records": 1 }
+    "till": { "topic": "by.hand-2", "records": 1, "rows": "ports", "key-field": "code" }
   },
+  "assets": { "ports": ["code,city", "LIS,Lisbon"], "airports": "airports.jsonl" },
   "consumers": { "auditor": { "assign": ["orders-0", "by.hand-2-1"], "config": { "auto.offset.reset": "earliest" } } },
   "steps": [
     { "at": "2s", "crash": "leader of orders-0", "for": "8s" },
@@ -45,12 +53,38 @@ const WHOLE: &str = r#"{
     { "at": "1ms", "black-hole": ["broker-1", "shop"] },
     { "at": "1ms", "reset": ["shop", "brokers"] },
     { "at": "1ms", "slow": ["broker-1", "broker-2"], "factor": 100 },
+    { "at": "1ms", "clog": ["half of brokers", "the others"], "how": "one-way" },
+    { "at": "1ms", "drop-packets": ["shop", "brokers"], "ppm": 20000, "for": "3s" },
+    { "at": "1ms", "refuse": "leader of orders-0", "for": "3s" },
+    { "at": "1ms", "slow-accept": "broker-2", "delay": "3s" },
+    { "at": "1ms", "ring": "brokers and controllers", "for": "3s" },
+    { "at": "1ms", "clock": "shop", "how": "behind", "by": "1h" },
+    { "at": "1ms", "clock": "broker-1", "how": "fast", "ppm": 200, "for": "9s" },
+    { "at": "1ms", "slow-node": "broker-1", "factor": 20, "for": "9s" },
+    { "at": "1ms", "stall": "active controller", "for": "5s" },
+    { "at": "1ms", "fail-disk": "broker-2", "how": "dead" },
+    { "at": "1ms", "crash": "broker-2", "how": "power-loss", "keep": "torn at 4KiB" },
+    { "at": "1ms", "answer": { "request": "Produce", "from": "clients", "to": "leader of orders-0", "with": "NOT_ENOUGH_REPLICAS", "nth": 2, "take": 3 }, "for": "9s" },
+    { "at": "1ms", "throttle": { "request": "Fetch", "from": "brokers", "to": "broker-1", "by": "2s", "nth": 2, "take": 3 } },
+    { "at": "1ms", "crash": "any of brokers", "point": "after-append", "for": "9s" },
+    { "when": "step 2 began", "crash": "isr of orders-0", "how": "power-loss", "keep": "torn", "point": "before-answer" },
+    { "at": "1ms", "roll": "brokers", "how": "kill", "down": "3s" },
     { "at": "1ms", "hold": { "request": "Fetch", "from": "followers of orders-0", "to": "leader of orders-0", "nth": 3 }, "for": "1s" },
     { "at": "1ms", "lose": { "response": "Produce", "from": "leader of orders-0", "to": "shop" } },
     { "at": "3s", "pause": "active controller", "for": "1min" },
     { "when": "broker-1 fenced", "point": "after-response", "stop": "minority of controllers" },
     { "at": "9s", "start": "the crashed broker" },
     { "at": "9s", "admin": { "alter-config": { "topic": "orders", "min.insync.replicas": 1 } } },
+    { "at": "9s", "admin": { "alter-config": { "broker": 2, "message.max.bytes": 2000 } } },
+    { "at": "9s", "admin": { "alter-config": { "broker": "all", "message.max.bytes": null } } },
+    { "at": "9s", "admin": { "describe-config": { "broker": "all" } } },
+    { "at": "9s", "admin": { "create-topic": { "topic": "orders", "partitions": 2, "replication.factor": 3, "config": { "segment.ms": 60000 }, "validate-only": true } } },
+    { "at": "9s", "admin": { "create-topic": { "topic": "orders", "replicas": [[1, 2], [2, 1]] } } },
+    { "at": "9s", "admin": { "delete-topic": "orders" } },
+    { "at": "9s", "admin": { "add-partitions": { "topic": "orders", "count": 3, "replicas": [[1, 2, 3]], "validate-only": true } } },
+    { "at": "9s", "admin": { "describe-config": { "topic": "orders" } } },
+    { "at": "9s", "admin": { "elect-leaders": { "election": "unclean", "partitions": ["orders-0"] } } },
+    { "at": "9s", "admin": { "elect-leaders": {} } },
     { "random": "network", "count": "1..3", "window": "5s..30s", "for": "1s" },
     { "random": "any", "window": "5s", "budget": "none" },
     { "at": "5s", "random": "power" },
@@ -107,7 +141,7 @@ fn refused(entries: &str, at: &str, words: &str) {
 #[test]
 fn a_file_with_every_part_of_the_grammar_is_read_and_written_back() {
     let scenario = parse(WHOLE).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(scenario.steps.len(), 20);
+    assert_eq!(scenario.steps.len(), 36);
     let exported = scenario.export();
     let again = parse(&exported).unwrap_or_else(|errors| panic!("{errors}\n{exported}"));
     assert_eq!(again, scenario);
@@ -214,10 +248,6 @@ fn what_is_not_built_says_what_works_now() {
         (
             r#""apps": {}"#,
             "applications with their own logic come with a later release; `producers` and `consumers` work now",
-        ),
-        (
-            r#""assets": {}"#,
-            "assets come with a later release; `producers` make their own records",
         ),
         (
             r#""steps": [{ "swarm": {} }]"#,
@@ -410,6 +440,47 @@ fn each_limit_that_a_file_can_break_has_its_error() {
 }
 
 #[test]
+fn rows_come_from_an_asset_that_is_there_by_a_field_that_is_there() {
+    let shop = |assets: &str, fields: &str| {
+        format!(
+            r#""assets": {assets}, "producers": {{ "shop": {{ "topic": "orders", "records": 1, {fields} }} }}"#
+        )
+    };
+    let code = r#"{ "ports": ["code,city", "LIS,Lisbon"] }"#;
+    refused(
+        &shop(code, r#""rows": "airports""#),
+        "\"airports\"",
+        "unknown asset \"airports\"; expected \"ports\"",
+    );
+    refused(
+        &shop(code, r#""rows": "ports", "key-field": "iata""#),
+        "\"iata\"",
+        "row 1 without the field \"iata\"; expected a field that every row has",
+    );
+    refused(
+        &shop(code, r#""key-field": "code""#),
+        "\"key-field\"",
+        "\"key-field\" without \"rows\"; expected the asset in `rows`",
+    );
+    refused(
+        r#""assets": { "ports": "nowhere.csv" }"#,
+        "\"nowhere.csv\"",
+        "the asset \"nowhere.csv\", which is not there; expected a file beside the scenario, or one that comes with klab",
+    );
+    let good = parse(&format!(
+        r#"{{ "title": "t", "topics": {{ "orders": {{}} }}, {} }}"#,
+        shop(
+            r#"{ "airports": "airports.jsonl" }"#,
+            r#""rows": "airports", "key-field": "code""#
+        )
+    ));
+    let rows = good.expect("good").producers["shop"].rows.clone();
+    let rows = rows.expect("it has rows").rows;
+    assert_eq!(rows.len(), 60);
+    assert_eq!(rows[0].key.as_deref(), Some(&b"ATL"[..]));
+}
+
+#[test]
 fn a_kafka_setting_is_checked_against_kafkas_table() {
     let shop = |config: &str| {
         format!(
@@ -564,12 +635,12 @@ fn a_step_says_once_when_and_once_what() {
         (
             r#"{ "at": "1s", "hold": { "request": "Fech", "from": "brokers", "to": "brokers" } }"#,
             "\"Fech\"",
-            "unknown API \"Fech\"; expected \"Produce\", \"Fetch\", \"ListOffsets\", \"Metadata\", \"CreateTopics\", \"InitProducerId\", \"OffsetForLeaderEpoch\", \"IncrementalAlterConfigs\", \"Vote\", \"BeginQuorumEpoch\", \"EndQuorumEpoch\", \"AlterPartition\", \"Envelope\", \"BrokerRegistration\", \"BrokerHeartbeat\" or \"AllocateProducerIds\"; did you mean \"Fetch\"?",
+            "unknown API \"Fech\"; expected one of \"Produce\", \"Fetch\", \"ListOffsets\", \"Metadata\", \"CreateTopics\", \"DeleteTopics\", \"InitProducerId\", \"OffsetForLeaderEpoch\", \"DescribeConfigs\", \"CreatePartitions\", \"ElectLeaders\", \"IncrementalAlterConfigs\", \"Vote\", \"BeginQuorumEpoch\", \"EndQuorumEpoch\", \"AlterPartition\" and 4 more; did you mean \"Fetch\"?",
         ),
         (
             r#"{ "at": "1s", "admin": { "alter-config": { "min.insync.replicas": 1 } } }"#,
             "{ \"min.insync.replicas\": 1 }",
-            "no \"topic\" whose settings to change; expected the name of a topic",
+            "no \"topic\" whose settings to change; expected the name of a topic, or \"broker\" with its number or \"all\"",
         ),
     ] {
         let errors = errors(&step(text));
@@ -701,8 +772,9 @@ fn a_fork_is_the_scenario_with_one_step_more() {
     let scenario = parse(WHOLE).expect("good");
     let step = scenario.steps[0].clone();
     let fork = scenario.with_step(Step { id: 0, ..step });
-    assert_eq!(fork.steps[..20], scenario.steps[..]);
-    assert_ne!(fork.steps[20].id, scenario.steps[0].id);
+    let count = scenario.steps.len();
+    assert_eq!(fork.steps[..count], scenario.steps[..]);
+    assert_ne!(fork.steps[count].id, scenario.steps[0].id);
     assert_eq!(Scenario::parse("fork", &fork.export()).expect("good"), fork);
 }
 

@@ -11,6 +11,8 @@ use klab_kafka::time::{Duration, Timestamp};
 use super::config;
 use super::fields::{Entry, Fields, Mistakes, check_name, list, text, whole};
 use super::{set_of, step};
+use crate::network::harm::Tail;
+use crate::scenario::asset::Asset;
 use crate::scenario::error::{Mistake, quoted};
 use crate::scenario::expect::{Expectation, PROMISES};
 use crate::scenario::grammar::{self, Kind};
@@ -18,8 +20,9 @@ use crate::scenario::quantity::{Range, Rate};
 use crate::scenario::selector::Known;
 use crate::scenario::tree::{Node, Value};
 use crate::scenario::{
-    ADMIN, Answers, ClusterPlan, ConsumerPlan, EndPlan, Heal, NetworkPlan, OnRestart, OnStop,
-    ProducerPlan, READER, Scenario, Step, THEMES, TopicPlan, Try, Twin, step::ids_by_content,
+    ADMIN, Answers, ClusterPlan, ConsumerPlan, EndPlan, Heal, KeyOrder, LinkPlan, NetworkPlan,
+    OnFailure, OnRestart, OnStop, ProducerPlan, READER, RowsPlan, Scenario, Step, THEMES,
+    TopicPlan, Try, Twin, step::ids_by_content,
 };
 
 /// Reads all of a scenario but its twins' own scenarios.
@@ -34,8 +37,13 @@ pub fn scenario(mistakes: &Mistakes<'_>, tree: &Node) -> Scenario {
         )
     });
     let known = known(&root, &cluster, &topics);
+    let assets = assets(&root);
     let producers = named(&root, "producers", |entry| {
-        producer(&Fields::new(mistakes, entry.node, "/producers/*"), &known)
+        producer(
+            &Fields::new(mistakes, entry.node, "/producers/*"),
+            &known,
+            &assets,
+        )
     });
     let consumers = named(&root, "consumers", |entry| {
         consumer(&Fields::new(mistakes, entry.node, "/consumers/*"), &known)
@@ -47,10 +55,12 @@ pub fn scenario(mistakes: &Mistakes<'_>, tree: &Node) -> Scenario {
         teaches: root.text("teaches"),
         seed: root.whole("seed"),
         start: Timestamp(root.instant("start").unwrap_or_default()),
-        network: network(&root.object("network")),
+        network: network(&root.object("network"), &known),
         cluster,
+        admin: config::settings(&root.object("admin")),
         topics,
         producers,
+        assets,
         consumers,
         steps: steps(&root, &known),
         end,
@@ -92,10 +102,14 @@ fn known(
             u32::try_from(topic.replication_factor.max(1)).expect("positive"),
         )
     };
+    let size = |name: &Arc<str>, topic: &TopicPlan| {
+        let (partitions, replicas) = size(topic);
+        (partitions.max(grown(root, name)), replicas)
+    };
     let mut known = Known {
         topics: topics
             .iter()
-            .map(|(name, topic)| (name.clone(), size(topic)))
+            .map(|(name, topic)| (name.clone(), size(name, topic)))
             .collect(),
         processes: nodes(cluster)
             .into_iter()
@@ -113,6 +127,26 @@ fn known(
         }
     }
     known
+}
+
+/// How many partitions a topic has at most, as operators' steps say.
+fn grown(root: &Fields<'_>, topic: &str) -> i32 {
+    let Some(Value::List(steps)) = root.found("steps").map(|node| &node.value) else {
+        return 0;
+    };
+    let count = |step: &Node| {
+        let admin = step.get("admin")?;
+        let verb = |verb: &str, count: &str| {
+            let object = admin.get(verb)?;
+            let named = object.get("topic")?.value == Value::Text(topic.into());
+            match &object.get(count)?.value {
+                Value::Number(n) if named => n.parse().ok(),
+                _ => None,
+            }
+        };
+        verb("add-partitions", "count").or_else(|| verb("create-topic", "partitions"))
+    };
+    steps.iter().filter_map(count).max().unwrap_or(0)
 }
 
 fn nodes(cluster: &ClusterPlan) -> Vec<Arc<str>> {
@@ -147,14 +181,68 @@ fn free(name: &Arc<str>, known: &Known) -> Result<(), Mistake> {
     }
 }
 
-fn network(fields: &Fields<'_>) -> NetworkPlan {
+fn network(fields: &Fields<'_>, known: &Known) -> NetworkPlan {
     let latency = fields
         .durations("latency")
         .unwrap_or(Range { min: 0, max: 0 });
+    let links = fields.list("links").into_iter();
     NetworkPlan {
         latency,
         bandwidth: fields.bytes("bandwidth"),
+        tail: fields
+            .found("tail")
+            .and_then(|_| tail(&fields.object("tail"))),
+        loss: fields.small("loss").unwrap_or_default(),
+        links: links
+            .filter_map(|node| {
+                link(
+                    &Fields::new(fields.mistakes, node, "/network/links/*"),
+                    known,
+                )
+            })
+            .collect(),
+        nodes: fields
+            .names("nodes")
+            .into_iter()
+            .filter_map(|entry| {
+                let name = known.process(&entry.name);
+                let name = fields.mistakes.check(entry.span, name);
+                let own = Fields::new(fields.mistakes, entry.node, "/network/nodes/*");
+                Some((name?, own.bytes("bandwidth")?))
+            })
+            .collect(),
     }
+}
+
+fn tail(fields: &Fields<'_>) -> Option<Tail> {
+    let (ppm, upto) = (fields.small("ppm"), fields.duration("upto"));
+    Some(Tail {
+        ppm: ppm?,
+        upto: upto?,
+    })
+}
+
+/// Links whose ends do not change while a run goes on.
+fn link(fields: &Fields<'_>, known: &Known) -> Option<LinkPlan> {
+    let between = step::link(fields, "between", known);
+    for side in between.iter().flat_map(|(a, b)| [a, b]) {
+        if !side.is_fixed() {
+            let found = format!("the selector \"{side}\", whose meaning changes");
+            let node = fields.found("between").expect("it was read");
+            fields.mistakes.add(
+                node.span,
+                Mistake::new(
+                    found,
+                    "processes by name, brokers, controllers, clients, everyone, or a rack",
+                ),
+            );
+        }
+    }
+    Some(LinkPlan {
+        between: between?,
+        latency: fields.durations("latency"),
+        bandwidth: fields.bytes("bandwidth"),
+    })
 }
 
 fn cluster(fields: &Fields<'_>) -> ClusterPlan {
@@ -176,6 +264,9 @@ fn cluster(fields: &Fields<'_>) -> ClusterPlan {
         config: ServerConfig::default(),
         config_of: BTreeMap::new(),
         sync: fields.durations("sync").unwrap_or(Range { min: 0, max: 0 }),
+        sync_tail: fields
+            .found("sync-tail")
+            .and_then(|_| tail(&fields.object("sync-tail"))),
     };
     let nodes = nodes(&cluster);
     (cluster.rules, cluster.rules_of) =
@@ -215,6 +306,7 @@ fn topic(fields: &Fields<'_>, brokers: u32) -> TopicPlan {
             .unwrap_or(i16::MAX),
         replicas,
         config: config.collect(),
+        later: fields.word("created") == "later",
     }
 }
 
@@ -246,8 +338,54 @@ fn by_hand(fields: &Fields<'_>, node: &Node) -> Vec<Vec<NodeId>> {
         .collect()
 }
 
-fn producer(fields: &Fields<'_>, known: &Known) -> ProducerPlan {
+fn assets(root: &Fields<'_>) -> BTreeMap<Arc<str>, Asset> {
+    let read = |entry: Entry<'_>| {
+        let asset = Asset::of(entry.node);
+        let asset = root.mistakes.check(entry.node.span, asset)?;
+        Some((entry.name, asset))
+    };
+    root.names("assets").into_iter().filter_map(read).collect()
+}
+
+/// What a producer takes from an asset.
+fn rows(fields: &Fields<'_>, assets: &BTreeMap<Arc<str>, Asset>) -> Option<RowsPlan> {
+    let key_field = fields.text("key-field");
+    let Some(name) = fields.found("rows") else {
+        if fields.found("key-field").is_some() {
+            let mistake = Mistake::new("\"key-field\" without \"rows\"", "the asset in `rows`");
+            fields.mistakes.add(fields.key_span("key-field"), mistake);
+        }
+        return None;
+    };
+    let asset = text(name, &Kind::Name).and_then(|name| {
+        let known = assets.get_key_value(name);
+        known.ok_or_else(|| Mistake::unknown("asset", name, assets.keys().map(|name| &**name)))
+    });
+    let (asset, rows) = fields.mistakes.check(name.span, asset)?;
+    let found = rows.rows(key_field.as_deref());
+    let place = fields
+        .found("key-field")
+        .map_or(name.span, |node| node.span);
+    Some(RowsPlan {
+        asset: asset.clone(),
+        rows: fields.mistakes.check(place, found)?,
+        key_field,
+    })
+}
+
+fn producer(
+    fields: &Fields<'_>,
+    known: &Known,
+    assets: &BTreeMap<Arc<str>, Asset>,
+) -> ProducerPlan {
     fields.word("client");
+    let small = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX);
+    let size = fields.sizes("size").unwrap_or(Range { min: 0, max: 0 });
+    let headers = fields.names("headers").into_iter().filter_map(|entry| {
+        let value = text(entry.node, &Kind::Text);
+        let value = fields.mistakes.check(entry.node.span, value)?;
+        Some((entry.name, value.into()))
+    });
     ProducerPlan {
         topic: fields
             .value("topic", |node, kind| known.topic(text(node, kind)?))
@@ -257,9 +395,28 @@ fn producer(fields: &Fields<'_>, known: &Known) -> ProducerPlan {
             count: 1,
             per_ns: 1,
         }),
+        burst: fields.small("burst").unwrap_or(1),
         after: Duration(fields.duration("after").unwrap_or_default()),
         keys: fields.small("keys"),
-        size: u32::try_from(fields.bytes("size").unwrap_or_default()).unwrap_or(u32::MAX),
+        key_order: match fields.word("key-order") {
+            "uniform" => KeyOrder::Uniform,
+            "skewed" => KeyOrder::Skewed,
+            _ => KeyOrder::InTurn,
+        },
+        size: Range {
+            min: small(size.min),
+            max: small(size.max),
+        },
+        rows: rows(fields, assets),
+        partition: fields
+            .small("partition")
+            .map(|p| i32::try_from(p).expect("the table keeps it small")),
+        timestamp: fields.instant("timestamp").map(Timestamp),
+        headers: headers.collect(),
+        on_failure: match fields.word("on-failure") {
+            "resend" => OnFailure::Resend,
+            _ => OnFailure::GiveUp,
+        },
         answers: match fields.word("answers") {
             "after-send" => Answers::AfterSend,
             _ => Answers::InCallback,
