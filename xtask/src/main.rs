@@ -3,10 +3,12 @@
 //! Nothing here is needed to run or to test klab natively; `cargo run` and `cargo test --workspace` stand alone.
 //! What is left out: the benchmarks, until they exist.
 
+mod bless;
 mod book;
 mod callgrind;
 mod casts;
 mod costs;
+mod new;
 mod page;
 mod parity;
 mod profiles;
@@ -38,6 +40,10 @@ enum Step {
     Profiles(profiles::Options),
     /// Find each protocol switch by drawn runs alone, in three ranges of seeds
     Switches(switches::Options),
+    /// Begin a scenario, a checker, a fault or a config: files made, and all further places listed
+    New(new::Options),
+    /// Write the goldens anew and say which changed
+    Bless(bless::Options),
     /// Find casts in the engine crates that a browser's 32-bit usize would cut
     Casts,
     /// Count the instructions per delivered record and per idle virtual second, under valgrind
@@ -51,6 +57,8 @@ fn main() -> ExitCode {
         Step::Parity(options) => parity::run(&options),
         Step::Profiles(options) => profiles::run(&options),
         Step::Switches(options) => switches::run(&options),
+        Step::New(options) => new::run(&options),
+        Step::Bless(options) => bless::run(&options),
         Step::Casts => casts::run(),
         Step::Callgrind(options) => callgrind::run(&options),
     };

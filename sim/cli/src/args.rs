@@ -34,12 +34,22 @@ pub enum Command {
     Check(Check),
     /// Tells why a record was lost, doubled or kept, or what led to an event: at most ten events, each joined to an earlier one.
     Why(Why),
+    /// Makes a failing run smaller: a scenario file with few faults, fixed latencies and what it fails at.
+    Shrink(Shrink),
+    /// Draws a run: throughput, latency, ISRs and lag over virtual time, with the harm that was done.
+    Plot(Plot),
+    /// Runs a scenario twice side by side, and says where the two part if they are not one.
+    Doctor(Doctor),
     /// Shows the state of one process at one time.
     State(State),
     /// Describes the topics at one time, as kafka-topics.sh --describe does.
     Topics(Topics),
     /// Lists the rules of Kafka that are built, where, and the test that holds each.
     Rules(Rules),
+    /// Prints the JSON Schema of scenario files, or of what `--json` prints.
+    Schema(Schema),
+    /// Prints what a shell needs to complete klab's command line.
+    Completions(Completions),
     /// Measures how fast this machine simulates.
     Bench,
 }
@@ -50,6 +60,21 @@ pub struct Rules {
     /// Prints them as a table in Markdown.
     #[arg(long)]
     pub markdown: bool,
+}
+
+/// `klab schema`
+#[derive(Args, Debug)]
+pub struct Schema {
+    /// The schema of what `klab run`, `sweep` and `swarm` print with `--json`.
+    #[arg(long)]
+    pub output: bool,
+}
+
+/// `klab completions`
+#[derive(Args, Debug)]
+pub struct Completions {
+    /// For which shell.
+    pub shell: clap_complete::Shell,
 }
 
 /// A scenario and what to change in it.
@@ -126,6 +151,9 @@ pub struct Sweep {
     /// The seeds from A up to, but not including, B.
     #[arg(long, value_name = "A..B", value_parser = seeds)]
     pub seeds: std::ops::Range<u64>,
+    /// Prints the result as JSON.
+    #[arg(long)]
+    pub json: bool,
     /// How many threads; without it as many as the machine has.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
@@ -195,6 +223,52 @@ pub struct Why {
     /// An event, by its number.
     #[arg(long, value_name = "SEQ", group = "what")]
     pub event: Option<u64>,
+}
+
+/// `klab shrink`
+#[derive(Args, Debug)]
+pub struct Shrink {
+    /// What fails.
+    #[command(flatten)]
+    pub scenario: Scenario,
+    /// The seed; without one the scenario's.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Where the small scenario is written to.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// What the run misses, such as "log.lost == 0"; without it the first promise that it breaks, or else the first of its
+    /// expectations that fails.
+    #[arg(long, value_name = "EXPECTATION")]
+    pub expect: Option<String>,
+    /// How many runs are tried.
+    #[arg(long, default_value_t = klab_world::shrink::BUDGET, value_parser = clap::value_parser!(u32).range(1..))]
+    pub runs: u32,
+}
+
+/// `klab plot`
+#[derive(Args, Debug)]
+pub struct Plot {
+    /// What to run.
+    #[command(flatten)]
+    pub scenario: Scenario,
+    /// The seed; without one the scenario's.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Where the picture is written to, as SVG.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+}
+
+/// `klab doctor`
+#[derive(Args, Debug)]
+pub struct Doctor {
+    /// What to run.
+    #[command(flatten)]
+    pub scenario: Scenario,
+    /// The seed; without one the scenario's.
+    #[arg(long)]
+    pub seed: Option<u64>,
 }
 
 /// `klab state`

@@ -87,6 +87,12 @@ fn print_grammar() {
     expect::GOALS
         .iter()
         .for_each(|(_, name, sentence)| row(name, sentence));
+    heading(
+        "Expectations: `kept:` with a promise that must hold, `broken:` with one that must not",
+    );
+    klab_world::check::ALL
+        .iter()
+        .for_each(|promise| row(promise.name, promise.sentence));
     heading("Switches in `rules`, the safe value first");
     SWITCHES.iter().for_each(|switch| {
         row(

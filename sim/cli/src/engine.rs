@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration as WallDuration, Instant};
 
 use klab_kafka::time::Duration;
+use klab_world::doctor::Marks;
 use klab_world::scenario::{Scenario, limits};
 use klab_world::steps::Entry;
 use klab_world::world::{Watch, World};
@@ -36,6 +37,8 @@ pub struct Ended {
     pub world: World,
     /// How long the machine took.
     pub took: WallDuration,
+    /// Hashes on the way.
+    pub marks: Marks,
 }
 
 /// A run that did not.
@@ -80,17 +83,18 @@ pub fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
 /// Runs to the end, to `until`, or to a limit.
 pub fn run(plan: &Plan) -> Result<Ended, Broke> {
     let began = Instant::now();
-    let world = catch(|| {
-        let mut world = start(plan);
+    let ended = catch(|| {
+        let (mut world, mut marks) = (start(plan), Marks::default());
         while world.step() {
+            marks.look(&world);
             let reached = plan.until.is_some_and(|until| is_past(&world, until));
             if reached || world.events() > limits::EVENTS.max {
                 break;
             }
         }
-        world
+        (world, marks)
     });
-    let world = world.map_err(Broke::Bug)?;
+    let (world, marks) = ended.map_err(Broke::Bug)?;
     if let Err(mistake) = limits::EVENTS.hold(world.events()) {
         let what = format!("the run was stopped after {}", mistake.found);
         return Err(Broke::Limit(Wrong::usage(
@@ -104,6 +108,7 @@ pub fn run(plan: &Plan) -> Result<Ended, Broke> {
     Ok(Ended {
         world,
         took: began.elapsed(),
+        marks,
     })
 }
 

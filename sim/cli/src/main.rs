@@ -5,14 +5,18 @@
 mod args;
 mod bench;
 mod check;
+mod doctor;
 mod draw;
 mod engine;
 mod files;
 mod list;
 mod outcome;
+mod plot;
 mod report;
 mod rules;
 mod run;
+mod schema;
+mod shrink;
 mod state;
 mod swarm;
 mod sweep;
@@ -52,9 +56,14 @@ fn command(klab: &Klab) -> Result<Outcome, Wrong> {
         Some(Command::List) => list::list(),
         Some(Command::Check(args)) => check::check(args),
         Some(Command::Why(args)) => why::why(args),
+        Some(Command::Shrink(args)) => shrink::shrink(args),
+        Some(Command::Doctor(args)) => doctor::doctor(args),
+        Some(Command::Plot(args)) => plot::plot(args),
         Some(Command::State(args)) => state::state(args),
         Some(Command::Topics(args)) => topics::topics(args),
         Some(Command::Rules(args)) => Ok(rules::rules(args)),
+        Some(Command::Schema(args)) => Ok(schema::schema(args)),
+        Some(Command::Completions(args)) => Ok(schema::completions(args)),
         Some(Command::Bench) => bench::bench(),
     }
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use klab_kafka::time::Duration;
-use klab_world::world::{Watch, World};
+use klab_world::world::Watch;
 
 use crate::args::{Run, Scenario};
-use crate::engine::{self, Plan};
+use crate::doctor;
+use crate::engine::{self, Ended, Plan};
 use crate::files;
 use crate::outcome::{Outcome, Wrong};
 use crate::report;
@@ -40,7 +41,7 @@ pub fn run(args: &Run) -> Result<Outcome, Wrong> {
         return Ok(Outcome::Bug);
     };
     if let Some(path) = &args.write_tape {
-        Tape::of(&ended.world).write(path)?;
+        Tape::of(&ended.world, &ended.marks).write(path)?;
     }
     if args.lines {
         report::lines(&ended.world);
@@ -52,7 +53,7 @@ pub fn run(args: &Run) -> Result<Outcome, Wrong> {
         let again = tape.is_none().then(|| args.scenario.again());
         report::text(&ended, args.tell, again.as_deref())
     };
-    Ok(told.max(replayed(tape.as_ref(), &ended.world, args)))
+    Ok(told.max(replayed(tape.as_ref(), &ended, args)))
 }
 
 /// A tape has its own seed, and no other will do.
@@ -69,7 +70,8 @@ fn seed(args: &Run, tape: Option<&Tape>, of_scenario: Option<u64>) -> Result<u64
 }
 
 /// A whole run from a tape must end with the hash that the tape remembers.
-fn replayed(tape: Option<&Tape>, world: &World, args: &Run) -> Outcome {
+fn replayed(tape: Option<&Tape>, ended: &Ended, args: &Run) -> Outcome {
+    let world = &ended.world;
     match tape {
         Some(tape) if args.until.is_none() && tape.hash != hash(world) => {
             let made = format!("{}, made by klab {}", tape.hash, tape.klab);
@@ -80,6 +82,7 @@ fn replayed(tape: Option<&Tape>, world: &World, args: &Run) -> Outcome {
                 ),
                 &format!("klab run {} --replay TAPE", args.scenario.again()),
             );
+            doctor::of_tape(world, tape, &ended.marks);
             Outcome::Bug
         }
         _ => Outcome::Good,

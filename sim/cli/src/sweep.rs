@@ -10,6 +10,7 @@ use klab_world::outcome::Outcome as Ending;
 use klab_world::scenario::Scenario;
 use klab_world::world::Watch;
 use rayon::prelude::*;
+use serde_json::json;
 
 use crate::args::Sweep;
 use crate::engine::{self, Broke, Plan};
@@ -143,6 +144,7 @@ fn why(ending: &Ending) -> Vec<String> {
 fn summary(args: &Sweep, scenario: &Scenario, seeds: &[(u64, Ended)], began: Instant) -> Outcome {
     let mut kinds: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     let (mut good, mut events, mut outcome) = (0usize, 0u64, Outcome::Good);
+    let mut bugs = Vec::new();
     for (seed, ended) in seeds {
         match ended {
             Ended::Run {
@@ -169,9 +171,23 @@ fn summary(args: &Sweep, scenario: &Scenario, seeds: &[(u64, Ended)], began: Ins
                     &format!("seed {seed}: {what}"),
                     &format!("klab run {} --seed {seed}", args.scenario.again()),
                 );
+                bugs.push(json!({ "seed": seed, "what": what }));
                 outcome = Outcome::Bug;
             }
         }
+    }
+    if args.json {
+        let kind = |(why, seeds): (&&str, &Vec<u64>)| json!({ "why": why, "seeds": seeds });
+        let told = json!({
+            "title": *scenario.title,
+            "runs": seeds.len(),
+            "good": good,
+            "events": events,
+            "kinds": kinds.iter().map(kind).collect::<Vec<_>>(),
+            "bugs": bugs,
+        });
+        report::print(&told.to_string());
+        return outcome;
     }
     let took = report::seconds(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
     let bold = anstyle::Style::new().bold();
@@ -236,6 +252,7 @@ mod tests {
         let args = Sweep {
             scenario,
             seeds: 0..8,
+            json: false,
             jobs: None,
         };
         assert_eq!(

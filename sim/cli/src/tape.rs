@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use klab_world::doctor::Marks;
 use klab_world::fault::Fault;
 use klab_world::scenario::Scenario;
 use klab_world::steps::{Entry, Taped};
@@ -27,6 +28,9 @@ pub struct Tape {
     pub seed: u64,
     /// The hash at the end of the run.
     pub hash: String,
+    /// Hashes on the way; a tape of an older klab has none.
+    #[serde(default)]
+    pub marks: Marks,
     /// The processes, by number.
     processes: Vec<String>,
     /// What was done.
@@ -38,13 +42,14 @@ const FORMAT: u32 = 1;
 
 impl Tape {
     /// The tape of a run that has ended.
-    pub fn of(world: &World) -> Tape {
+    pub fn of(world: &World, marks: &Marks) -> Tape {
         Tape {
             format: FORMAT,
             klab: env!("CARGO_PKG_VERSION").to_owned(),
             scenario: world.scenario().export(),
             seed: world.seed(),
             hash: hash(world),
+            marks: marks.clone(),
             processes: View::new(world)
                 .names()
                 .iter()

@@ -425,3 +425,44 @@ fn topics_are_described_as_kafkas_own_tool_does_by_whoever_is_asked() {
     let unknown = klab(&["topics", path(&small), "--at", "2s", "--broker", "broker-9"]);
     assert_eq!(code(&unknown), 2);
 }
+
+#[test]
+fn a_shrunk_file_fails_as_the_run_did_and_a_good_run_is_exit_2() {
+    let small = file("shrunk.jsonc", "");
+    let shrink = klab(&["shrink", "r01", "-o", path(&small)]);
+    assert_eq!(code(&shrink), 0, "{}", err(&shrink));
+    let text = fs::read_to_string(&small).expect("it was written");
+    assert!(text.starts_with("// Shrunk by klab "), "{text}");
+    assert!(text.contains("\"expect\": [\"kept: "), "{text}");
+    let run = klab(&["run", path(&small)]);
+    assert_eq!(code(&run), 1, "{}", out(&run));
+    assert!(out(&run).contains("✕ kept: "), "{}", out(&run));
+    let good = klab(&["shrink", "r24", "-o", path(&small)]);
+    assert_eq!(code(&good), 2);
+    assert!(err(&good).contains("does not fail"), "{}", err(&good));
+}
+
+#[test]
+fn the_doctor_finds_a_run_deterministic_and_says_whence_a_foreign_tape_comes() {
+    let doctor = klab(&["doctor", "quickstart"]);
+    assert_eq!(code(&doctor), 0, "{}", err(&doctor));
+    assert!(out(&doctor).contains("is deterministic: two runs agree at "));
+
+    let tape = file("doctor.tape", "");
+    klab(&["run", "quickstart", "--write-tape", path(&tape)]);
+    let text = fs::read_to_string(&tape).expect("it was written");
+    let mut forged: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    forged["hash"] = "0000000000000000".into();
+    forged["marks"][1]["hash"] = "0000000000000000".into();
+    let from = forged["marks"][0]["records"].as_u64().expect("a number");
+    fs::write(&tape, forged.to_string()).expect("the folder is there");
+    let replay = klab(&["run", "quickstart", "--replay", path(&tape)]);
+    assert_eq!(code(&replay), 3);
+    let said = err(&replay);
+    assert!(said.contains("here two runs of the tape are one"), "{said}");
+    assert!(
+        said.contains(&format!("between record {from} and")),
+        "{said}"
+    );
+    assert!(said.contains(&format!("\n{:>8} ", from + 1)), "{said}");
+}

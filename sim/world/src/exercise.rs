@@ -596,7 +596,7 @@ impl Tally {
 fn number(found: Found) -> u64 {
     match found {
         Found::Count(n) | Found::Time(n) => n,
-        Found::Happened(happened) => u64::from(happened),
+        Found::Happened(happened) | Found::Broken(happened) => u64::from(happened),
         Found::NotMeasured => 0,
     }
 }

@@ -57,6 +57,8 @@ pub enum Found {
     Time(u64),
     /// Whether it happened at least once.
     Happened(bool),
+    /// Whether the promise was broken.
+    Broken(bool),
     /// Nothing counts it yet: such an expectation never holds.
     NotMeasured,
 }
@@ -76,6 +78,8 @@ impl fmt::Display for Found {
             Found::Time(ns) => f.write_str(&write_duration(*ns)),
             Found::Happened(true) => f.write_str("it happened"),
             Found::Happened(false) => f.write_str("it never happened"),
+            Found::Broken(true) => f.write_str("it was broken"),
+            Found::Broken(false) => f.write_str("it was never broken"),
             Found::NotMeasured => f.write_str("nothing counts it yet"),
         }
     }
@@ -163,12 +167,12 @@ impl World {
                 census.has_met(trigger),
             ),
             Expectation::Broken(promise) => {
-                let broken = self
-                    .checkers()?
-                    .broken()
-                    .iter()
-                    .any(|violation| violation.promise == &**promise);
+                let broken = self.breaks(promise)?;
                 (Found::Happened(broken), broken)
+            }
+            Expectation::Kept(promise) => {
+                let broken = self.breaks(promise)?;
+                (Found::Broken(broken), !broken)
             }
         };
         Some(Judged {
@@ -176,6 +180,12 @@ impl World {
             found,
             holds,
         })
+    }
+
+    /// Whether a promise is broken.
+    fn breaks(&self, promise: &str) -> Option<bool> {
+        let mut broken = self.checkers()?.broken().iter();
+        Some(broken.any(|violation| violation.promise == promise))
     }
 
     fn measure(&self, metric: Metric, scope: &Scope, verdict: &Verdict) -> Option<u64> {

@@ -16,6 +16,7 @@ pub mod limits;
 pub mod operation;
 pub mod pointer;
 pub mod quantity;
+pub mod schema;
 pub mod selector;
 pub mod step;
 pub mod tree;

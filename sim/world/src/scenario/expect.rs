@@ -1,9 +1,10 @@
-//! Expectations: `<metric> <comparator> <value>`, `sometimes: <fact>` and `broken: <promise>`.
+//! Expectations: `<metric> <comparator> <value>`, `sometimes: <fact>`, `broken: <promise>` and `kept: <promise>`.
 //!
 //! The metrics are a closed list with a sentence each. A metric may be narrowed to one producer (`of shop`) or one
 //! partition (`in orders-0`). `sometimes` proves that the run shows what it says: the fact must happen at least once.
 //! `broken` turns a promise round: a scenario that switches a rule off must break what the rule keeps.
-//! A broken promise that is not named so fails a run even without an expectation.
+//! A broken promise that is not named so fails a run even without an expectation; `kept` says it aloud, for a file whose
+//! whole matter is that promise.
 
 use std::fmt;
 use std::sync::Arc;
@@ -34,6 +35,8 @@ pub enum Expectation {
     SometimesMet(Trigger),
     /// A promise that must break, by its checker's name.
     Broken(Arc<str>),
+    /// A promise that must not.
+    Kept(Arc<str>),
 }
 
 /// Over what a number is taken.
@@ -445,16 +448,19 @@ impl Expectation {
         if let Some(fact) = text.strip_prefix("sometimes:") {
             return sometimes(fact.trim(), known);
         }
-        if let Some(promise) = text.strip_prefix("broken:") {
-            let promise = promise.trim();
-            return match promises.contains(&promise) {
-                true => Ok(Expectation::Broken(promise.into())),
-                false => Err(Mistake::unknown(
-                    "promise",
-                    promise,
-                    promises.iter().copied(),
-                )),
-            };
+        let promise = |name: &str| match promises.contains(&name.trim()) {
+            true => Ok(Arc::from(name.trim())),
+            false => Err(Mistake::unknown(
+                "promise",
+                name.trim(),
+                promises.iter().copied(),
+            )),
+        };
+        if let Some(name) = text.strip_prefix("broken:") {
+            return promise(name).map(Expectation::Broken);
+        }
+        if let Some(name) = text.strip_prefix("kept:") {
+            return promise(name).map(Expectation::Kept);
         }
         compare(text, known)
     }
@@ -625,6 +631,7 @@ impl fmt::Display for Expectation {
             Expectation::Sometimes(goal) => write!(f, "sometimes: {}", goal.name()),
             Expectation::SometimesMet(trigger) => write!(f, "sometimes: {trigger}"),
             Expectation::Broken(promise) => write!(f, "broken: {promise}"),
+            Expectation::Kept(promise) => write!(f, "kept: {promise}"),
         }
     }
 }
@@ -660,10 +667,11 @@ mod tests {
     }
 
     #[test]
-    fn a_trigger_can_be_a_sometimes_and_a_promise_can_be_meant_to_break() {
+    fn a_trigger_can_be_a_sometimes_and_a_promise_can_be_meant_to_break_or_to_hold() {
         for text in [
             "sometimes: leader of orders-0 truncated to 5",
             "broken: log matching",
+            "kept: log matching",
         ] {
             assert_eq!(parse(text).expect("an expectation").to_string(), text);
         }

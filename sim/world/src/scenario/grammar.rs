@@ -218,6 +218,7 @@ const SWARM: &str = "swarms come with a later release; `random` in a `window` wo
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
     // The scenario itself.
+    key("/$schema", Text, Absent, "Where the JSON Schema of scenarios lies (schema/scenario.json), for editors; klab does not look there."),
     key("/format", whole(1, 1), Is("1"), "The version of this grammar."),
     key("/title", Text, Required, "What happens, in one line."),
     key("/teaches", Text, Absent, "What one can learn from it."),

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 /// A file that uses every part of the grammar.
 const WHOLE: &str = r#"{
   // a comment
-  "format": 1,
+  "$schema": "../schema/scenario.json", "format": 1,
   "title": "All of it",
   "teaches": "the grammar",
   "start": "2026-02-03T04:05:06.789Z",
