@@ -143,22 +143,31 @@ pub enum Halt {
 pub struct Context<'a> {
     host: &'a mut dyn Host,
     outputs: &'a mut Vec<Output>,
+    /// The clocks stand still during a step, and are asked for often.
+    now: Time,
+    wall: Timestamp,
 }
 
 impl<'a> Context<'a> {
     /// A step's context: outputs are pushed behind those already there.
     pub fn new(host: &'a mut dyn Host, outputs: &'a mut Vec<Output>) -> Context<'a> {
-        Context { host, outputs }
+        let (now, wall) = (host.now(), host.wall());
+        Context {
+            host,
+            outputs,
+            now,
+            wall,
+        }
     }
 
     /// This machine's monotonic clock.
     pub fn now(&self) -> Time {
-        self.host.now()
+        self.now
     }
 
     /// This machine's wall clock, in ms since 1970; may step.
     pub fn wall(&self) -> Timestamp {
-        self.host.wall()
+        self.wall
     }
 
     /// A number drawn uniformly from all u64.

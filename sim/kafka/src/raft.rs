@@ -209,6 +209,7 @@ impl Raft {
     /// # Errors
     /// A fault ends the process.
     pub fn handle(&mut self, input: RaftInput, at: At<'_>, out: &mut Effects) -> Result<(), Fault> {
+        let mut next = None;
         match input {
             RaftInput::Synced(file, result) => {
                 result.map_err(Fault::Disk)?;
@@ -219,10 +220,12 @@ impl Raft {
                 );
                 self.release(out);
             }
+            // Mostly nothing is before it.
+            input if self.flushing.is_none() && self.inbox.is_empty() => next = Some(input),
             input => self.inbox.push_back(input),
         }
         while self.flushing.is_none() {
-            let Some(input) = self.inbox.pop_front() else {
+            let Some(input) = next.take().or_else(|| self.inbox.pop_front()) else {
                 break;
             };
             let mut fresh = Effects::new();

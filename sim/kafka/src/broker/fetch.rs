@@ -6,6 +6,7 @@
 
 use crate::broker::partition::{Here, Read, Reading};
 use crate::broker::produce::Hints;
+use crate::broker::purgatory::Watched;
 use crate::broker::replicas::Replicas;
 use crate::effect::{Effect, Effects};
 use crate::event::{Event, ReplicaEvent};
@@ -45,7 +46,7 @@ impl Fetching {
     }
 
     /// Which partitions it waits for.
-    pub fn watched(&self) -> Vec<TopicIdPartition> {
+    pub fn watched(&self) -> Watched {
         self.positions().map(|(id, _)| id).collect()
     }
 
@@ -160,11 +161,11 @@ fn read(
     here: Here<'_>,
     out: &mut Effects,
 ) -> Result<Read, ErrorCode> {
-    if !here.image.topics.contains_key(&id.topic) {
-        return Err(ErrorCode::UnknownTopicId);
-    }
     if !is_known(id, here) {
-        return Err(ErrorCode::UnknownTopicOrPartition);
+        return Err(match here.image.topics.contains_key(&id.topic) {
+            true => ErrorCode::UnknownTopicOrPartition,
+            false => ErrorCode::UnknownTopicId,
+        });
     }
     due.is_interested = true;
     let read = replicas.fetch(id, asked, reading, here, out);

@@ -17,6 +17,9 @@ pub struct Ticket(u64);
 /// Who watches one partition: mostly its followers and a reader.
 pub type Watchers = SmallVec<[Ticket; 4]>;
 
+/// What one request watches: mostly one partition.
+pub type Watched = SmallVec<[TopicIdPartition; 1]>;
+
 /// Requests that wait, with what they watch. A connection has one request waiting at most (N-1), so there are few.
 #[derive(Clone, Debug, Serialize)]
 pub struct Purgatory<T> {
@@ -31,7 +34,7 @@ pub struct Purgatory<T> {
 struct Parked<T> {
     conn: ConnId,
     deadline: Time,
-    watched: Vec<TopicIdPartition>,
+    watched: Watched,
     operation: T,
 }
 
@@ -52,9 +55,10 @@ impl<T> Purgatory<T> {
         &mut self,
         conn: ConnId,
         deadline: Time,
-        watched: Vec<TopicIdPartition>,
+        watched: impl Into<Watched>,
         operation: T,
     ) {
+        let watched = watched.into();
         let ticket = Ticket(self.next);
         self.next += 1;
         for partition in &watched {

@@ -22,6 +22,7 @@ use crate::protocol::cluster::{AlterPartitionRequest, AlterPartitionResponse};
 use crate::protocol::fetch::FetchPartition;
 use crate::time::{Time, Timestamp};
 use serde::Serialize;
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -46,8 +47,11 @@ pub struct Replicas {
     doomed: BTreeMap<TopicIdPartition, Time>,
     isr_changes: AlterPartitions,
     /// What has moved and was not looked at yet.
-    moved: Vec<(TopicIdPartition, Moved)>,
+    moved: AllMoved,
 }
+
+/// Which partitions have moved in one step: mostly one or two.
+pub type AllMoved = SmallVec<[(TopicIdPartition, Moved); 2]>;
 
 /// What the metadata made of partitions, for the fetchers.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -93,7 +97,7 @@ impl Replicas {
             found,
             doomed,
             isr_changes: AlterPartitions::default(),
-            moved: Vec::new(),
+            moved: AllMoved::new(),
         };
         (replicas, last_stop)
     }
@@ -121,8 +125,13 @@ impl Replicas {
         self.get(id).ok_or_else(|| missing(id, image))
     }
 
+    /// Whether anything has moved since it was last taken.
+    pub fn has_moved(&self) -> bool {
+        !self.moved.is_empty()
+    }
+
     /// Takes what has moved since this was last asked.
-    pub fn take_moved(&mut self) -> Vec<(TopicIdPartition, Moved)> {
+    pub fn take_moved(&mut self) -> AllMoved {
         std::mem::take(&mut self.moved)
     }
 

@@ -258,10 +258,10 @@ impl Broker {
 
     /// Looks at what is parked at partitions that have moved. An end alone confirms no write.
     pub(super) fn complete_parked(&mut self, cx: &mut Context<'_>) {
-        let moved = self.replicas.take_moved();
-        if moved.is_empty() {
+        if !self.replicas.has_moved() {
             return;
         }
+        let moved = self.replicas.take_moved();
         let mut out = Effects::new();
         for (id, what) in moved {
             if what == Moved::All {

@@ -292,6 +292,13 @@ impl<T> Connections<T> {
         }
     }
 
+    /// Whether there is any node that must not be connected to yet.
+    pub fn is_backing_off(&self, now: Time) -> bool {
+        let backs_off =
+            |n: &Node<T>| matches!(n.state, NodeState::Disconnected { until } if until > now);
+        self.nodes.values().any(backs_off)
+    }
+
     /// How many requests wait for an answer, or for room in the socket.
     pub fn in_flight(&self) -> u64 {
         let open = self.nodes.values().filter_map(Node::in_flight);

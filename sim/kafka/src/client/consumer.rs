@@ -666,7 +666,8 @@ impl Consumer {
         if self.polling.is_some() {
             or(self.positions.next_retry().filter(|at| *at > now));
         }
-        if self.polling.is_some() || self.lookup.is_some() {
+        let waits = self.polling.is_some() || self.lookup.is_some();
+        if waits && self.network.is_backing_off(now) {
             let leaders = self
                 .positions
                 .iter()

@@ -97,8 +97,14 @@ impl<T> NetworkClient<T> {
     /// Does what is due: timeouts, and an update of the metadata. Whatever else the owner wants to send goes before it.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Happenings<T> {
         let mut happened = self.connections.expire(cx);
-        happened.extend(self.rebootstrap_if_stuck(cx));
-        let happened = self.take_in(happened, cx);
+        if self.trying_since.is_some() {
+            happened.extend(self.rebootstrap_if_stuck(cx));
+        }
+        // Mostly nothing is due, and then there is nothing to move.
+        let happened = match happened.is_empty() {
+            true => Happenings::new(),
+            false => self.take_in(happened, cx),
+        };
         self.update_metadata(cx);
         happened
     }
@@ -147,6 +153,11 @@ impl<T> NetworkClient<T> {
     /// Until when the node must not be connected to.
     pub fn backing_off_until(&self, node: NodeId, now: Time) -> Option<Time> {
         self.connections.backing_off_until(node, now)
+    }
+
+    /// Whether there is any node that must not be connected to yet.
+    pub fn is_backing_off(&self, now: Time) -> bool {
+        self.connections.is_backing_off(now)
     }
 
     /// How many requests wait for an answer, metadata requests included.

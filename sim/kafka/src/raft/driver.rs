@@ -65,7 +65,8 @@ impl Driver {
             unsent: BTreeMap::new(),
             armed: None,
         };
-        driver.finish(out, cx);
+        let sends = driver.finish(out, cx);
+        driver.queue(sends, cx);
         driver.step(RaftInput::Alarm, rules, cx);
         driver
     }
@@ -154,16 +155,29 @@ impl Driver {
     fn step(&mut self, input: RaftInput, rules: &Rules, cx: &mut Context<'_>) {
         let mut out = Effects::new();
         let ended = self.raft.handle(input, at(rules, cx), &mut out);
-        self.finish(out, cx);
+        let mut sends = self.finish(out, cx);
         if let Err(fault) = ended {
             halt(fault, cx);
         }
-        self.flush(rules, cx);
+        // Mostly one request at most, which can go at once and needs no queue.
+        match sends.first() {
+            None if self.unsent.is_empty() => {}
+            Some((to, _))
+                if sends.len() == 1 && self.unsent.is_empty() && self.network.ready(*to, cx) =>
+            {
+                let (to, request) = sends.pop().expect("there is one");
+                self.network.send(to, request, (), cx);
+            }
+            _ => {
+                self.queue(sends, cx);
+                self.flush(rules, cx);
+            }
+        }
         self.arm(rules, cx);
     }
 
-    /// Carries out what the replica wants; its requests wait for their connections.
-    fn finish(&mut self, out: Effects, cx: &mut Context<'_>) {
+    /// Carries out what the replica wants, but for its requests.
+    fn finish(&mut self, out: Effects, cx: &mut Context<'_>) -> Vec<(NodeId, Request)> {
         let purposes = [
             Purpose::ElectionTimeout,
             Purpose::LeastLoadedNode(self.network.client()),
@@ -173,17 +187,20 @@ impl Driver {
                 *die = Die::new(cx.draw(purpose));
             }
         }
-        match carry_out(out, cx) {
-            Ok(sends) => {
-                let expires = cx.now() + self.network.settings().request_timeout;
-                for (to, request) in sends {
-                    self.unsent
-                        .entry(to)
-                        .or_default()
-                        .push_back((request, expires));
-                }
-            }
-            Err(error) => halt(Fault::Disk(error), cx),
+        carry_out(out, cx).unwrap_or_else(|error| {
+            halt(Fault::Disk(error), cx);
+            Vec::new()
+        })
+    }
+
+    /// Requests wait for their connections.
+    fn queue(&mut self, sends: Vec<(NodeId, Request)>, cx: &Context<'_>) {
+        let expires = cx.now() + self.network.settings().request_timeout;
+        for (to, request) in sends {
+            self.unsent
+                .entry(to)
+                .or_default()
+                .push_back((request, expires));
         }
     }
 

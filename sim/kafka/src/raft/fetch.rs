@@ -175,14 +175,8 @@ impl Raft {
 
     /// Fetches that have waited long enough get what they would have got at once.
     pub(super) fn expire_parked(&mut self, now: Time, out: &mut Effects) {
-        if self.parked.iter().all(|p| p.expires > now) {
-            return;
-        }
-        let (expired, others) = std::mem::take(&mut self.parked)
-            .into_iter()
-            .partition::<Vec<Parked>, _>(|p| p.expires <= now);
-        self.parked = others;
-        for parked in expired {
+        while let Some(first) = self.parked.iter().position(|p| p.expires <= now) {
+            let parked = self.parked.remove(first);
             out.push(Effect::Reply(
                 parked.conn,
                 parked.id,
