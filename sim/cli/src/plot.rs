@@ -86,8 +86,11 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 /// A line of a panel: its name, and runs of points without gaps; time in s.
 struct Line {
     name: String,
-    runs: Vec<Vec<(f64, f64)>>,
+    runs: Runs,
 }
+
+/// Points of a line, in pieces between which it has none: seconds and what is shown.
+type Runs = Vec<Vec<(f64, f64)>>;
 
 /// A panel: what it shows, and its lines.
 struct Panel {
@@ -143,7 +146,7 @@ pub fn draw(plot: &Plot) -> String {
 
 fn panels(plot: &Plot) -> Vec<Panel> {
     let clients = || plot.producers.iter().chain(&plot.consumers);
-    let of_client = |line: &dyn Fn(&Client) -> Vec<Vec<(f64, f64)>>| -> Vec<Line> {
+    let of_client = |line: &dyn Fn(&Client) -> Runs| -> Vec<Line> {
         let one = |client: &Client| Line {
             name: client.name.clone(),
             runs: line(client),
@@ -202,7 +205,7 @@ fn panels(plot: &Plot) -> Vec<Panel> {
 }
 
 /// In ms; where there was no record the line ends.
-fn gaps(values: &[Option<u64>], at: &dyn Fn(usize) -> f64) -> Vec<Vec<(f64, f64)>> {
+fn gaps(values: &[Option<u64>], at: &dyn Fn(usize) -> f64) -> Runs {
     let mut runs = vec![Vec::new()];
     for (n, value) in values.iter().enumerate() {
         match value {
