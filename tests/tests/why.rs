@@ -216,7 +216,9 @@ impl<'a> Look<'a> {
             EdgeKind::Absence(Absence::AnswerNotReceived) => {
                 let between = self.between(to.seq, line.seq);
                 let answers = between.filter(|r| is_answer(r));
-                mentions(to.seq) && answers.filter(|r| self.answers(r, to.seq)).count() == 0
+                // A fault that takes the request away names no record.
+                (mentions(to.seq) || to.part == Part::Fault)
+                    && answers.filter(|r| self.answers(r, to.seq)).count() == 0
             }
             EdgeKind::Absence(Absence::NotSent) => {
                 mentions(to.seq) && !self.between(line.seq, u64::MAX).any(|r| self.is_copy(r))

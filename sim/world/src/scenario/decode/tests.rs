@@ -636,7 +636,7 @@ fn a_step_says_once_when_and_once_what() {
         (
             r#"{ "at": "1s", "hold": { "request": "Fech", "from": "brokers", "to": "brokers" } }"#,
             "\"Fech\"",
-            "unknown API \"Fech\"; expected one of \"Produce\", \"Fetch\", \"ListOffsets\", \"Metadata\", \"CreateTopics\", \"DeleteTopics\", \"InitProducerId\", \"OffsetForLeaderEpoch\", \"DescribeConfigs\", \"CreatePartitions\", \"ElectLeaders\", \"IncrementalAlterConfigs\", \"Vote\", \"BeginQuorumEpoch\", \"EndQuorumEpoch\", \"AlterPartition\" and 4 more; did you mean \"Fetch\"?",
+            "unknown API \"Fech\"; expected one of \"Produce\", \"Fetch\", \"ListOffsets\", \"Metadata\", \"CreateTopics\", \"DeleteTopics\", \"InitProducerId\", \"OffsetForLeaderEpoch\", \"DescribeConfigs\", \"CreatePartitions\", \"ElectLeaders\", \"IncrementalAlterConfigs\", \"Vote\", \"BeginQuorumEpoch\", \"EndQuorumEpoch\", \"AlterPartition\" and 5 more; did you mean \"Fetch\"?",
         ),
         (
             r#"{ "at": "1s", "admin": { "alter-config": { "min.insync.replicas": 1 } } }"#,
