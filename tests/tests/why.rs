@@ -202,10 +202,7 @@ impl<'a> Look<'a> {
             EdgeKind::Reply => self
                 .way(line.seq, to.seq)
                 .is_some_and(|way| way.iter().any(|r| is_answer(r))),
-            EdgeKind::Record => {
-                let commits = line.part == Part::Commit && self.is_mark(line.seq);
-                (commits || mentions(line.seq)) && mentions(to.seq)
-            }
+            EdgeKind::Record => (self.is_mark(line.seq) || mentions(line.seq)) && mentions(to.seq),
             EdgeKind::Absence(Absence::CopyNotFetched) => {
                 let election = why.lines.iter().find(|l| l.part == Part::Election);
                 let election = election.expect("who lacks a copy is elected").seq;
@@ -213,12 +210,16 @@ impl<'a> Look<'a> {
             }
             EdgeKind::Absence(Absence::HeartbeatNotSent) => self.is_silent(to.seq, line.seq),
             EdgeKind::Absence(Absence::Left) => self.has_ended(to.seq, line.seq),
+            // A fault that took the request away: there was nothing to answer.
+            EdgeKind::Absence(Absence::AnswerNotReceived) if to.part == Part::Fault => {
+                let fault = &self.record(to.seq).what;
+                matches!(fault, What::Fault { lifted: false, .. })
+                    && !self.between(to.seq, line.seq).any(|r| self.is_copy(r))
+            }
             EdgeKind::Absence(Absence::AnswerNotReceived) => {
                 let between = self.between(to.seq, line.seq);
                 let answers = between.filter(|r| is_answer(r));
-                // A fault that takes the request away names no record.
-                (mentions(to.seq) || to.part == Part::Fault)
-                    && answers.filter(|r| self.answers(r, to.seq)).count() == 0
+                mentions(to.seq) && answers.filter(|r| self.answers(r, to.seq)).count() == 0
             }
             EdgeKind::Absence(Absence::NotSent) => {
                 mentions(to.seq) && !self.between(line.seq, u64::MAX).any(|r| self.is_copy(r))
@@ -227,12 +228,17 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Whether an event is that of a high watermark: it is about every record below it.
+    /// Whether an event is about every record below an offset, and names none.
     fn is_mark(&self, seq: u64) -> bool {
         let what = &self.record(seq).what;
+        let What::Told(Event::Log(_, event)) = what else {
+            return false;
+        };
         matches!(
-            what,
-            What::Told(Event::Log(_, LogEvent::HighWatermark { .. }))
+            event,
+            LogEvent::HighWatermark { .. }
+                | LogEvent::LogStartMoved { .. }
+                | LogEvent::Compacted { .. }
         )
     }
 

@@ -109,7 +109,10 @@ pub fn safe(teller: &mut Teller<'_>, life: &Life) {
         teller.appended(Some(spot));
         let lineage = teller.history.lineage(spot.place);
         for (process, copied, _) in lineage.fates(spot.node) {
-            if process != lineage.node(spot.node).by {
+            // A log that started over behind the record counts as having had it; it never copied it.
+            let record = teller.chains.get(copied);
+            let copies = record.is_some_and(|r| super::mentions(r, teller.id));
+            if copies && process != lineage.node(spot.node).by {
                 teller.add(Part::Copy, copied, EdgeKind::Record);
             }
         }
