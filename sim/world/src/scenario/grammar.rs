@@ -283,7 +283,7 @@ pub const KEYS: &[Key] = &[
     key("/steps/*/at", Duration, Absent, "When: at this time."),
     key("/steps/*/when", Trigger, Absent, "When: as soon as this happens."),
     key("/steps/*/window", Durations, Absent, "When: at times drawn from this range."),
-    key("/steps/*/random", Word(&["partition", "network", "crash", "power", "pause", "message", "any"]), Absent, "Harms of this family, drawn by seed."),
+    key("/steps/*/random", Word(&["partition", "network", "crash", "power", "pause", "message", "disk", "clock", "slow", "answer", "any"]), Absent, "Harms of this family, drawn by seed."),
     key("/steps/*/swarm", NotBuilt(SWARM), Absent, "A whole schedule drawn by seed."),
     key("/steps/*/crash", Selector, Absent, "These processes die."),
     key("/steps/*/pause", Selector, Absent, "These processes take no input."),
