@@ -9,16 +9,40 @@ use klab_kafka::controller::records::PartitionRegistration;
 use klab_kafka::event::Event;
 use klab_kafka::ids::{LeaderEpoch, NodeId, Offset, RecordId, TopicIdPartition};
 use klab_kafka::log::Log;
+use klab_kafka::protocol::Api;
 use klab_kafka::time::{Duration, Time};
 use klab_world::disks::Keep;
 use klab_world::fault::{Fault, Intercept, Realised};
 use klab_world::process::{Process, ProcessId};
+use klab_world::scenario::operation::Operation;
 use klab_world::scenario::quantity::{Range, Rate};
 use klab_world::scenario::{EndPlan, Lasts, ProducerPlan, Scenario, TopicPlan};
 use klab_world::trace::{Phase, Record, What};
 use klab_world::view::View;
 use klab_world::world::{Watch, World};
 use std::sync::Arc;
+
+/// A message that a test lies in wait for.
+pub type Message = Intercept<Box<[ProcessId]>>;
+
+/// The next Produce request from one to the other.
+pub fn produce_request(from: ProcessId, to: ProcessId) -> Message {
+    Intercept {
+        api: Api::Produce,
+        response: false,
+        from: [from].into(),
+        to: [to].into(),
+        nth: 1,
+    }
+}
+
+/// The next answer from one to the other's Produce requests.
+pub fn produce_response(from: ProcessId, to: ProcessId) -> Message {
+    Intercept {
+        response: true,
+        ..produce_request(from, to)
+    }
+}
 
 /// The topic of a story: one partition on all brokers, led by one of them.
 pub const TOPIC: &str = "orders";
@@ -50,6 +74,7 @@ impl Default for Setting {
             replication_factor: 3,
             replicas: Some(vec![vec![NodeId(1), NodeId(2), NodeId(3)]]),
             config: [("min.insync.replicas".into(), "2".into())].into(),
+            later: false,
         };
         scenario.topics = [(TOPIC.into(), topic)].into();
         let mut setting = Setting { scenario, seed: 1 };
@@ -119,7 +144,10 @@ impl Setting {
 
     /// The size of a record's value.
     pub fn size(mut self, bytes: u32) -> Setting {
-        self.shop().size = bytes;
+        self.shop().size = Range {
+            min: bytes,
+            max: bytes,
+        };
         self
     }
 
@@ -291,13 +319,19 @@ impl Cluster {
         });
     }
 
-    /// Lies in wait for one message: holds it, or loses it and its connection.
-    pub fn catch(&mut self, lose: bool, intercept: Intercept<Box<[ProcessId]>>) {
-        self.harm(if lose {
-            Fault::Lose(intercept)
-        } else {
-            Fault::Hold(intercept)
-        });
+    /// Lies in wait for one message and holds it.
+    pub fn hold(&mut self, message: Message) {
+        self.harm(Fault::Hold(message));
+    }
+
+    /// Lies in wait for one message and loses it with its connection.
+    pub fn lose(&mut self, message: Message) {
+        self.harm(Fault::Lose(message));
+    }
+
+    /// An operator asks for something.
+    pub fn operate(&mut self, operation: Operation) {
+        self.world.operate(operation);
     }
 
     /// Does any harm.

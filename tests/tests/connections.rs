@@ -4,14 +4,14 @@
 use klab_kafka::event::{ClientEvent, Event, LogEvent, SendFailure};
 use klab_kafka::ids::{ConnId, CorrelationId, RecordId};
 use klab_kafka::input::Closed;
-use klab_kafka::protocol::{Api, ErrorCode};
+use klab_kafka::protocol::ErrorCode;
 use klab_kafka::time::{Duration, Time};
-use klab_world::fault::{Fault, Intercept};
+use klab_world::fault::Fault;
 use klab_world::network::{Body, Connection};
 use klab_world::process::ProcessId;
 use klab_world::trace::{Handled, Record, What};
 use std::collections::BTreeSet;
-use tests::{Cluster, Setting};
+use tests::{Cluster, Setting, produce_response};
 
 fn acked(c: &Cluster) -> usize {
     let is_acked = |e: &Event| matches!(e, Event::Client(_, ClientEvent::Acked { .. }));
@@ -98,16 +98,7 @@ fn the_second_request_on_a_muted_connection_is_not_read_before_the_first_is_answ
 fn one_request_that_times_out_closes_its_connection_and_ends_the_younger_ones_in_flight() {
     let (mut c, leader, shop) = under_way(Setting::default().sends(100, 1));
     let (conn, _) = connection(&c, shop, leader);
-    c.catch(
-        false,
-        Intercept {
-            api: Api::Produce,
-            response: true,
-            from: [leader].into(),
-            to: [shop].into(),
-            nth: 1,
-        },
-    );
+    c.hold(produce_response(leader, shop));
     let since = c.world.now();
     let timed_out = c.run_until_told("a request times out", |p, e| {
         p == shop && matches!(e, Event::Client(_, ClientEvent::RequestTimedOut { .. }))

@@ -245,7 +245,7 @@ const REQUIREMENTS: [Requirement; 16] = [
 ];
 
 fn topic(scenario: &mut Scenario) -> &mut TopicPlan {
-    let last = scenario.topics.values_mut().last();
+    let last = scenario.topics.values_mut().rfind(|t| !t.later);
     last.expect("a drawn cluster has a topic")
 }
 

@@ -35,6 +35,7 @@ const ROLES: &[&str] = &[
     "sim/kafka/src/client/machine.rs",
     "sim/kafka/src/client/network.rs",
     "sim/kafka/src/client/producer.rs",
+    "sim/kafka/src/client/producer/local.rs",
     "sim/kafka/src/client/producer/sender.rs",
     "sim/kafka/src/raft/driver.rs",
     // Where roles run.
@@ -136,8 +137,8 @@ const UNSEEN: &[(&str, usize, &str)] = &[
     ),
     (
         "sim/kafka/src/log/batch.rs",
-        1,
-        "the checksum stands for the bytes",
+        2,
+        "the checksum stands for the bytes and for how they are compressed",
     ),
     (
         "sim/kafka/src/log/builder.rs",

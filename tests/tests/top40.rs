@@ -8,13 +8,12 @@ use klab_kafka::ids::{NodeId, Offset, RecordId};
 use klab_kafka::log::batch::{BATCH_OVERHEAD, RecordBatch};
 use klab_kafka::protocol::{Api, ErrorCode};
 use klab_kafka::time::{Duration, Time};
-use klab_world::fault::Intercept;
 use klab_world::process::ProcessId;
 use klab_world::scenario::selector::TopicPartition;
 use klab_world::scenario::{ConsumerPlan, OnRestart};
 use klab_world::trace::{Handled, What};
 use std::collections::{BTreeMap, BTreeSet};
-use tests::{Cluster, Setting, TOPIC};
+use tests::{Cluster, Setting, TOPIC, produce_request, produce_response};
 
 fn shop_acked(c: &Cluster) -> BTreeSet<RecordId> {
     let acked = c.told().filter_map(|(_, _, e)| match e {
@@ -413,16 +412,7 @@ fn row_19_a_lost_response_is_answered_again_with_the_first_offset() {
     run_until_acked(&mut c, 5);
     let leader = c.leader().expect("ready");
     let shop = c.process("shop");
-    c.catch(
-        true,
-        Intercept {
-            api: Api::Produce,
-            response: true,
-            from: [leader].into(),
-            to: [shop].into(),
-            nth: 1,
-        },
-    );
+    c.lose(produce_response(leader, shop));
     let again = c.run_until_told("the broker knows the batch", |_, e| {
         matches!(e, Event::Log(_, LogEvent::Deduplicated { .. }))
     });
@@ -459,16 +449,7 @@ fn row_20_a_restarted_producer_that_resends_has_another_id_and_duplicates() {
     run_until_acked(&mut c, 5);
     let leader = c.leader().expect("ready");
     let shop = c.process("shop");
-    c.catch(
-        false,
-        Intercept {
-            api: Api::Produce,
-            response: true,
-            from: [leader].into(),
-            to: [shop].into(),
-            nth: 1,
-        },
-    );
+    c.hold(produce_response(leader, shop));
     let appended = c.run_until_told(
         "a record is written that the shop will not hear of",
         |p, e| {
@@ -520,16 +501,7 @@ fn row_19_a_retry_older_than_five_batches_is_out_of_order_and_not_written_again(
     let mut c = Setting::default().sends(60, 2).begin();
     run_until_acked(&mut c, 5);
     let (leader, shop) = (c.leader().expect("ready"), c.process("shop"));
-    c.catch(
-        false,
-        Intercept {
-            api: Api::Produce,
-            response: false,
-            from: [shop].into(),
-            to: [leader].into(),
-            nth: 1,
-        },
-    );
+    c.hold(produce_request(shop, leader));
     let held = c.run_until_told("a request is held", |_, e| {
         matches!(e, Event::Client(_, ClientEvent::BatchSent { .. }))
     });

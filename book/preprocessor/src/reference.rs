@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use klab_kafka::config::{Configs, ConsumerConfig, ProducerConfig, ServerConfig, TopicConfig};
+use klab_kafka::config::{
+    Configs, ConsumerConfig, LibrdkafkaConfig, ProducerConfig, ServerConfig, TopicConfig,
+};
 use klab_kafka::rules::SWITCHES;
 use klab_world::scenario::grammar::{KEYS, Kind, Missing};
 use klab_world::scenario::{expect, limits, selector, trigger};
@@ -29,6 +31,7 @@ pub fn table(name: &str) -> Result<String> {
         "brokers" => configs::<ServerConfig>(),
         "topics" => configs::<TopicConfig>(),
         "producers" => configs::<ProducerConfig>(),
+        "librdkafka" => configs::<LibrdkafkaConfig>(),
         "consumers" => configs::<ConsumerConfig>(),
         _ => bail!("klab has no table {name:?}"),
     })
@@ -175,6 +178,7 @@ fn every_table_has_a_row_for_each_entry() {
         ("brokers", 30),
         ("topics", 6),
         ("producers", 10),
+        ("librdkafka", 5),
         ("consumers", 5),
     ] {
         let rows = table(name).expect("it is there").lines().count() - 2;

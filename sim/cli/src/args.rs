@@ -36,6 +36,8 @@ pub enum Command {
     Why(Why),
     /// Shows the state of one process at one time.
     State(State),
+    /// Describes the topics at one time, as kafka-topics.sh --describe does.
+    Topics(Topics),
     /// Lists the rules of Kafka that are built, where, and the test that holds each.
     Rules(Rules),
     /// Measures how fast this machine simulates.
@@ -210,6 +212,26 @@ pub struct State {
     /// The process, such as broker-1.
     #[arg(long, value_name = "NAME")]
     pub process: String,
+}
+
+/// `klab topics`
+#[derive(Args, Debug)]
+pub struct Topics {
+    /// What to run.
+    #[command(flatten)]
+    pub scenario: Scenario,
+    /// The seed; without one the scenario's.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// The time, such as 12.5s.
+    #[arg(long, value_name = "T", value_parser = duration)]
+    pub at: u64,
+    /// The broker that is asked, such as broker-2; without one the first that runs.
+    #[arg(long, value_name = "NAME")]
+    pub broker: Option<String>,
+    /// Prints the topics as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {

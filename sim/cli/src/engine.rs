@@ -11,7 +11,9 @@ use klab_world::scenario::{Scenario, limits};
 use klab_world::steps::Entry;
 use klab_world::world::{Watch, World};
 
+use crate::args;
 use crate::outcome::Wrong;
+use crate::report;
 
 /// What to run.
 #[derive(Clone)]
@@ -103,6 +105,19 @@ pub fn run(plan: &Plan) -> Result<Ended, Broke> {
         world,
         took: began.elapsed(),
     })
+}
+
+/// Runs, and reports a bug of klab with the command that repeats it; then there is nothing more to say.
+pub fn ended(plan: &Plan, scenario: &args::Scenario) -> Result<Option<Ended>, Wrong> {
+    match run(plan) {
+        Ok(ended) => Ok(Some(ended)),
+        Err(Broke::Limit(wrong)) => Err(wrong),
+        Err(Broke::Bug(what)) => {
+            let again = format!("klab run {} --seed {}", scenario.again(), plan.seed);
+            report::bug(&what, &again);
+            Ok(None)
+        }
+    }
 }
 
 /// The world at its very beginning.

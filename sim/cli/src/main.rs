@@ -17,6 +17,7 @@ mod state;
 mod swarm;
 mod sweep;
 mod tape;
+mod topics;
 mod why;
 
 use std::process::ExitCode;
@@ -52,6 +53,7 @@ fn command(klab: &Klab) -> Result<Outcome, Wrong> {
         Some(Command::Check(args)) => check::check(args),
         Some(Command::Why(args)) => why::why(args),
         Some(Command::State(args)) => state::state(args),
+        Some(Command::Topics(args)) => topics::topics(args),
         Some(Command::Rules(args)) => Ok(rules::rules(args)),
         Some(Command::Bench) => bench::bench(),
     }

@@ -6,7 +6,7 @@ use klab_kafka::time::Duration;
 use klab_world::world::{Watch, World};
 
 use crate::args::{Run, Scenario};
-use crate::engine::{self, Broke, Plan};
+use crate::engine::{self, Plan};
 use crate::files;
 use crate::outcome::{Outcome, Wrong};
 use crate::report;
@@ -36,16 +36,8 @@ pub fn run(args: &Run) -> Result<Outcome, Wrong> {
         until: args.until.map(Duration),
         tape: tape.as_ref().map(|tape| tape.entries.clone()),
     };
-    let ended = match engine::run(&plan) {
-        Ok(ended) => ended,
-        Err(Broke::Limit(wrong)) => return Err(wrong),
-        Err(Broke::Bug(what)) => {
-            report::bug(
-                &what,
-                &format!("klab run {} --seed {}", args.scenario.again(), plan.seed),
-            );
-            return Ok(Outcome::Bug);
-        }
+    let Some(ended) = engine::ended(&plan, &args.scenario)? else {
+        return Ok(Outcome::Bug);
     };
     if let Some(path) = &args.write_tape {
         Tape::of(&ended.world).write(path)?;

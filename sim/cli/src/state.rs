@@ -6,10 +6,10 @@ use klab_kafka::time::Duration;
 use klab_world::process::Process;
 use klab_world::scenario::quantity::write_duration;
 use klab_world::view::View;
-use klab_world::world::Watch;
+use klab_world::world::{Watch, World};
 
-use crate::args::State;
-use crate::engine::{self, Broke, Plan};
+use crate::args::{Scenario, State};
+use crate::engine::{self, Plan};
 use crate::files;
 use crate::outcome::{Outcome, Wrong};
 use crate::report;
@@ -17,29 +17,8 @@ use crate::run::SEED;
 
 /// Runs up to the time and shows the process.
 pub fn state(args: &State) -> Result<Outcome, Wrong> {
-    let scenario = Arc::new(files::chosen(&args.scenario)?);
-    let seed = args.seed.or(scenario.seed).unwrap_or(SEED);
-    let watch = Watch {
-        records: false,
-        checkers: false,
-    };
-    let plan = Plan {
-        scenario,
-        seed,
-        watch,
-        until: Some(Duration(args.at)),
-        tape: None,
-    };
-    let world = match engine::run(&plan) {
-        Ok(ended) => ended.world,
-        Err(Broke::Limit(wrong)) => return Err(wrong),
-        Err(Broke::Bug(what)) => {
-            report::bug(
-                &what,
-                &format!("klab run {} --seed {seed}", args.scenario.again()),
-            );
-            return Ok(Outcome::Bug);
-        }
+    let Some((world, seed)) = world_at(&args.scenario, args.seed, args.at)? else {
+        return Ok(Outcome::Bug);
     };
     let view = View::new(&world);
     let names = view.names();
@@ -68,4 +47,27 @@ pub fn state(args: &State) -> Result<Outcome, Wrong> {
         None => {}
     }
     Ok(Outcome::Good)
+}
+
+/// A run up to a time, with its seed; none if klab has a bug, which is told.
+pub fn world_at(
+    chosen: &Scenario,
+    seed: Option<u64>,
+    at: u64,
+) -> Result<Option<(World, u64)>, Wrong> {
+    let scenario = Arc::new(files::chosen(chosen)?);
+    let seed = seed.or(scenario.seed).unwrap_or(SEED);
+    let watch = Watch {
+        records: false,
+        checkers: false,
+    };
+    let plan = Plan {
+        scenario,
+        seed,
+        watch,
+        until: Some(Duration(at)),
+        tape: None,
+    };
+    let ended = engine::ended(&plan, chosen)?;
+    Ok(ended.map(|ended| (ended.world, seed)))
 }

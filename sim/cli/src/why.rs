@@ -9,7 +9,7 @@ use klab_world::why;
 use klab_world::world::{Watch, World};
 
 use crate::args::Why;
-use crate::engine::{self, Broke, Plan};
+use crate::engine::{self, Ended, Plan};
 use crate::files;
 use crate::outcome::{Outcome, Wrong};
 use crate::report;
@@ -30,16 +30,8 @@ pub fn why(args: &Why) -> Result<Outcome, Wrong> {
         until: None,
         tape: None,
     };
-    let world = match engine::run(&plan) {
-        Ok(ended) => ended.world,
-        Err(Broke::Limit(wrong)) => return Err(wrong),
-        Err(Broke::Bug(what)) => {
-            report::bug(
-                &what,
-                &format!("klab run {} --seed {seed}", args.scenario.again()),
-            );
-            return Ok(Outcome::Bug);
-        }
+    let Some(Ended { world, .. }) = engine::ended(&plan, &args.scenario)? else {
+        return Ok(Outcome::Bug);
     };
     let (view, records) = (View::new(&world), world.trace().records());
     let checkers = world.checkers().expect("the run was watched");

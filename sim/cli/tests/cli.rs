@@ -395,3 +395,33 @@ fn why_names_events_that_the_lines_show() {
         );
     }
 }
+
+#[test]
+fn topics_are_described_as_kafkas_own_tool_does_by_whoever_is_asked() {
+    let with_config = SMALL.replace(
+        r#""orders": {}"#,
+        r#""orders": { "partitions": 2, "config": { "max.message.bytes": 5000, "min.insync.replicas": 1 } }"#,
+    );
+    let small = file("topics.jsonc", with_config);
+    let run = klab(&["topics", path(&small), "--at", "2s"]);
+    assert_eq!(code(&run), 0, "{}{}", out(&run), err(&run));
+    let said = out(&run);
+    let lines: Vec<&str> = said.lines().collect();
+    let [topic, first, second] = lines[..] else {
+        panic!("a line for the topic and one for each partition: {lines:?}")
+    };
+    assert!(topic.starts_with("Topic: orders\tTopicId: "), "{topic}");
+    // In the order in which they lie in Java's map.
+    let rest = "\tPartitionCount: 2\tReplicationFactor: 1\tConfigs: min.insync.replicas=1,max.message.bytes=5000";
+    assert!(topic.ends_with(rest), "{topic}");
+    let partition = |n: u8| {
+        format!(
+            "\tTopic: orders\tPartition: {n}\tLeader: 1\tReplicas: 1\tIsr: 1\tElr: \tLastKnownElr: "
+        )
+    };
+    assert_eq!([first, second], [partition(0), partition(1)]);
+    let json = klab(&["topics", path(&small), "--at", "2s", "--json"]);
+    assert!(out(&json).contains(r#""replication_factor": 1"#));
+    let unknown = klab(&["topics", path(&small), "--at", "2s", "--broker", "broker-9"]);
+    assert_eq!(code(&unknown), 2);
+}

@@ -9,10 +9,14 @@
 //! Left out, beside what the parts say: group and transaction coordinators, eligible leader replicas (R-28…:
 //! era 4.0), fetching from followers near by, several log directories, combined mode.
 
+#[cfg(test)]
+mod admin_tests;
 mod alarms;
+pub mod auto_topics;
 #[cfg(test)]
 mod bench;
 pub mod channel;
+pub mod configs;
 pub mod fetch;
 pub mod fetcher;
 #[cfg(test)]
@@ -33,20 +37,23 @@ mod serving;
 mod tests;
 
 use crate::config::ServerConfig;
+use crate::config::layers::Layers;
 use crate::context::{Context, Exit, Halt, Purpose};
-use crate::controller::image::Image;
+use crate::controller::image::{Image, TopicImage};
 use crate::disk::{DiskError, DiskImage, FileId};
 use crate::effect::{Effects, carry_out};
 use crate::event::{BrokerEvent, Event};
 use crate::ids::*;
 use crate::input::Input;
 use crate::log::Log;
+use crate::protocol::admin::DescribedConfig;
 use crate::raft::driver::Driver;
 use crate::raft::{Member, Raft, RaftConfig};
 use crate::rules::Rules;
 use crate::time::{Duration, Time, Timestamp};
 use crate::timer::{BrokerTimer, Timer};
 use alarms::Alarms;
+use auto_topics::AutoTopics;
 use fetch::Fetching;
 use fetcher::Fetchers;
 use lifecycle::{BrokerState, Identity, Lifecycle, Pace};
@@ -86,7 +93,10 @@ pub struct Broker {
     produces: Purgatory<Producing>,
     fetches: Purgatory<Fetching>,
     producer_ids: ProducerIds,
+    auto_topics: AutoTopics,
     alarms: Alarms,
+    /// Before this no directory is deleted.
+    first_deletion: Time,
     /// Every log is being flushed, for a clean stop.
     is_flushing: bool,
 }
@@ -94,7 +104,10 @@ pub struct Broker {
 /// What the broker knows of itself and of the cluster: what its partitions see around them.
 #[derive(Clone, Debug, Serialize)]
 struct Standing {
+    /// With the settings in force.
     config: BrokerConfig,
+    /// The settings that it was started with.
+    fixed: ServerConfig,
     rules: Rules,
     metadata: Metadata,
     lifecycle: Lifecycle,
@@ -102,6 +115,8 @@ struct Standing {
 
 /// Recovery points are first written so long after the start (L-33).
 const RECOVERY_POINTS_FIRST: Duration = Duration::secs(30);
+/// Directories are deleted so long after the start at the earliest (`log.initial.task.delay.ms`).
+const DELETIONS_FIRST: Duration = Duration::secs(30);
 /// Idle producers are looked for so often (L-14).
 const PRODUCER_EXPIRY: Duration = Duration::secs(600);
 
@@ -115,13 +130,18 @@ impl Broker {
     ) -> Broker {
         let raft = observe(&config, &rules, &disk, cx);
         let mut out = Effects::new();
-        let (replicas, last_stop) = Replicas::load(disk, &config.server, cx.wall(), &mut out);
+        let first_deletion = cx.now() + DELETIONS_FIRST;
+        let delay = millis(config.server.log_segment_delete_delay_ms);
+        let deletion = (cx.now() + delay).max(first_deletion);
+        let (replicas, last_stop) =
+            Replicas::load(disk, &config.server, cx.wall(), deletion, &mut out);
         let incarnation = u128::from(cx.draw(Purpose::Incarnation)) << 64
             | u128::from(cx.draw(Purpose::Incarnation));
         let lifecycle = enlist(&config, IncarnationId(incarnation), last_stop, cx.now());
         let mut broker = Broker {
             network: Network::new(&config),
             standing: Standing {
+                fixed: config.server.clone(),
                 config,
                 rules,
                 metadata: Metadata::default(),
@@ -133,7 +153,9 @@ impl Broker {
             produces: Purgatory::default(),
             fetches: Purgatory::default(),
             producer_ids: ProducerIds::default(),
+            auto_topics: AutoTopics::default(),
             alarms: Alarms::default(),
+            first_deletion,
             is_flushing: false,
         };
         broker.carry_out(out, cx);
@@ -174,6 +196,11 @@ impl Broker {
     /// The broker's copy of the metadata.
     pub fn image(&self) -> &Image {
         self.standing.metadata.image()
+    }
+
+    /// DescribeConfigs of a topic, as this broker answers it.
+    pub fn describe_topic(&self, topic: &TopicImage) -> Vec<DescribedConfig> {
+        self.standing.layers().describe_topic(&topic.config)
     }
 
     /// The metadata log's replica here.
@@ -246,6 +273,11 @@ impl Broker {
             BrokerTimer::RecoveryPoint => self.checkpoint_recovery_points(cx),
             BrokerTimer::ProducerIdExpiry => self.expire_producers(cx),
             BrokerTimer::Purgatory => self.time_out_parked(cx),
+            BrokerTimer::DeleteLogs => {
+                let mut out = Effects::new();
+                self.replicas.delete_due(cx.now(), &mut out);
+                self.carry_out(out, cx);
+            }
             BrokerTimer::Fetcher(source) => self.drive_fetcher(NodeId(source), cx),
             // These wake the broker; what is due is found in `settle`.
             BrokerTimer::Heartbeat
@@ -350,6 +382,10 @@ impl Broker {
             (Timer::Broker(BrokerTimer::Heartbeat), heartbeat),
             (Timer::Broker(BrokerTimer::Purgatory), parked),
             (
+                Timer::Broker(BrokerTimer::DeleteLogs),
+                self.replicas.next_deletion(),
+            ),
+            (
                 Timer::Broker(BrokerTimer::AlterPartition),
                 self.replicas.isr_retry_at(),
             ),
@@ -412,6 +448,22 @@ impl Broker {
 }
 
 impl Standing {
+    /// The dynamic layers have changed: every user of a setting sees what is in force now.
+    fn reconfigure(&mut self) {
+        let layers = self.layers();
+        let server = layers.effective();
+        self.config.server = server;
+    }
+
+    /// The layers below those of topics.
+    fn layers(&self) -> Layers<'_> {
+        Layers {
+            fixed: &self.fixed,
+            dynamic: &self.metadata.image().dynamic,
+            node: self.config.node,
+        }
+    }
+
     /// What partitions see at this moment by the wall clock.
     fn here(&self, now: Timestamp) -> Here<'_> {
         Here {

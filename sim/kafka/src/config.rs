@@ -1,7 +1,10 @@
 //! Kafka's config keys as tables: name, type, unit, Kafka's default and a sentence. Decoders, reference pages and
 //! lessons read the table; code reads the field.
 
+pub mod layers;
+
 use crate::log::batch::TimestampType;
+use crate::log::codec::{Codec, GzipLevel, TopicCompression};
 use serde::Serialize;
 
 /// One row of a table of configs.
@@ -165,6 +168,78 @@ impl ConfigValue for TimestampType {
     }
 }
 
+/// Values of `partitioner.class`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Partitioner {
+    /// By key, else sticky (P-3, P-4).
+    BuiltIn,
+    /// One partition after the other.
+    RoundRobin,
+}
+
+impl ConfigValue for Partitioner {
+    const EXPECTS: &'static str =
+        "\"null\" or \"org.apache.kafka.clients.producer.RoundRobinPartitioner\"";
+    fn parse(text: &str) -> Option<Partitioner> {
+        match text {
+            "null" => Some(Partitioner::BuiltIn),
+            "org.apache.kafka.clients.producer.RoundRobinPartitioner" | "RoundRobinPartitioner" => {
+                Some(Partitioner::RoundRobin)
+            }
+            _ => None,
+        }
+    }
+    fn show(&self) -> String {
+        match self {
+            Partitioner::BuiltIn => "null",
+            Partitioner::RoundRobin => "org.apache.kafka.clients.producer.RoundRobinPartitioner",
+        }
+        .into()
+    }
+}
+
+/// Values of librdkafka's `partitioner`. Those that say random leave to chance what has no key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum LibrdkafkaPartitioner {
+    /// By chance.
+    Random,
+    /// CRC-32.
+    Consistent,
+    /// CRC-32; an empty key is none: the default.
+    ConsistentRandom,
+    /// The hash of the Java client.
+    Murmur2,
+    /// The hash of the Java client.
+    Murmur2Random,
+    /// The hash of the Go client Sarama.
+    Fnv1a,
+    /// The hash of the Go client Sarama.
+    Fnv1aRandom,
+}
+
+/// Their names.
+const LIBRDKAFKA_PARTITIONERS: [(LibrdkafkaPartitioner, &str); 7] = [
+    (LibrdkafkaPartitioner::Random, "random"),
+    (LibrdkafkaPartitioner::Consistent, "consistent"),
+    (LibrdkafkaPartitioner::ConsistentRandom, "consistent_random"),
+    (LibrdkafkaPartitioner::Murmur2, "murmur2"),
+    (LibrdkafkaPartitioner::Murmur2Random, "murmur2_random"),
+    (LibrdkafkaPartitioner::Fnv1a, "fnv1a"),
+    (LibrdkafkaPartitioner::Fnv1aRandom, "fnv1a_random"),
+];
+
+impl ConfigValue for LibrdkafkaPartitioner {
+    const EXPECTS: &'static str = "\"consistent_random\", \"consistent\", \"murmur2_random\", \"murmur2\", \"fnv1a_random\", \"fnv1a\" or \"random\"";
+    fn parse(text: &str) -> Option<LibrdkafkaPartitioner> {
+        let mut known = LIBRDKAFKA_PARTITIONERS.iter();
+        known.find(|(_, name)| *name == text).map(|(p, _)| *p)
+    }
+    fn show(&self) -> String {
+        let known = LIBRDKAFKA_PARTITIONERS.iter().find(|(p, _)| p == self);
+        known.expect("all are listed").1.into()
+    }
+}
+
 /// Values of `auto.offset.reset`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum OffsetReset {
@@ -268,6 +343,9 @@ config! {
         min_insync_replicas: i32 = 1, "min.insync.replicas", "", "acks=all needs so many in-sync replicas.";
         unclean_leader_election_enable: bool = false, "unclean.leader.election.enable", "", "Whether a replica outside the ISR may lead when no other can.";
         unclean_leader_election_interval_ms: i64 = 300_000, "unclean.leader.election.interval.ms", "ms", "How often leaderless partitions are looked at.";
+        auto_create_topics_enable: bool = true, "auto.create.topics.enable", "", "Whether a topic that is asked about is created.";
+        delete_topic_enable: bool = true, "delete.topic.enable", "", "Whether topics can be deleted.";
+        log_segment_delete_delay_ms: i64 = 60_000, "log.segment.delete.delay.ms", "ms", "How long the files of a deleted topic stay on disk under another name.";
         auto_leader_rebalance_enable: bool = true, "auto.leader.rebalance.enable", "", "Whether preferred leaders are restored.";
         leader_imbalance_check_interval_seconds: i64 = 300, "leader.imbalance.check.interval.seconds", "s", "How often preferred leaders are restored.";
         broker_heartbeat_interval_ms: i32 = 2_000, "broker.heartbeat.interval.ms", "ms", "How often a broker tells the controller that it lives.";
@@ -287,6 +365,7 @@ config! {
         metadata_max_idle_interval_ms: i32 = 500, "metadata.max.idle.interval.ms", "ms", "How often the active controller writes a NoOp record.";
         log_segment_bytes: i32 = 1_073_741_824, "log.segment.bytes", "bytes", "A segment holds at most so much.";
         log_roll_ms: i64 = 604_800_000, "log.roll.ms", "ms", "A segment spans at most so much record time.";
+        compression_type: TopicCompression = TopicCompression::Producer, "compression.type", "", "How batches are stored: as they came, or always so.";
         message_max_bytes: i32 = 1_048_588, "message.max.bytes", "bytes", "The largest batch a topic takes.";
         log_message_timestamp_after_max_ms: i64 = 3_600_000, "log.message.timestamp.after.max.ms", "ms", "How far ahead of the broker's clock a record may be.";
         log_message_timestamp_before_max_ms: i64 = i64::MAX, "log.message.timestamp.before.max.ms", "ms", "How far behind the broker's clock a record may be.";
@@ -303,6 +382,7 @@ config! {
         segment_bytes: Inherit<i32> = Inherit(None), "segment.bytes", "bytes", "A segment holds at most so much.";
         segment_ms: Inherit<i64> = Inherit(None), "segment.ms", "ms", "A segment spans at most so much record time.";
         message_timestamp_type: Inherit<TimestampType> = Inherit(None), "message.timestamp.type", "", "Whose clock stamps records.";
+        compression_type: Inherit<TopicCompression> = Inherit(None), "compression.type", "", "How batches are stored: as they came, or always so.";
         max_message_bytes: Inherit<i32> = Inherit(None), "max.message.bytes", "bytes", "The largest batch the topic takes.";
     }
 }
@@ -339,6 +419,8 @@ config! {
         max_in_flight: i32 = 5, "max.in.flight.requests.per.connection", "", "How many requests may be unanswered on one connection.";
         linger_ms: i64 = 5, "linger.ms", "ms", "How long a batch waits for more records.";
         batch_size: i32 = 16_384, "batch.size", "bytes", "How large a batch grows; 0 disables batching.";
+        compression_type: Codec = Codec::None, "compression.type", "", "How batches are compressed.";
+        compression_gzip_level: GzipLevel = GzipLevel(-1), "compression.gzip.level", "", "How hard gzip tries, from 1 to 9; -1 leaves it to zlib.";
         buffer_memory: i64 = 33_554_432, "buffer.memory", "bytes", "How much may wait to be sent.";
         max_block_ms: i64 = 60_000, "max.block.ms", "ms", "How long send() may block.";
         request_timeout_ms: i32 = 30_000, "request.timeout.ms", "ms", "How long an answer may take.";
@@ -354,7 +436,38 @@ config! {
         socket_connection_setup_timeout_max_ms: i64 = 30_000, "socket.connection.setup.timeout.max.ms", "ms", "How long a connection may take to open, after failures.";
         metadata_max_idle_ms: i64 = 300_000, "metadata.max.idle.ms", "ms", "A topic not written to for so long is forgotten.";
         metadata_recovery_rebootstrap_trigger_ms: i64 = 300_000, "metadata.recovery.rebootstrap.trigger.ms", "ms", "A client that learns nothing for so long starts over from its bootstrap servers.";
+        partitioner_class: Partitioner = Partitioner::BuiltIn, "partitioner.class", "", "Who chooses the partition of a record that names none.";
         partitioner_ignore_keys: bool = false, "partitioner.ignore.keys", "", "Treat keyed records as if they had none.";
+        partitioner_adaptive_partitioning_enable: bool = true, "partitioner.adaptive.partitioning.enable", "", "Whether records without a key rather go where less waits.";
+        partitioner_availability_timeout_ms: i64 = 0, "partitioner.availability.timeout.ms", "ms", "Records without a key avoid a leader that took nothing for so long; 0 is for ever.";
+    }
+}
+
+config! {
+    /// Settings of a producer of librdkafka.
+    LibrdkafkaConfig {
+        acks: Acks = Acks::All, "acks", "", "Who must have a message before its delivery report says so.";
+        enable_idempotence: bool = false, "enable.idempotence", "", "Whether retries are recognised by the broker.";
+        retries: i32 = i32::MAX, "retries", "", "How often a failed message is sent again.";
+        max_in_flight: Explicit<i32> = unset(1_000_000), "max.in.flight.requests.per.connection", "", "How many requests may be unanswered on one connection; 5 with idempotence.";
+        linger_ms: i64 = 5, "linger.ms", "ms", "How long messages wait for more of them.";
+        batch_size: i32 = 1_000_000, "batch.size", "bytes", "How large a batch grows.";
+        batch_num_messages: i32 = 10_000, "batch.num.messages", "", "How many messages a batch holds.";
+        queue_buffering_max_messages: i32 = 100_000, "queue.buffering.max.messages", "", "How many messages may wait for their delivery report to be served; 0 is no limit.";
+        queue_buffering_max_kbytes: i32 = 1_048_576, "queue.buffering.max.kbytes", "KiB", "How many bytes they may have.";
+        message_timeout_ms: i32 = 300_000, "message.timeout.ms", "ms", "How long a message may take; 0 is for ever.";
+        message_max_bytes: i32 = 1_000_000, "message.max.bytes", "bytes", "The largest message and the largest request.";
+        compression_type: Codec = Codec::None, "compression.type", "", "How batches are compressed.";
+        partitioner: LibrdkafkaPartitioner = LibrdkafkaPartitioner::ConsistentRandom, "partitioner", "", "Who chooses the partition of a message that names none.";
+        sticky_partitioning_linger_ms: Explicit<i32> = unset(10), "sticky.partitioning.linger.ms", "ms", "How long messages without a key stick to a partition; twice linger.ms unless written; 0 draws for each.";
+        request_timeout_ms: i32 = 30_000, "request.timeout.ms", "ms", "How long a broker may wait for the other replicas.";
+        socket_timeout_ms: i32 = 60_000, "socket.timeout.ms", "ms", "How long an answer may take.";
+        retry_backoff_ms: i64 = 100, "retry.backoff.ms", "ms", "The first pause before a retry.";
+        retry_backoff_max_ms: i64 = 1_000, "retry.backoff.max.ms", "ms", "The longest pause before a retry.";
+        reconnect_backoff_ms: i64 = 100, "reconnect.backoff.ms", "ms", "The first pause before a reconnect.";
+        reconnect_backoff_max_ms: i64 = 10_000, "reconnect.backoff.max.ms", "ms", "The longest pause before a reconnect.";
+        topic_metadata_refresh_interval_ms: i64 = 300_000, "topic.metadata.refresh.interval.ms", "ms", "How often metadata is asked for again.";
+        socket_connection_setup_timeout_ms: i64 = 30_000, "socket.connection.setup.timeout.ms", "ms", "How long a connection may take to open.";
     }
 }
 

@@ -9,7 +9,9 @@
 //! requests within the event queue, snapshots (K-12), everything that is left out in the parts.
 
 pub mod cluster;
+pub mod configs;
 pub mod election;
+pub mod existing;
 pub mod facts;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -24,6 +26,7 @@ mod tests;
 pub mod topics;
 
 use crate::config::ServerConfig;
+use crate::config::layers::Layers;
 use crate::context::{Context, Exit, Purpose};
 use crate::decision::Decision;
 use crate::disk::DiskImage;
@@ -70,6 +73,9 @@ pub struct Controller {
     /// The fold of what is committed.
     image: Image,
     active: Option<Active>,
+    /// The quorum epoch in which it was active last and is no longer: a leader that could not append is not active again
+    /// before another epoch, though it leads the quorum until that is over.
+    renounced: Option<LeaderEpoch>,
 }
 
 /// What only the active controller has.
@@ -137,6 +143,7 @@ impl Controller {
             quorum,
             image: Image::default(),
             active: None,
+            renounced: None,
         };
         controller.follow_quorum(cx);
         controller
@@ -184,7 +191,7 @@ impl Controller {
         if epoch.is_some() && !(leads && epoch == Some(seen.epoch)) {
             self.renounce(cx);
         }
-        if leads && self.active.is_none() {
+        if leads && self.active.is_none() && self.renounced != Some(seen.epoch) {
             self.claim(seen.epoch, cx);
         }
     }
@@ -202,9 +209,10 @@ impl Controller {
                 _ => &[],
             };
             for (at, record) in records.iter().enumerate() {
+                let removed = facts::of_removal(&self.image, record);
                 self.image.apply(batch.base_offset.plus(at as i64), record);
                 let expired = self.active.as_mut().map(|a| &mut a.expired);
-                let fact = facts::of_record(&self.image, records, at, expired);
+                let fact = removed.or_else(|| facts::of_record(&self.image, records, at, expired));
                 if let Some(fact) = fact.filter(|_| leads) {
                     cx.tell(Event::Controller(fact));
                 }
@@ -250,6 +258,7 @@ impl Controller {
         let Some(active) = self.active.take() else {
             return;
         };
+        self.renounced = Some(active.epoch);
         for (asker, _) in active.deferred.into_iter().filter_map(|d| d.answer) {
             cx.reply(
                 asker.conn,
@@ -307,16 +316,25 @@ impl Controller {
                 decided.map(|d| d.map(Response::AllocateProducerIds))
             }
             Request::Envelope(inner) => {
+                let config = &self.config.server;
+                let heartbeats = &active.heartbeats;
                 let decision = match *inner {
                     Request::CreateTopics(r) => {
                         let drawn = draw_for_topics(&r, cx);
-                        let decision = cluster.create_topics(
-                            &r,
-                            &active.heartbeats,
-                            &self.config.server,
-                            &drawn,
-                        );
+                        let decision = cluster.create_topics(&r, heartbeats, config, &drawn);
                         decision.map(Response::CreateTopics)
+                    }
+                    Request::CreatePartitions(r) => {
+                        let draw = |_| cx.draw(Purpose::ReplicaPlacement);
+                        let drawn: Vec<u64> = r.topics.iter().map(draw).collect();
+                        let decision = cluster.create_partitions(&r, heartbeats, &drawn);
+                        decision.map(Response::CreatePartitions)
+                    }
+                    Request::DeleteTopics(r) => cluster
+                        .delete_topics(&r, config)
+                        .map(Response::DeleteTopics),
+                    Request::ElectLeaders(r) => {
+                        cluster.elect_leaders(&r).map(Response::ElectLeaders)
                     }
                     Request::IncrementalAlterConfigs(r) => cluster
                         .alter_configs(&r)
@@ -460,8 +478,21 @@ impl Controller {
     fn cluster<'a>(&'a self, active: &'a Active) -> Cluster<'a> {
         Cluster {
             image: &active.image,
-            unclean_by_default: self.config.server.unclean_leader_election_enable,
+            unclean_by_default: self.is_unclean_by_default(&active.image),
         }
+    }
+
+    /// What this controller's own layers say: its file, and what is dynamic for all brokers or for its own id.
+    fn is_unclean_by_default(&self, image: &Image) -> bool {
+        if image.dynamic.is_empty() {
+            return self.config.server.unclean_leader_election_enable;
+        }
+        let layers = Layers {
+            fixed: &self.config.server,
+            dynamic: &image.dynamic,
+            node: self.config.node,
+        };
+        layers.effective().unclean_leader_election_enable
     }
 }
 

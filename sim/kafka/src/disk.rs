@@ -20,6 +20,9 @@ pub enum FileId {
     LeaderEpochs(TopicIdPartition),
     /// A producer snapshot, named by the offset up to which it holds (L-13).
     ProducerSnapshot(TopicIdPartition, Offset),
+    /// The directory of a partition. As a small file it is the suffix of a directory that was renamed; deleting it deletes
+    /// all that lies in it.
+    Directory(TopicIdPartition),
     /// `replication-offset-checkpoint`: high watermarks (L-33).
     HighWatermarks,
     /// `recovery-point-offset-checkpoint` (L-33).
@@ -30,6 +33,32 @@ pub enum FileId {
     QuorumState,
     /// `.kafka_cleanshutdown` (L-35).
     CleanShutdown,
+}
+
+impl FileId {
+    /// In which partition's directory it lies, if in one.
+    pub fn partition(self) -> Option<TopicIdPartition> {
+        match self {
+            FileId::Segment(id, _)
+            | FileId::LeaderEpochs(id)
+            | FileId::ProducerSnapshot(id, _)
+            | FileId::Directory(id) => Some(id),
+            FileId::HighWatermarks
+            | FileId::RecoveryPoints
+            | FileId::LogStartOffsets
+            | FileId::QuorumState
+            | FileId::CleanShutdown => None,
+        }
+    }
+}
+
+/// Why a partition's directory has another name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Suffix {
+    /// `-delete`: the topic is no more, and soon nor is this (K-24).
+    Delete,
+    /// `-stray`: found at start, and the metadata know nothing of it. It stays until somebody looks.
+    Stray,
 }
 
 /// A change of a file.
@@ -56,6 +85,8 @@ pub enum SmallFile {
     LeaderEpochs(Vec<EpochEntry>),
     /// Producer state.
     Producers(Arc<ProducerSnapshot>),
+    /// A renamed directory's suffix.
+    Directory(Suffix),
     /// A Raft replica's vote.
     Quorum(QuorumStateFile),
     /// Stopped cleanly, with this broker epoch.

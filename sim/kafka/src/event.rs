@@ -8,7 +8,8 @@ use crate::ids::{
     RecordId, TopicId, TopicIdPartition,
 };
 use crate::log::batch::RecordBatch;
-use crate::protocol::ErrorCode;
+use crate::protocol::admin::{ConfigResource, DescribedConfig, ElectionType, TopicRef};
+use crate::protocol::{Api, ErrorCode};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -115,6 +116,10 @@ pub enum Truncation {
 /// Facts of a replica.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub enum ReplicaEvent {
+    /// Its topic is no more: it answers nobody, and its directory is renamed (K-24).
+    Deleted,
+    /// Found at start, and the metadata do not know it: its directory is put aside.
+    Stray,
     /// This broker leads now.
     BecameLeader {
         /// In which epoch.
@@ -238,6 +243,31 @@ pub enum ControllerEvent {
         id: TopicId,
         /// How many partitions.
         partitions: i32,
+    },
+    /// A topic is no more (K-24).
+    TopicDeleted {
+        /// The name it had.
+        name: Arc<str>,
+        /// Its id.
+        id: TopicId,
+    },
+    /// A topic has more partitions (K-23).
+    PartitionsCreated {
+        /// The topic.
+        name: Arc<str>,
+        /// The first new one.
+        from: i32,
+        /// The end of the new ones.
+        to: i32,
+    },
+    /// A config of a topic or of brokers is another.
+    ConfigChanged {
+        /// Whose.
+        resource: ConfigResource,
+        /// The key.
+        key: Arc<str>,
+        /// The new value; `None` for what the weaker layers say.
+        value: Option<Arc<str>>,
     },
     /// A partition has another leader, or none.
     LeaderElected {
@@ -434,6 +464,15 @@ pub enum ClientEvent {
         /// In which epoch.
         epoch: LeaderEpoch,
     },
+    /// A batch was too large for the broker: its records go out again in smaller ones (P-12).
+    BatchSplit {
+        /// For which partition.
+        partition: TopicIdPartition,
+        /// Its records.
+        ids: Box<[RecordId]>,
+        /// How many smaller ones.
+        parts: u32,
+    },
 }
 
 /// Why a send failed, as the application is told.
@@ -451,6 +490,8 @@ pub enum SendFailure {
     RecordTooLarge,
     /// The producer was closed first.
     Closed,
+    /// librdkafka's local queue is full: `BufferError` in Python.
+    QueueFull,
 }
 
 impl SendFailure {
@@ -470,7 +511,8 @@ impl SendFailure {
             SendFailure::DeliveryTimeout | SendFailure::Closed => false,
             SendFailure::MetadataTimeout
             | SendFailure::BufferExhausted
-            | SendFailure::RecordTooLarge => true,
+            | SendFailure::RecordTooLarge
+            | SendFailure::QueueFull => true,
         }
     }
 }
@@ -531,18 +573,64 @@ pub enum AdminEvent {
         /// Why.
         error: ErrorCode,
     },
-    /// A topic's configs are changed.
-    ConfigsAltered {
-        /// The topic.
-        topic: Arc<str>,
+    /// A command was answered.
+    Answered {
+        /// Which.
+        call: AdminCall,
+        /// Kafka's answer.
+        error: ErrorCode,
     },
-    /// A topic's configs were not changed.
+    /// Configs were described.
+    ConfigsDescribed {
+        /// Whose.
+        resource: ConfigResource,
+        /// Those that somebody set.
+        configs: Box<[DescribedConfig]>,
+    },
+    /// Configs are changed.
+    ConfigsAltered {
+        /// Whose.
+        resource: ConfigResource,
+    },
+    /// Configs were not changed.
     ConfigsRefused {
-        /// The topic.
-        topic: Arc<str>,
+        /// Whose.
+        resource: ConfigResource,
         /// Why.
         error: ErrorCode,
     },
     /// A command was not answered within `default.api.timeout.ms`. It may have been carried out.
-    CallTimedOut,
+    CallTimedOut {
+        /// What was asked.
+        api: Api,
+    },
+}
+
+/// What was asked, one answer each.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub enum AdminCall {
+    /// DeleteTopics.
+    DeleteTopic(TopicRef),
+    /// CreateTopics that only validates.
+    ValidateTopic(Arc<str>),
+    /// CreatePartitions.
+    CreatePartitions {
+        /// The topic.
+        topic: Arc<str>,
+        /// How many it shall have.
+        count: i32,
+    },
+    /// ElectLeaders.
+    ElectLeader {
+        /// The topic.
+        topic: Arc<str>,
+        /// The partition.
+        partition: i32,
+        /// Which replica shall lead.
+        election: ElectionType,
+    },
+    /// ElectLeaders of all partitions.
+    ElectLeaders(ElectionType),
+    /// DescribeConfigs.
+    DescribeConfigs(ConfigResource),
 }

@@ -1,8 +1,9 @@
 //! The one door in: everything a process learns after its start.
 
+use crate::client::admin::calls::Ask;
 use crate::disk::{DiskError, FileId};
 use crate::ids::{Address, ConnId, CorrelationId};
-use crate::protocol::admin::{AlterConfigsResource, CreatableTopic};
+use crate::protocol::admin::CreatableTopic;
 use crate::protocol::{Header, Request, Response};
 use crate::timer::Timer;
 use serde::Serialize;
@@ -84,8 +85,8 @@ pub enum Closed {
 pub enum Command {
     /// Create these topics, and try until they exist (an admin client).
     CreateTopics(Vec<CreatableTopic>),
-    /// Change configs of topics (an admin client).
-    AlterConfigs(Vec<AlterConfigsResource>),
+    /// Make this call, once (an admin client).
+    Call(Ask),
     /// Begin the workload (an application).
     Start,
     /// No more new work; finish what was begun (an application).

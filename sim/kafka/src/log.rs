@@ -10,6 +10,7 @@
 mod append;
 pub mod batch;
 pub mod builder;
+pub mod codec;
 pub mod config;
 pub mod epochs;
 mod flush;

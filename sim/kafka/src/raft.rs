@@ -12,7 +12,7 @@
 //! Left out: dynamic voters and directory ids (K-10), snapshots and FetchSnapshot (K-5, K-12), DescribeQuorum.
 //!
 //! Two departures, both in looking for a leader. Kafka's replica sometimes asks itself, in vain; this one does not. And when
-//! a voter knows no leader either, Kafka's replica asks the next one at once, and so on as fast as the network goes;
+//! a voter knows no leader either, or is behind, Kafka's replica asks the next one at once, and so on as fast as the network goes;
 //! this one leaves that voter alone for `retry.backoff.ms`, so that a quorum without a leader is not the busiest of all.
 
 #[cfg(test)]

@@ -42,6 +42,8 @@ pub enum BrokerTimer {
     ProducerIdExpiry,
     /// Next block of producer ids (P-16).
     ProducerIds,
+    /// Directories of deleted topics go (K-24).
+    DeleteLogs,
     /// Controlled shutdown gives up (K-19).
     Shutdown,
 }

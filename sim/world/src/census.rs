@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use klab_kafka::event::{
-    AppEvent, ClientEvent, ControllerEvent, Event, LogEvent, RaftEvent, ReplicaEvent, SendFailure,
+    AdminEvent, AppEvent, ClientEvent, ControllerEvent, Event, LogEvent, RaftEvent, ReplicaEvent,
+    SendFailure,
 };
 use klab_kafka::ids::{METADATA_TOPIC, RecordId, TopicIdPartition};
 use klab_kafka::protocol::ErrorCode;
@@ -108,6 +109,7 @@ impl Census {
             Event::Replica(_, ReplicaEvent::Fenced { write: true, .. }) => {
                 self.goals.insert(Goal::WriteFenced);
             }
+            Event::Admin(event) if after_start => self.admin(event),
             Event::Client(_, event) => self.client(event, record.at),
             Event::App(AppEvent::Invoked { id }) => {
                 *self.sent.entry(id.source).or_default() += 1;
@@ -118,6 +120,18 @@ impl Census {
             }
             _ => {}
         }
+    }
+
+    fn admin(&mut self, event: &AdminEvent) {
+        let goal = match event {
+            AdminEvent::CallTimedOut { .. } => Goal::AdminTimedOut,
+            AdminEvent::TopicExisted { .. }
+            | AdminEvent::TopicRefused { .. }
+            | AdminEvent::ConfigsRefused { .. } => Goal::AdminRefused,
+            AdminEvent::Answered { error, .. } if !error.is_none() => Goal::AdminRefused,
+            _ => return,
+        };
+        self.goals.insert(goal);
     }
 
     fn controller(&mut self, world: &World, event: &ControllerEvent, after_start: bool) {
@@ -141,6 +155,15 @@ impl Census {
             }
             ControllerEvent::IsrCommitted { partition, isr, .. } => {
                 self.isr_is(world, *partition, isr.len())
+            }
+            ControllerEvent::TopicDeleted { .. } => {
+                self.goals.insert(Goal::TopicDeleted);
+            }
+            ControllerEvent::PartitionsCreated { .. } => {
+                self.goals.insert(Goal::PartitionsAdded);
+            }
+            ControllerEvent::ConfigChanged { .. } => {
+                self.goals.insert(Goal::ConfigChanged);
             }
             ControllerEvent::BrokerFenced { .. } => {
                 self.goals.insert(Goal::BrokerFenced);
@@ -232,6 +255,9 @@ impl Census {
                         .or_default()
                         .retries += 1;
                 }
+            }
+            ClientEvent::BatchSplit { .. } => {
+                self.goals.insert(Goal::BatchSplit);
             }
             ClientEvent::EpochBumped { .. } => {
                 self.goals.insert(Goal::EpochBumped);

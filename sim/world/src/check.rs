@@ -8,6 +8,7 @@ pub mod acked;
 pub mod at_end;
 pub mod canary;
 pub mod duplicates;
+pub mod epochs;
 pub mod harms;
 pub mod history;
 pub mod idempotence;
@@ -22,6 +23,8 @@ pub mod phantom;
 pub mod raft;
 pub mod readers;
 pub mod reads;
+pub mod realtime;
+pub mod registry;
 pub mod stability;
 pub mod table;
 
@@ -57,12 +60,15 @@ pub struct Promise {
 }
 
 /// All promises, in the order in which a verdict lists them.
-pub const ALL: [Promise; 15] = [
+pub const ALL: [Promise; 18] = [
     acked::PROMISE,
     insync::PROMISE,
     matching::PROMISE,
     reads::PROMISE,
+    epochs::PROMISE,
+    realtime::PROMISE,
     leaders::PROMISE,
+    registry::PROMISE,
     offsets::PROMISE,
     raft::PROMISE,
     stability::PROMISE,
@@ -137,7 +143,10 @@ pub struct Checkers {
     insync: insync::InSync,
     matching: matching::LogMatching,
     reads: reads::ConsistentRead,
+    epochs: epochs::EpochsAscend,
+    realtime: realtime::OffsetsFollowTime,
     leaders: leaders::OneLeader,
+    registry: registry::SaneRegistry,
     offsets: offsets::OffsetsOrdered,
     raft: raft::RaftSafety,
     stability: stability::StableLeadership,
@@ -187,7 +196,10 @@ impl Checkers {
             self.insync.opportunities,
             self.matching.opportunities,
             self.reads.opportunities,
+            self.epochs.opportunities,
+            self.realtime.opportunities,
             self.leaders.opportunities,
+            self.registry.opportunities,
             self.offsets.opportunities,
             self.raft.opportunities,
             self.stability.opportunities,
@@ -243,7 +255,9 @@ impl Checkers {
         note(&insync::PROMISE, self.insync.change(change, history));
         note(&matching::PROMISE, self.matching.change(change, history));
         note(&reads::PROMISE, self.reads.change(change, history));
+        self.realtime.change(change, history);
         note(&leaders::PROMISE, self.leaders.change(change, history));
+        note(&registry::PROMISE, self.registry.change(change, history));
         note(&offsets::PROMISE, self.offsets.change(change, history));
         note(&raft::PROMISE, self.raft.change(change, history));
         note(
@@ -271,6 +285,9 @@ impl Checkers {
             }
             What::Told(Event::Client(..)) => {
                 note(&reads::PROMISE, self.reads.record(record, history));
+                note(&epochs::PROMISE, self.epochs.record(record, history));
+                let seen = self.realtime.record(record, history, scenario);
+                note(&realtime::PROMISE, seen);
                 note(&phantom::PROMISE, self.phantom.record(record, history));
             }
             What::Told(Event::Raft(..)) | What::Process(_) | What::Handled(_) => {

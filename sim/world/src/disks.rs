@@ -107,6 +107,9 @@ impl Disk {
                 self.files.insert(file, File::Small(small));
             }
             Write::Delete => {
+                if let FileId::Directory(id) = file {
+                    self.files.retain(|f, _| f.partition() != Some(id));
+                }
                 self.files.remove(&file);
             }
         }

@@ -31,6 +31,7 @@ pub mod streams;
 pub mod swarm;
 pub mod telling;
 pub mod timeline;
+pub mod topics;
 pub mod trace;
 pub mod verdict;
 pub mod view;

@@ -33,6 +33,7 @@ impl Lexicon {
             names: view.names().clone(),
             topics: topics
                 .map(|(id, topic)| (*id, topic.name.clone()))
+                .chain(view.former_topics().clone())
                 .collect(),
             ready: view.ready(),
         }

@@ -9,7 +9,10 @@ use crate::trace::What;
 use crate::world::World;
 use klab_kafka::ids::{METADATA_TOPIC, Offset, ProducerEpoch, ProducerId};
 use klab_kafka::protocol::admin::{
-    CreatableTopicResult, CreateTopicsResponse, IncrementalAlterConfigsResponse,
+    AlterConfigsResult, CreatableTopicResult, CreatePartitionsResponse,
+    CreatePartitionsTopicResult, CreateTopicsResponse, DeletableTopicResult, DeleteTopicsResponse,
+    DescribeConfigsResponse, DescribeConfigsResult, ElectLeadersResponse,
+    IncrementalAlterConfigsResponse,
 };
 use klab_kafka::protocol::cluster::{
     AllocateProducerIdsResponse, AlterPartitionResponse, BrokerHeartbeatResponse,
@@ -26,13 +29,17 @@ use klab_kafka::protocol::produce::{
 use klab_kafka::protocol::{Api, ErrorCode, Request, Response};
 
 /// The APIs that can be answered in a server's place.
-pub const ANSWERABLE: [Api; 10] = [
+pub const ANSWERABLE: [Api; 14] = [
     Api::Produce,
     Api::Fetch,
     Api::ListOffsets,
     Api::OffsetForLeaderEpoch,
     Api::InitProducerId,
     Api::CreateTopics,
+    Api::DeleteTopics,
+    Api::CreatePartitions,
+    Api::ElectLeaders,
+    Api::DescribeConfigs,
     Api::IncrementalAlterConfigs,
     Api::AlterPartition,
     Api::BrokerRegistration,
@@ -129,9 +136,51 @@ pub fn refusal(request: &Request, error: ErrorCode) -> Option<Response> {
                 topics: refused.collect(),
             })
         }
+        Request::DeleteTopics(delete) => {
+            let refused = delete.topics.iter().map(|topic| DeletableTopicResult {
+                topic: topic.clone(),
+                error_code: error,
+            });
+            Response::DeleteTopics(DeleteTopicsResponse {
+                responses: refused.collect(),
+            })
+        }
+        Request::CreatePartitions(create) => {
+            let all = create.topics.iter();
+            let refused = all.map(|topic| CreatePartitionsTopicResult {
+                name: topic.name.clone(),
+                error_code: error,
+                error_message: None,
+            });
+            Response::CreatePartitions(CreatePartitionsResponse {
+                results: refused.collect(),
+            })
+        }
+        Request::ElectLeaders(elect) => {
+            let all = elect.partitions.iter().flatten();
+            Response::ElectLeaders(ElectLeadersResponse {
+                error_code: error,
+                results: all.map(|(name, n)| (name.clone(), *n, error)).collect(),
+            })
+        }
+        Request::DescribeConfigs(describe) => {
+            let all = describe.resources.iter();
+            let refused = all.map(|resource| DescribeConfigsResult {
+                resource: resource.clone(),
+                error_code: error,
+                configs: Vec::new(),
+            });
+            Response::DescribeConfigs(DescribeConfigsResponse {
+                results: refused.collect(),
+            })
+        }
         Request::IncrementalAlterConfigs(alter) => {
             let all = alter.resources.iter();
-            let refused = all.map(|r| (r.topic.clone(), error, None));
+            let refused = all.map(|r| AlterConfigsResult {
+                resource: r.resource.clone(),
+                error_code: error,
+                error_message: None,
+            });
             Response::IncrementalAlterConfigs(IncrementalAlterConfigsResponse {
                 responses: refused.collect(),
             })
@@ -191,7 +240,7 @@ impl World {
 mod tests {
     use super::*;
     use klab_kafka::ids::{Address, BrokerEpoch, IncarnationId, LeaderEpoch, NodeId, TopicId};
-    use klab_kafka::protocol::admin::{CreateTopicsRequest, IncrementalAlterConfigsRequest};
+    use klab_kafka::protocol::admin::*;
     use klab_kafka::protocol::cluster::*;
     use klab_kafka::protocol::offsets::*;
     use klab_kafka::protocol::produce::InitProducerIdRequest;
@@ -210,9 +259,28 @@ mod tests {
             Request::CreateTopics(CreateTopicsRequest {
                 topics: Vec::new(),
                 timeout_ms: 1,
+                validate_only: false,
+            }),
+            Request::DeleteTopics(DeleteTopicsRequest {
+                topics: vec![TopicRef::Id(TopicId(1))],
+                timeout_ms: 1,
+            }),
+            Request::CreatePartitions(CreatePartitionsRequest {
+                topics: Vec::new(),
+                timeout_ms: 1,
+                validate_only: false,
+            }),
+            Request::ElectLeaders(ElectLeadersRequest {
+                election_type: ElectionType::Preferred,
+                partitions: None,
+                timeout_ms: 1,
+            }),
+            Request::DescribeConfigs(DescribeConfigsRequest {
+                resources: vec![ConfigResource::AllBrokers],
             }),
             Request::IncrementalAlterConfigs(IncrementalAlterConfigsRequest {
                 resources: Vec::new(),
+                validate_only: false,
             }),
             Request::AlterPartition(AlterPartitionRequest {
                 broker_id,
@@ -238,6 +306,9 @@ mod tests {
             let said = match response {
                 Response::InitProducerId(r) => r.error_code,
                 Response::AlterPartition(r) => r.error_code,
+                Response::DeleteTopics(r) => r.responses[0].error_code,
+                Response::ElectLeaders(r) => r.error_code,
+                Response::DescribeConfigs(r) => r.results[0].error_code,
                 Response::BrokerRegistration(r) => r.error_code,
                 Response::OffsetForLeaderEpoch(r) => {
                     assert_eq!(r.partitions[0].partition, 3);

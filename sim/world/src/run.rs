@@ -5,6 +5,7 @@
 
 use crate::app::Source;
 use crate::process::{Coming, Pending, Process, ProcessId};
+use crate::scenario::operation::Operation;
 use crate::scenario::{ADMIN, Heal, Lasts, READER, ScenarioTime};
 use crate::steps::{Entry, Steps};
 use crate::trace::{Phase, What};
@@ -13,7 +14,7 @@ use crate::world::World;
 use klab_kafka::client::consumer::positions::TopicPartition;
 use klab_kafka::ids::NodeId;
 use klab_kafka::input::Command;
-use klab_kafka::protocol::admin::{AlterConfigsResource, CreatableTopic};
+use klab_kafka::protocol::admin::CreatableTopic;
 use klab_kafka::time::{Duration, Time};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,6 +43,7 @@ pub struct Run {
     pub missed: Vec<u64>,
     asked_for_topics: bool,
     sources: BTreeMap<ProcessId, Source>,
+    to_read: Vec<TopicPartition>,
     /// What is done comes from here instead of the scenario's steps.
     tape: Option<Arc<Vec<Entry>>>,
 }
@@ -57,6 +59,7 @@ impl Default for Run {
             stuck: None,
             missed: Vec::new(),
             sources: BTreeMap::new(),
+            to_read: Vec::new(),
             tape: None,
         }
     }
@@ -81,6 +84,11 @@ impl Run {
     /// What an application's source remembers after its process ended.
     pub fn remember(&mut self, p: ProcessId, source: Source) {
         self.sources.insert(p, source);
+    }
+
+    /// What the fresh reader reads.
+    pub fn to_read(&self) -> Vec<TopicPartition> {
+        self.to_read.clone()
     }
 
     /// What its next start finds there.
@@ -147,16 +155,9 @@ impl World {
         self.look_again(LOOK);
     }
 
-    pub(crate) fn command_alter_config(
-        &mut self,
-        topic: &Arc<str>,
-        config: &BTreeMap<Arc<str>, Option<Arc<str>>>,
-    ) {
-        let resource = AlterConfigsResource {
-            topic: topic.clone(),
-            configs: config.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
-        };
-        let input = Coming::Command(Command::AlterConfigs(vec![resource]));
+    /// An operator makes a call.
+    pub(crate) fn command(&mut self, operation: &Operation) {
+        let input = Coming::Command(Command::Call(operation.ask()));
         self.come(self.named(ADMIN), Pending { cause: 0, input });
     }
 
@@ -172,7 +173,8 @@ impl World {
                 .map(|(k, v)| (k.clone(), v.clone()))
                 .collect(),
         };
-        self.scenario().topics.iter().map(topic).collect()
+        let wanted = self.scenario().topics.iter().filter(|(_, t)| !t.later);
+        wanted.map(topic).collect()
     }
 
     fn enter(&mut self, phase: Phase) {
@@ -263,8 +265,25 @@ impl World {
     /// A fresh reader reads everything.
     fn let_read(&mut self) {
         self.run.reading = Some(self.now());
+        self.run.to_read = self.all_partitions();
         self.enter(Phase::Reading);
         self.start(self.named(READER), 0);
+    }
+
+    /// Every partition that there is now, by name and in order.
+    fn all_partitions(&self) -> Vec<TopicPartition> {
+        let image = View::new(self).image();
+        let named = image.into_iter().flat_map(|image| {
+            let topics = image.names.iter();
+            topics.flat_map(|(name, id)| {
+                let partitions = image.topics[id].partitions.keys();
+                partitions.map(|p| TopicPartition {
+                    topic: name.clone(),
+                    partition: *p,
+                })
+            })
+        });
+        named.collect()
     }
 
     /// What the reader has not read to the end.
@@ -337,9 +356,13 @@ impl World {
     fn missing_topics(&self) -> Vec<Arc<str>> {
         let image = View::new(self).image();
         let exists = |name: &Arc<str>| image.is_some_and(|i| i.names.contains_key(name));
-        self.scenario()
-            .topics
-            .keys()
+        // Once they were there, only an operator takes them away.
+        if self.run.ready.is_some() {
+            return Vec::new();
+        }
+        let wanted = self.scenario().topics.iter().filter(|(_, t)| !t.later);
+        wanted
+            .map(|(name, _)| name)
             .filter(|n| !exists(n))
             .cloned()
             .collect()

@@ -3,8 +3,9 @@
 //!
 //! A scenario holds no positions and no comments: two files that mean the same are equal. Names are kept in sorted maps,
 //! since the order of keys in a JSON object means nothing.
-//! Left out until they are built: groups, applications with their own logic, assets, swarms.
+//! Left out until they are built: groups, applications with their own logic, swarms.
 
+pub mod asset;
 pub mod decode;
 pub mod encode;
 pub mod error;
@@ -12,6 +13,7 @@ pub mod expect;
 pub mod grammar;
 pub mod library;
 pub mod limits;
+pub mod operation;
 pub mod pointer;
 pub mod quantity;
 pub mod selector;
@@ -24,10 +26,13 @@ pub use error::{ScenarioError, ScenarioErrors};
 use crate::fault::Fault;
 use crate::network::harm::Tail;
 use expect::Expectation;
-use klab_kafka::config::{ConsumerConfig, ProducerConfig, ServerConfig};
+use klab_kafka::config::{
+    AdminConfig, ConsumerConfig, LibrdkafkaConfig, ProducerConfig, ServerConfig,
+};
 use klab_kafka::ids::NodeId;
 use klab_kafka::rules::Rules;
 use klab_kafka::time::{Duration, Timestamp};
+use operation::Operation;
 use quantity::{Range, Rate};
 use selector::{Selector, TopicPartition};
 use serde::{Deserialize, Serialize};
@@ -41,12 +46,16 @@ pub const ADMIN: &str = "admin";
 pub const READER: &str = "reader";
 
 /// What a telling can keep, beside partitions and processes.
-pub const THEMES: [(&str, &str); 6] = [
+pub const THEMES: [(&str, &str); 7] = [
     ("faults", "what was done to the cluster, and when it ended"),
     ("elections", "leaders of partitions and of the quorum"),
     ("isr", "members that leave and join"),
     ("truncations", "records cut off a log"),
     ("failures", "sends that were tried again or given up"),
+    (
+        "operators",
+        "what operators asked, what they were told, and what it changed",
+    ),
     ("verdict", "what became of the records"),
 ];
 
@@ -69,12 +78,16 @@ pub struct Scenario {
     pub network: NetworkPlan,
     /// The servers.
     pub cluster: ClusterPlan,
+    /// Kafka's settings of the operator's client.
+    pub admin: AdminConfig,
     /// Topics to create, by name.
     pub topics: BTreeMap<Arc<str>, TopicPlan>,
     /// Applications that produce, by name.
     pub producers: BTreeMap<Arc<str>, ProducerPlan>,
     /// Applications that read assigned partitions, by name.
     pub consumers: BTreeMap<Arc<str>, ConsumerPlan>,
+    /// Rows that records are made of, by name.
+    pub assets: BTreeMap<Arc<str>, asset::Asset>,
     /// What is done to them all.
     pub steps: Vec<Step>,
     /// How the run ends.
@@ -167,6 +180,8 @@ pub struct TopicPlan {
     pub replicas: Option<Vec<Vec<NodeId>>>,
     /// Its configs, key and value in text.
     pub config: BTreeMap<Arc<str>, Arc<str>>,
+    /// A step or a client creates it; before, its name is only known.
+    pub later: bool,
 }
 
 /// An application that produces.
@@ -178,20 +193,47 @@ pub struct ProducerPlan {
     pub records: u32,
     /// How many in which time.
     pub rate: Rate,
+    /// How many fall due at once.
+    pub burst: u32,
     /// When it begins, after ready.
     pub after: Duration,
     /// How many different keys; none sends without keys.
     pub keys: Option<u32>,
-    /// The size of a value in bytes.
-    pub size: u32,
+    /// Which key comes when.
+    pub key_order: KeyOrder,
+    /// The sizes of a value in bytes.
+    pub size: Range<u32>,
+    /// The rows that it sends instead of values and keys of its own.
+    pub rows: Option<RowsPlan>,
+    /// The partition that it names.
+    pub partition: Option<i32>,
+    /// The timestamp that it gives each record.
+    pub timestamp: Option<Timestamp>,
+    /// The headers that it gives each record.
+    pub headers: BTreeMap<Arc<str>, Arc<str>>,
     /// When it tells its own caller that a record is accepted.
     pub answers: Answers,
+    /// What it does when a send fails that may go well another time.
+    pub on_failure: OnFailure,
     /// What it does after a restart.
     pub on_restart: OnRestart,
     /// Whether it flushes and closes when asked to stop.
     pub on_stop: OnStop,
-    /// Kafka's settings.
+    /// Kafka's settings; of librdkafka, what its own come to in these words.
     pub config: ProducerConfig,
+    /// librdkafka's settings, if that is its client.
+    pub librdkafka: Option<LibrdkafkaConfig>,
+    /// When it polls: librdkafka serves delivery reports then.
+    pub polls: Polls,
+}
+
+impl ProducerPlan {
+    /// The bytes of its largest value.
+    pub fn largest_value(&self) -> u64 {
+        let rows = self.rows.iter().flat_map(|rows| rows.rows.iter());
+        let largest = rows.map(|row| row.value.len() as u64).max();
+        largest.unwrap_or(u64::from(self.size.max))
+    }
 }
 
 /// When an application tells its own caller that a record is accepted.
@@ -202,6 +244,49 @@ pub enum Answers {
     /// When the callback says that it is written.
     #[default]
     InCallback,
+}
+
+/// Which key comes when. Keys and sizes are drawn by the record's number alone: a record has the same ones in every run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub enum KeyOrder {
+    /// One after the other.
+    #[default]
+    InTurn,
+    /// Each as often as any other.
+    Uniform,
+    /// The first as often as the next two together, as the next four together, …: nearly Zipf's law.
+    Skewed,
+}
+
+/// Rows of an asset as a producer sends them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct RowsPlan {
+    /// Which asset.
+    pub asset: Arc<str>,
+    /// Which field is the key.
+    pub key_field: Option<Arc<str>>,
+    /// Key and value of each row, in order.
+    pub rows: Arc<[asset::Row]>,
+}
+
+/// What an application does when a send fails that may go well another time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub enum OnFailure {
+    /// It tells its caller.
+    #[default]
+    GiveUp,
+    /// It sends the record again as a new one, a second later (C5).
+    Resend,
+}
+
+/// When an application polls its client for delivery reports.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub enum Polls {
+    /// After each send, and while it flushes at the end.
+    #[default]
+    AfterSend,
+    /// Only while it flushes at the end, and before it sends again what failed.
+    AtTheEnd,
 }
 
 /// What an application does after a restart.
@@ -303,13 +388,8 @@ pub enum Action {
         /// How long each is down.
         down: Duration,
     },
-    /// An operator alters configs of a topic.
-    AlterConfig {
-        /// The topic.
-        topic: Arc<str>,
-        /// Key and new value; none deletes.
-        config: BTreeMap<Arc<str>, Option<Arc<str>>>,
-    },
+    /// An operator asks for something.
+    Admin(Operation),
 }
 
 /// What drawn harm may destroy for good.
@@ -465,18 +545,28 @@ impl Scenario {
             replication_factor: 1,
             replicas: None,
             config: BTreeMap::new(),
+            later: false,
         };
         let producer = ProducerPlan {
             topic: "orders".into(),
             records: 1,
             rate,
             after: Duration::ZERO,
+            burst: 1,
             keys: None,
-            size: 16,
+            key_order: KeyOrder::InTurn,
+            size: Range { min: 16, max: 16 },
+            rows: None,
+            partition: None,
+            timestamp: None,
+            headers: BTreeMap::new(),
             answers: Answers::InCallback,
+            on_failure: OnFailure::GiveUp,
             on_restart: OnRestart::Continue,
             on_stop: OnStop::Close,
             config: ProducerConfig::default(),
+            librdkafka: None,
+            polls: Polls::AfterSend,
         };
         Scenario {
             title: "One record".into(),
@@ -505,9 +595,11 @@ impl Scenario {
                 },
                 sync_tail: None,
             },
+            admin: AdminConfig::default(),
             topics: [("orders".into(), topic)].into(),
             producers: [("shop".into(), producer)].into(),
             consumers: BTreeMap::new(),
+            assets: BTreeMap::new(),
             steps: Vec::new(),
             end: EndPlan {
                 at: Duration::secs(2),

@@ -13,7 +13,6 @@ use crate::scenario::{ADMIN, READER, Scenario};
 use crate::select::fixed;
 use klab_kafka::broker::{Broker, BrokerConfig};
 use klab_kafka::client::admin::Admin;
-use klab_kafka::client::consumer::positions::TopicPartition;
 use klab_kafka::context::Context;
 use klab_kafka::controller::{Controller, ControllerConfig};
 use klab_kafka::disk::DiskImage;
@@ -129,10 +128,14 @@ pub fn boot(
     }
     let bootstrap = bootstrap(scenario, names);
     if name == ADMIN {
-        return Process::Admin(Box::new(Admin::new(ClientId(0), &bootstrap)));
+        return Process::Admin(Box::new(Admin::new(
+            ClientId(0),
+            &bootstrap,
+            scenario.admin.clone(),
+        )));
     }
     let app = if name == READER {
-        App::reading(all_partitions(scenario), &bootstrap)
+        App::reading(run.to_read(), &bootstrap)
     } else if let Some(plan) = scenario.consumers.get(name) {
         App::consuming(plan.clone(), &bootstrap)
     } else {
@@ -141,22 +144,6 @@ pub fn boot(
         App::producing(p.0, plan, run.source(p), &bootstrap)
     };
     Process::App(Box::new(app))
-}
-
-/// Every partition of the scenario's topics, in order.
-fn all_partitions(scenario: &Scenario) -> Vec<TopicPartition> {
-    let topics = scenario.topics.iter();
-    let partitions = topics.flat_map(|(topic, plan)| {
-        let count = match &plan.replicas {
-            Some(by_hand) => by_hand.len() as i32,
-            None => plan.partitions,
-        };
-        (0..count).map(|partition| TopicPartition {
-            topic: topic.clone(),
-            partition,
-        })
-    });
-    partitions.collect()
 }
 
 fn numbered(name: &str, prefix: &str) -> Option<i32> {

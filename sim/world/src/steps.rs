@@ -7,14 +7,14 @@
 use crate::fault::{Fault, Realised};
 use crate::process::ProcessId;
 use crate::roll::Roll;
+use crate::scenario::operation::Operation;
 use crate::scenario::selector::Struck;
 use crate::scenario::trigger::Trigger;
 use crate::scenario::{Action, Condition, Lasts, Scenario, Step, When};
 use crate::trace::Phase;
 use klab_kafka::time::{Duration, Time};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::collections::VecDeque;
 
 /// What is due by time.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -79,8 +79,8 @@ pub struct Entry {
 pub enum Taped {
     /// A harm to concrete processes, for so long.
     Fault(Realised, Lasts),
-    /// An operator altered configs of a topic.
-    AlterConfig(Arc<str>, BTreeMap<Arc<str>, Option<Arc<str>>>),
+    /// An operator asked for something.
+    Admin(Operation),
     /// A selector matched nothing.
     Missed,
 }

@@ -9,6 +9,7 @@ pub mod explore;
 pub mod faults;
 pub mod inputs;
 pub mod knobs;
+mod operations;
 pub mod steps;
 
 use self::steps::{Cast, draw_steps};
@@ -17,10 +18,11 @@ use crate::scenario::*;
 use crate::streams::{Stream, Streams};
 use dice::Dice;
 use grammar::Table;
-use klab_kafka::config::{Acks, Configs, ProducerConfig, ServerConfig};
+use klab_kafka::config::{Acks, AdminConfig, Configs, ProducerConfig, ServerConfig};
 use klab_kafka::ids::NodeId;
 use klab_kafka::rules::Rules;
 use klab_kafka::time::{Duration, Timestamp};
+use operation::Operation;
 use quantity::{Range, Rate};
 use selector::Selector;
 use std::collections::BTreeMap;
@@ -35,6 +37,9 @@ pub enum Half {
     Free,
 }
 
+/// What the clocks say when a drawn run begins.
+const START: Timestamp = Timestamp(1_767_225_600_000);
+
 /// The scenario of a seed.
 pub fn scenario(seed: u64, half: Half, rules: &Rules) -> Scenario {
     let names = crate::process::Names::new(Vec::new());
@@ -45,6 +50,8 @@ pub fn scenario(seed: u64, half: Half, rules: &Rules) -> Scenario {
     let topics = draw_topics(&mut dice, half, cluster.brokers);
     let producers = draw_producers(&mut dice, half, &topics);
     let consumers = draw_consumers(&mut dice, half, &topics);
+    let mut admin = AdminConfig::default();
+    set_all(&mut admin, knobs::draw(&mut dice, half, Table::Admin));
     let cast = Cast {
         brokers: cluster.brokers,
         controllers: cluster.controllers,
@@ -53,13 +60,14 @@ pub fn scenario(seed: u64, half: Half, rules: &Rules) -> Scenario {
         producers: &producers,
     };
     let steps = draw_steps(&mut dice, half, &cast);
+    let brokers = cluster.brokers;
     // From 50 µs, one room, to 2 ms, one region.
     let base = 1_000 * dice.octaves(2_000).max(50);
     let scenario = Scenario {
         title: format!("swarm {seed}").into(),
         teaches: None,
         seed: Some(seed),
-        start: Timestamp(1_767_225_600_000),
+        start: START,
         network: draw_network(&mut dice, base, &cluster),
         cluster,
         end: EndPlan {
@@ -67,9 +75,11 @@ pub fn scenario(seed: u64, half: Half, rules: &Rules) -> Scenario {
             heal: Heal::All,
             within: Duration::secs(300),
         },
-        topics,
+        admin,
+        topics: topics.into_iter().chain([nobodys(brokers)]).collect(),
         producers,
         consumers,
+        assets: BTreeMap::new(),
         steps,
         expect: Vec::new(),
         tries: Vec::new(),
@@ -78,6 +88,20 @@ pub fn scenario(seed: u64, half: Half, rules: &Rules) -> Scenario {
     };
     assert!(half == Half::Free || leaves_nothing_to_explain(&scenario));
     scenario
+}
+
+/// The topic that operators create and delete: nobody writes to it.
+pub const NOBODYS: &str = "refunds";
+
+fn nobodys(brokers: u32) -> (Arc<str>, TopicPlan) {
+    let plan = TopicPlan {
+        partitions: 1,
+        replication_factor: brokers.min(3) as i16,
+        replicas: None,
+        config: BTreeMap::new(),
+        later: true,
+    };
+    (NOBODYS.into(), plan)
 }
 
 /// Whether a run of this scenario may lose, duplicate or reorder nothing that was acknowledged, whatever its faults do.
@@ -96,10 +120,12 @@ pub fn leaves_nothing_to_explain(scenario: &Scenario) -> bool {
             && c.enable_idempotence.value
             && c.max_in_flight == 1
             && p.on_restart == OnRestart::Continue
+            && p.on_failure == OnFailure::GiveUp
     };
     let cluster = &scenario.cluster;
     let mut configs = cluster.config_of.values().chain([&cluster.config]);
-    scenario.topics.values().all(is_safe_topic)
+    let mut written = scenario.topics.values().filter(|t| !t.later);
+    written.all(is_safe_topic)
         && scenario.producers.values().all(is_safe_producer)
         && are_safe(&scenario.steps)
         && configs.all(|c| !c.unclean_leader_election_enable)
@@ -119,7 +145,14 @@ fn are_safe(steps: &[Step]) -> bool {
     let is_safe = |s: &Step| match &s.action {
         Action::Random { budget, .. } => *budget == Budget::Recoverable,
         Action::Fault(PowerLoss { .. } | DiskLoss { .. } | CrashAt { power: Some(_), .. }) => false,
-        Action::AlterConfig { config, .. } => config.keys().all(harmless),
+        Action::Admin(asked) => match asked {
+            Operation::AlterConfig { config, .. } => config.keys().all(harmless),
+            Operation::ElectLeaders { unclean, .. } => !unclean,
+            Operation::DeleteTopic(name) => &**name == NOBODYS,
+            Operation::DescribeConfig(_)
+            | Operation::CreateTopic { .. }
+            | Operation::AddPartitions { .. } => true,
+        },
         Action::Fault(_) | Action::Roll { .. } => true,
     };
     let is_said = |s: &Step| matches!(s.action, Action::Fault(_));
@@ -254,6 +287,7 @@ fn draw_topics(dice: &mut Dice<'_>, half: Half, brokers: u32) -> BTreeMap<Arc<st
             replication_factor: replication_factor as i16,
             replicas,
             config,
+            later: false,
         };
         let i = usize::try_from(i).expect("one of two");
         (Arc::from(["orders", "payments"][i]), plan)
@@ -269,18 +303,43 @@ fn draw_producers(
     let names: Vec<Arc<str>> = topics.keys().cloned().collect();
     let count = dice.within(1, 3);
     let producer = |i: u64, dice: &mut Dice<'_>| {
+        let topic = dice.pick(&names);
         let count = dice.pick(&[1, 2, 5, 10, 20]);
         let rate = Rate {
             count,
             per_ns: 1_000_000_000,
         };
         let plan = ProducerPlan {
-            topic: dice.pick(&names),
             records: count * dice.within(20, 60) as u32,
             rate,
+            burst: match dice.chance(20) {
+                true => dice.within(2, 20) as u32,
+                false => 1,
+            },
             after: Duration::millis(dice.within(0, 2_000)),
             keys: dice.chance(60).then(|| dice.within(1, 20) as u32),
-            size: dice.pick(&[10, 100, 1_000]),
+            key_order: dice.pick(&[KeyOrder::InTurn, KeyOrder::Uniform, KeyOrder::Skewed]),
+            size: {
+                let min = dice.pick(&[10, 100, 1_000]);
+                let max = min * dice.pick(&[1, 1, 1, 10]);
+                Range { min, max }
+            },
+            rows: None,
+            partition: dice
+                .chance(10)
+                .then(|| dice.below(topics[&topic].partitions as u64) as i32),
+            timestamp: dice
+                .chance(10)
+                .then(|| Timestamp(START.0 + dice.within(0, 120_000) as i64)),
+            headers: match dice.chance(15) {
+                true => [("trace".into(), "7f3a".into())].into(),
+                false => BTreeMap::new(),
+            },
+            on_failure: match half {
+                Half::Safe => OnFailure::GiveUp,
+                Half::Free => dice.pick(&[OnFailure::GiveUp, OnFailure::GiveUp, OnFailure::Resend]),
+            },
+            topic,
             answers: dice.pick(&[Answers::AfterSend, Answers::InCallback]),
             on_restart: match half {
                 Half::Safe => OnRestart::Continue,
@@ -288,6 +347,8 @@ fn draw_producers(
             },
             on_stop: dice.pick(&[OnStop::Close, OnStop::Close, OnStop::Exit]),
             config: draw_producer_config(dice, half),
+            librdkafka: None,
+            polls: Polls::AfterSend,
         };
         let i = usize::try_from(i).expect("one of three");
         (Arc::from(["shop", "bank", "sensor"][i]), plan)

@@ -38,6 +38,7 @@ enum Kind {
     TimedOut,
     Partition,
     Process,
+    Operator,
 }
 
 /// What a telling keeps.
@@ -142,6 +143,7 @@ impl Kept {
                             .then_some(Kind::Partition);
                     }
                 },
+                Event::Admin(_) if self.has("operators") => ("operators", Kind::Operator),
                 Event::Client(_, event) => match client(event) {
                     Some(kept) if self.has(kept.0) => kept,
                     _ => return self.by_process(record),
@@ -180,6 +182,7 @@ pub fn is_story(record: &Record) -> bool {
                 partition.topic != METADATA_TOPIC && log(event).is_some()
             }
             Event::Replica(_, event) => matches!(event, ReplicaEvent::BecameLeader { .. }),
+            Event::Admin(_) => true,
             Event::Client(_, event) => client(event).is_some(),
             _ => false,
         },
@@ -194,6 +197,10 @@ fn controller(event: &ControllerEvent) -> Option<(&'static str, Kind)> {
             Some(("elections", Kind::Fenced))
         }
         ControllerEvent::IsrCommitted { .. } => Some(("isr", Kind::Isr)),
+        ControllerEvent::TopicCreated { .. }
+        | ControllerEvent::TopicDeleted { .. }
+        | ControllerEvent::PartitionsCreated { .. }
+        | ControllerEvent::ConfigChanged { .. } => Some(("operators", Kind::Operator)),
         _ => None,
     }
 }
@@ -209,7 +216,9 @@ fn log(event: &LogEvent) -> Option<(&'static str, Kind)> {
 
 fn client(event: &ClientEvent) -> Option<(&'static str, Kind)> {
     match event {
-        ClientEvent::Retried { .. } => Some(("failures", Kind::Retried)),
+        ClientEvent::Retried { .. } | ClientEvent::BatchSplit { .. } => {
+            Some(("failures", Kind::Retried))
+        }
         ClientEvent::Failed { .. } => Some(("failures", Kind::Failed)),
         ClientEvent::RequestTimedOut { .. } => Some(("failures", Kind::TimedOut)),
         _ => None,

@@ -156,8 +156,10 @@ impl Verdict {
         };
         let data = || history.into_iter().flat_map(|h| h.data());
         let topic = |id: TopicIdPartition| {
-            let topic = history?.image.topics.get(&id.topic)?;
-            Some((id, (topic.name.clone(), id.partition)))
+            let history = history?;
+            let topic = history.image.topics.get(&id.topic).map(|t| &t.name);
+            let former = || history.deleted.get(&id.topic).map(|(_, name)| name);
+            Some((id, (topic.or_else(former)?.clone(), id.partition)))
         };
         Verdict {
             over: history.is_some_and(|h| h.phase == Phase::Done),

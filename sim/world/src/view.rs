@@ -9,8 +9,10 @@ use crate::world::World;
 use klab_kafka::broker::Broker;
 use klab_kafka::controller::Controller;
 use klab_kafka::controller::image::Image;
-use klab_kafka::ids::{NodeId, TopicIdPartition};
+use klab_kafka::ids::{NodeId, TopicId, TopicIdPartition};
 use klab_kafka::time::Time;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A read-only view of a world.
 #[derive(Clone, Copy)]
@@ -42,6 +44,11 @@ impl<'a> View<'a> {
     /// The seed of the run.
     pub fn seed(&self) -> u64 {
         self.world.seed()
+    }
+
+    /// The names that deleted topics had.
+    pub fn former_topics(&self) -> &'a BTreeMap<TopicId, Arc<str>> {
+        &self.world.former_topics
     }
 
     /// What was missing when a deadline passed and the run was given up.

@@ -271,9 +271,9 @@ pub fn mentions(record: &Record, id: RecordId) -> bool {
             ClientEvent::Queued { id: i, .. }
             | ClientEvent::Acked { id: i, .. }
             | ClientEvent::Failed { id: i, .. } => *i == id,
-            ClientEvent::BatchSent { ids, .. } | ClientEvent::Retried { ids, .. } => {
-                ids.contains(&id)
-            }
+            ClientEvent::BatchSent { ids, .. }
+            | ClientEvent::Retried { ids, .. }
+            | ClientEvent::BatchSplit { ids, .. } => ids.contains(&id),
             ClientEvent::Delivered { records, .. } => records.iter().any(|(_, _, i)| *i == id),
             _ => false,
         },

@@ -9,6 +9,7 @@ use crate::digest;
 use crate::network::{Arrival, Network, Taken};
 use crate::process::{Coming, Down, Machine, Names, Pending, Process, ProcessId, service_time};
 use crate::queue::{Item, Queue};
+use crate::scenario::operation::Operation;
 use crate::scenario::{Action, Scenario};
 use crate::steps::{Deed, Due, Entry, Steps, Taped};
 use crate::streams::{Stream, Streams};
@@ -17,7 +18,7 @@ use crate::view::View;
 use klab_kafka::context::{Context, Output};
 use klab_kafka::disk::FileId;
 use klab_kafka::event::{ControllerEvent, Event};
-use klab_kafka::ids::{BrokerEpoch, ConnId, NodeId, TopicIdPartition};
+use klab_kafka::ids::{BrokerEpoch, ConnId, NodeId, TopicId, TopicIdPartition};
 use klab_kafka::input::{Closed, Input};
 use klab_kafka::time::{Duration, Time};
 use std::collections::BTreeMap;
@@ -41,6 +42,8 @@ pub struct World {
     leaders: BTreeMap<TopicIdPartition, ProcessId>,
     /// Brokers that lost unsynced data or their disk, with the broker epoch they had.
     losses: BTreeMap<ProcessId, Option<BrokerEpoch>>,
+    /// The names that deleted topics had.
+    pub(crate) former_topics: BTreeMap<TopicId, Arc<str>>,
     trace: Trace,
     checkers: Option<Box<Checkers>>,
     /// Counts, if the run has checkers.
@@ -103,6 +106,7 @@ impl World {
             former_leaders: BTreeMap::new(),
             leaders: BTreeMap::new(),
             losses: BTreeMap::new(),
+            former_topics: BTreeMap::new(),
             trace: Trace::new(watch.records),
             checkers: watch.checkers.then(Box::default),
             census: watch.checkers.then(|| Census::of(&scenario.expect).into()),
@@ -504,6 +508,9 @@ impl World {
     }
 
     fn note_leader(&mut self, event: &Event) {
+        if let Event::Controller(ControllerEvent::TopicDeleted { name, id }) = event {
+            self.former_topics.insert(*id, name.clone());
+        }
         if let Event::Controller(ControllerEvent::LeaderElected {
             partition, leader, ..
         }) = event
@@ -654,9 +661,8 @@ impl World {
                     self.do_fault(step, fault, lasts, after);
                 }
             }
-            Action::AlterConfig { topic, config } => {
-                let what = Taped::AlterConfig(topic.clone(), config.clone());
-                self.replay_entry(step, what, after);
+            Action::Admin(operation) => {
+                self.replay_entry(step, Taped::Admin(operation.clone()), after);
             }
         }
     }
@@ -681,7 +687,7 @@ impl World {
         });
         match what {
             Taped::Fault(fault, _) => self.apply(step, &fault),
-            Taped::AlterConfig(topic, config) => self.command_alter_config(&topic, &config),
+            Taped::Admin(operation) => self.command(&operation),
             Taped::Missed => {
                 self.tell_world(What::StepMissed { step });
             }
@@ -800,6 +806,13 @@ impl World {
         self.replay_entry(step, Taped::Fault(fault, lasts), None);
         self.finish_step();
         step
+    }
+
+    /// An operator asks for something at this moment; it goes on the tape.
+    pub fn operate(&mut self, operation: Operation) {
+        let step = INTERVENTIONS + self.steps.tape().len() as u64;
+        self.replay_entry(step, Taped::Admin(operation), None);
+        self.finish_step();
     }
 
     /// Ends all harm now, whatever it was meant to last.

@@ -6,12 +6,16 @@
 
 use klab_kafka::client::consumer::positions::TopicPartition;
 use klab_kafka::client::consumer::records::ConsumerError;
+use klab_kafka::config::layers::Source;
 use klab_kafka::controller::records::{MetadataRecord, PartitionRegistration};
 use klab_kafka::disk::{DiskError, FileId};
 use klab_kafka::event::*;
 use klab_kafka::ids::*;
 use klab_kafka::input::Closed;
 use klab_kafka::log::batch::*;
+use klab_kafka::protocol::admin::{
+    ConfigResource, ConfigSynonym, DescribedConfig, ElectionType, TopicRef,
+};
 use klab_kafka::protocol::cluster::LeaderRecoveryState;
 use klab_kafka::protocol::{Api, ErrorCode};
 use klab_kafka::time::{Duration, Time, Timestamp};
@@ -194,6 +198,7 @@ leaves! {
     u64: 3, 3 | 1 << 63;
     u128: 3, 3 | 1 << 127;
     Arc<str>: "some".into(), "same".into();
+    &'static str: "some", "same";
     ErrorCode: ErrorCode::None, ErrorCode::UnknownServerError;
 }
 
@@ -363,6 +368,8 @@ impl Perturb for BatchData {
 }
 
 structs! {
+    DescribedConfig { name, value, read_only, source, synonyms }
+    ConfigSynonym { name, value, source }
     TopicIdPartition { topic, partition }
     TopicPartition { topic, partition }
     RecordId { source, number }
@@ -452,6 +459,7 @@ enums! {
         Segment(partition, base),
         LeaderEpochs(partition),
         ProducerSnapshot(partition, offset),
+        Directory(partition),
         HighWatermarks,
         RecoveryPoints,
         LogStartOffsets,
@@ -476,6 +484,7 @@ enums! {
         RecoveryPoint,
         ProducerIdExpiry,
         ProducerIds,
+        DeleteLogs,
         Shutdown,
     }
     ControllerTimer { StaleBrokers, NoOp, PreferredElection, UncleanElection, }
@@ -485,8 +494,12 @@ enums! {
         ListOffsets,
         Metadata,
         CreateTopics,
+        DeleteTopics,
         InitProducerId,
         OffsetForLeaderEpoch,
+        DescribeConfigs,
+        CreatePartitions,
+        ElectLeaders,
         IncrementalAlterConfigs,
         Vote,
         BeginQuorumEpoch,
@@ -520,6 +533,8 @@ enums! {
     }
     Truncation { DivergingEpoch, OutOfRange, HighWatermark, OffsetForLeaderEpoch, }
     ReplicaEvent {
+        Deleted,
+        Stray,
         BecameLeader { epoch, start_offset, hw },
         BecameFollower { epoch, leader },
         FollowerFetched { follower, leo },
@@ -544,6 +559,9 @@ enums! {
         BrokerUnfenced { broker },
         BrokerFenced { broker, session_expired },
         TopicCreated { name, id, partitions },
+        TopicDeleted { name, id },
+        PartitionsCreated { name, from, to },
+        ConfigChanged { resource, key, value },
         LeaderElected { partition, leader, epoch, unclean, isr },
         IsrCommitted { partition, isr, partition_epoch },
         AlterPartitionRefused { partition, broker, error },
@@ -570,6 +588,7 @@ enums! {
         TruncationDetected { partition, position, divergence },
         OffsetOutOfRange { partition, position },
         LeaderLearned { partition, leader, epoch },
+        BatchSplit { partition, ids, parts },
     }
     SendFailure {
         Error(code),
@@ -578,6 +597,7 @@ enums! {
         BufferExhausted,
         RecordTooLarge,
         Closed,
+        QueueFull,
     }
     ConsumerError {
         NoOffsetForPartition(partitions),
@@ -599,10 +619,24 @@ enums! {
         TopicCreated { name },
         TopicExisted { name },
         TopicRefused { name, error },
-        ConfigsAltered { topic },
-        ConfigsRefused { topic, error },
-        CallTimedOut,
+        Answered { call, error },
+        ConfigsDescribed { resource, configs },
+        ConfigsAltered { resource },
+        ConfigsRefused { resource, error },
+        CallTimedOut { api },
     }
+    AdminCall {
+        DeleteTopic(topic),
+        ValidateTopic(topic),
+        CreatePartitions { topic, count },
+        ElectLeader { topic, partition, election },
+        ElectLeaders(election),
+        DescribeConfigs(resource),
+    }
+    ConfigResource { Topic(name), Broker(node), AllBrokers, }
+    TopicRef { Name(name), Id(id), }
+    ElectionType { Preferred, Unclean, }
+    Source { Topic, Broker, AllBrokers, Static, Default, }
     TimestampType { CreateTime, LogAppendTime, }
     ControlRecord {
         EndTransaction { commit, coordinator_epoch },
@@ -615,7 +649,8 @@ enums! {
         Topic { name, id },
         Partition { topic, partition, registration },
         PartitionChange { topic, partition, leader, isr, recovery },
-        Config { topic, key, value },
+        RemoveTopic { topic },
+        Config { resource, key, value },
         ProducerIds { broker, epoch, next_producer_id },
     }
     LeaderRecoveryState { Recovered, Recovering, }

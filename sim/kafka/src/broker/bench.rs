@@ -3,7 +3,7 @@
 
 use super::{Broker, BrokerConfig};
 use crate::client::machine::Machine;
-use crate::config::ServerConfig;
+use crate::config::{Configs, ServerConfig};
 use crate::context::{Context, Exit, Output};
 use crate::controller::records::MetadataRecord;
 use crate::disk::{DiskImage, FileId, Write};
@@ -65,13 +65,18 @@ pub(super) struct Packet {
 impl Bench {
     /// A broker that has just been started on this disk.
     pub fn boot(disk: DiskImage) -> Bench {
+        Bench::boot_on(disk, ServerConfig::default())
+    }
+
+    /// One that has just been started with these settings.
+    pub fn boot_on(disk: DiskImage, server: ServerConfig) -> Bench {
         let mut machine = Machine::default();
         let config = BrokerConfig {
             node: ME,
             address: Address(1),
             rack: None,
             voters: vec![(CONTROLLER, CONTROLLER_AT)],
-            server: ServerConfig::default(),
+            server,
         };
         let boot = |cx: &mut Context<'_>| Broker::boot(config, Rules::default(), disk, cx);
         let (broker, outputs) = machine.step(boot);
@@ -98,7 +103,18 @@ impl Bench {
 
     /// One that is registered, unfenced and running; brokers 2 and 3 are too.
     pub fn running() -> Bench {
-        let mut bench = Bench::boot(DiskImage::new());
+        Bench::run_on(ServerConfig::default())
+    }
+
+    /// One that runs with another setting.
+    pub fn running_with(key: &str, value: &str) -> Bench {
+        let mut server = ServerConfig::default();
+        server.set(key, value).expect("a value of a key");
+        Bench::run_on(server)
+    }
+
+    fn run_on(server: ServerConfig) -> Bench {
+        let mut bench = Bench::boot_on(DiskImage::new(), server);
         bench.commit(vec![register(2), register(3), unfence(2), unfence(3)]);
         // The way to the controller is looked for every 100 ms.
         bench.pass(Duration::millis(100));

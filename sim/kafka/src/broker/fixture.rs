@@ -47,7 +47,7 @@ impl Server {
         let config = ServerConfig::default();
         let mut out = Effects::new();
         let disk = DiskImage::default();
-        let (replicas, _) = Replicas::load(disk, &config, Timestamp(1_000_000), &mut out);
+        let (replicas, _) = Replicas::load(disk, &config, Timestamp(1_000_000), Time(0), &mut out);
         Server {
             node: NodeId(id),
             told: Told::with_brokers(3).with_topic(&[1, 2, 3]),

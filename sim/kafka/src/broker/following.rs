@@ -1,8 +1,8 @@
 //! What a broker makes of what the controller says: metadata (K-20), answers to heartbeats and ISR changes; and the
 //! copying from leaders that follows from it.
 
-use super::Broker;
 use super::fetcher::{Desk, backoff};
+use super::{Broker, millis};
 use crate::broker::channel::Outcome;
 use crate::broker::lifecycle::BrokerState;
 use crate::client::connections::Happened;
@@ -11,6 +11,7 @@ use crate::effect::Effects;
 use crate::ids::*;
 use crate::protocol::Response;
 use crate::timer::{BrokerTimer, Timer};
+use std::collections::BTreeSet;
 
 impl Broker {
     /// Takes in what the quorum has committed: the copy first, then leaders, then followers, then settings (K-20).
@@ -25,16 +26,49 @@ impl Broker {
         let batches = log.batches_from(from);
         let batches = batches.take_while(|b| b.end_offset() <= committed);
         let delta = self.standing.metadata.load(batches);
+        if is_first {
+            self.put_strays_aside(cx);
+        } else if !delta.deleted.is_empty() {
+            self.delete_partitions(delta.deleted, cx);
+        }
+        if delta.dynamic {
+            self.standing.reconfigure();
+        }
         if !delta.partitions.is_empty() {
             self.change_partitions(delta.partitions.into_iter().collect(), cx);
         }
-        if !delta.topics.is_empty() {
+        if delta.dynamic || !delta.topics.is_empty() {
             let topics: Vec<TopicId> = delta.topics.into_iter().collect();
             let here = self.standing.here(cx.wall());
-            self.replicas.configure(&topics, here);
+            let changed = (!delta.dynamic).then_some(&topics[..]);
+            self.replicas.configure(changed, here);
         }
         if is_first {
             self.begin_duties(cx);
+        }
+    }
+
+    /// K-24: nothing is copied, led or answered for them any more; their files go later.
+    fn delete_partitions(&mut self, deleted: BTreeSet<TopicIdPartition>, cx: &mut Context<'_>) {
+        let mut out = Effects::new();
+        let delay = millis(self.standing.config.server.log_segment_delete_delay_ms);
+        let at = (cx.now() + delay).max(self.first_deletion);
+        let gone = self.replicas.delete(deleted.into_iter(), at, &mut out);
+        self.fetchers.stop(&gone);
+        self.carry_out(out, cx);
+        self.close_idle_fetchers(cx);
+    }
+
+    fn put_strays_aside(&mut self, cx: &mut Context<'_>) {
+        let mut out = Effects::new();
+        let here = self.standing.here(cx.wall());
+        self.replicas.put_strays_aside(here, &mut out);
+        self.carry_out(out, cx);
+    }
+
+    fn close_idle_fetchers(&mut self, cx: &mut Context<'_>) {
+        for source in self.fetchers.take_idle() {
+            self.network.fetch().disconnect(source, cx);
         }
     }
 
@@ -52,9 +86,7 @@ impl Broker {
                 .learn(source, here.image.brokers[&source].address);
         }
         self.carry_out(out, cx);
-        for source in self.fetchers.take_idle() {
-            self.network.fetch().disconnect(source, cx);
-        }
+        self.close_idle_fetchers(cx);
         for source in self.fetchers.sources() {
             self.drive_fetcher(source, cx);
         }

@@ -4,14 +4,16 @@
 //! It keeps: what is committed is taken in in order, a batch of records at a time (K-20); nothing is made of it before the copy
 //! has caught up with what was committed when the broker started, so that no old leader epoch is lived through again.
 //!
-//! Left out: topics created by asking for them (K-25), listeners, authorisation, snapshots. Kafka names a random unfenced
+//! Left out: listeners, authorisation, snapshots. Kafka names a random unfenced
 //! broker as the controller; here it is the first, and like any broker it forwards what it is asked.
 
 use crate::controller::image::Image;
 use crate::controller::records::{MetadataRecord, PartitionRegistration};
+use crate::controller::topics::is_legal_name;
 use crate::ids::*;
 use crate::log::batch::{Payload, RecordBatch};
 use crate::protocol::ErrorCode;
+use crate::protocol::admin::ConfigResource;
 use crate::protocol::metadata::*;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -31,6 +33,10 @@ pub struct Delta {
     pub partitions: BTreeSet<TopicIdPartition>,
     /// Topics whose settings have changed.
     pub topics: BTreeSet<TopicId>,
+    /// Partitions of topics that are no more.
+    pub deleted: BTreeSet<TopicIdPartition>,
+    /// Settings of brokers have changed.
+    pub dynamic: bool,
 }
 
 impl Metadata {
@@ -54,7 +60,9 @@ impl Metadata {
         let mut delta = Delta::default();
         for batch in batches {
             if let Payload::Metadata(records) = &batch.data.payload {
-                records.iter().for_each(|record| delta.note(record));
+                records
+                    .iter()
+                    .for_each(|record| delta.note(record, &self.image));
             }
             self.image.apply_batch(batch);
         }
@@ -62,6 +70,7 @@ impl Metadata {
             self.is_published = true;
             delta.partitions = self.image.partitions().map(|(id, _)| id).collect();
             delta.topics = self.image.topics.keys().copied().collect();
+            delta.dynamic = !self.image.dynamic.is_empty();
         }
         delta
     }
@@ -92,6 +101,17 @@ impl Metadata {
         }
     }
 
+    /// Topics that a request asks about and that could be created for it (K-25).
+    pub fn to_create(&self, request: &MetadataRequest) -> Vec<Arc<str>> {
+        let names = request.topics.iter().flatten();
+        let unknown =
+            |name: &&Arc<str>| !self.image.names.contains_key(*name) && is_legal_name(name);
+        match request.allow_auto_topic_creation {
+            true => names.filter(unknown).cloned().collect(),
+            false => Vec::new(),
+        }
+    }
+
     fn topic(&self, name: &Arc<str>) -> MetadataTopic {
         let id = self.image.names.get(name);
         let found = id.and_then(|id| Some((*id, self.image.topics.get(id)?)));
@@ -107,7 +127,10 @@ impl Metadata {
                     .collect(),
             },
             None => MetadataTopic {
-                error_code: ErrorCode::UnknownTopicOrPartition,
+                error_code: match is_legal_name(name) {
+                    true => ErrorCode::UnknownTopicOrPartition,
+                    false => ErrorCode::InvalidTopicException,
+                },
                 name: name.clone(),
                 topic_id: TopicId(0),
                 partitions: Vec::new(),
@@ -136,8 +159,20 @@ impl Metadata {
 }
 
 impl Delta {
-    fn note(&mut self, record: &MetadataRecord) {
+    /// `before`: the copy without the batch that the record stands in.
+    fn note(&mut self, record: &MetadataRecord, before: &Image) {
         match record {
+            MetadataRecord::RemoveTopic { topic } => {
+                self.partitions.retain(|id| id.topic != *topic);
+                self.topics.remove(topic);
+                let known = before.topics.get(topic).into_iter();
+                let partitions = known.flat_map(|t| t.partitions.keys());
+                let topic = *topic;
+                self.deleted.extend(partitions.map(|p| TopicIdPartition {
+                    topic,
+                    partition: *p,
+                }));
+            }
             MetadataRecord::Partition {
                 topic, partition, ..
             }
@@ -149,9 +184,10 @@ impl Delta {
                     partition: *partition,
                 });
             }
-            MetadataRecord::Config { topic, .. } => {
-                self.topics.insert(*topic);
-            }
+            MetadataRecord::Config { resource, .. } => match resource {
+                ConfigResource::Topic(name) => self.topics.extend(before.names.get(name)),
+                ConfigResource::Broker(_) | ConfigResource::AllBrokers => self.dynamic = true,
+            },
             _ => {}
         }
     }

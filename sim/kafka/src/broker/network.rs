@@ -48,7 +48,11 @@ pub enum Forwarded {
         id: CorrelationId,
         /// What it asked.
         request: Box<Request>,
+        /// What this broker answered itself.
+        apart: Vec<AlterConfigsResult>,
     },
+    /// This broker, for topics that clients asked about.
+    AutoTopics(Vec<Arc<str>>),
     /// This broker, which needs producer ids.
     ProducerIds,
 }
@@ -227,8 +231,35 @@ pub fn refusal(request: &Request, error_code: ErrorCode) -> Option<Response> {
             let topics = r.topics.iter().map(refused).collect();
             Some(Response::CreateTopics(CreateTopicsResponse { topics }))
         }
+        Request::DeleteTopics(r) => {
+            let refused = |topic: &TopicRef| DeletableTopicResult {
+                topic: topic.clone(),
+                error_code,
+            };
+            let responses = r.topics.iter().map(refused).collect();
+            Some(Response::DeleteTopics(DeleteTopicsResponse { responses }))
+        }
+        Request::CreatePartitions(r) => {
+            let refused = |topic: &CreatePartitionsTopic| CreatePartitionsTopicResult {
+                name: topic.name.clone(),
+                error_code,
+                error_message: None,
+            };
+            let results = r.topics.iter().map(refused).collect();
+            Some(Response::CreatePartitions(CreatePartitionsResponse {
+                results,
+            }))
+        }
+        Request::ElectLeaders(_) => Some(Response::ElectLeaders(ElectLeadersResponse {
+            error_code,
+            results: Vec::new(),
+        })),
         Request::IncrementalAlterConfigs(r) => {
-            let refused = |r: &AlterConfigsResource| (Arc::clone(&r.topic), error_code, None);
+            let refused = |r: &AlterConfigsResource| AlterConfigsResult {
+                resource: r.resource.clone(),
+                error_code,
+                error_message: None,
+            };
             let responses = r.resources.iter().map(refused).collect();
             Some(Response::IncrementalAlterConfigs(
                 IncrementalAlterConfigsResponse { responses },

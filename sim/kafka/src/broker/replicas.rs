@@ -1,16 +1,17 @@
 //! The partitions of one broker: Kafka's ReplicaManager and LogManager. It finds the partition that a request means, makes
 //! partitions what the metadata say (K-20), runs the ISR check over all of them, and writes the checkpoints (L-33, L-35).
 //!
-//! Left out: several log directories and their failure (a broker halts with its only one, L-37), deletion of topics and of
-//! replicas moved away, quotas.
+//! Left out: several log directories and their failure (a broker halts with its only one, L-37), replicas moved away,
+//! quotas.
 
 use crate::broker::isr::{AlterPartitions, Decided};
 use crate::broker::partition::{Here, Outcome, Partition, Read, Reading, Replication};
 use crate::config::{ServerConfig, TopicConfig};
 use crate::controller::image::Image;
 use crate::controller::records::PartitionRegistration;
-use crate::disk::{DiskImage, FileId};
-use crate::effect::Effects;
+use crate::disk::{DiskImage, FileId, Suffix};
+use crate::effect::{Effect, Effects};
+use crate::event::{Event, ReplicaEvent};
 use crate::ids::*;
 use crate::log::batch::BatchData;
 use crate::log::config::LogConfig;
@@ -39,6 +40,8 @@ pub struct Replicas {
     partitions: BTreeMap<TopicIdPartition, Partition>,
     /// Logs found on disk of partitions that the metadata have not named yet.
     found: BTreeMap<TopicIdPartition, Log>,
+    /// Renamed directories, and when they are deleted.
+    doomed: BTreeMap<TopicIdPartition, Time>,
     isr_changes: AlterPartitions,
     /// What has moved and was not looked at yet.
     moved: Vec<(TopicIdPartition, Moved)>,
@@ -63,11 +66,12 @@ pub struct LastStop {
 }
 
 impl Replicas {
-    /// Loads what is on disk (L-35, L-36).
+    /// Loads what is on disk (L-35, L-36). What was to be deleted is at `deletion`.
     pub fn load(
         disk: DiskImage,
         config: &ServerConfig,
         now: Timestamp,
+        deletion: Time,
         out: &mut Effects,
     ) -> (Replicas, LastStop) {
         let is_first_start = disk.is_empty();
@@ -77,6 +81,7 @@ impl Replicas {
             broker_epoch: dir.clean_shutdown.flatten(),
         };
         let log_config = LogConfig::of(config, &TopicConfig::default());
+        let doomed = dir.to_delete().map(|id| (id, deletion)).collect();
         let mut found = BTreeMap::new();
         for id in dir.partitions() {
             found.insert(id, dir.load(id, log_config.clone(), now, out));
@@ -84,6 +89,7 @@ impl Replicas {
         let replicas = Replicas {
             partitions: BTreeMap::new(),
             found,
+            doomed,
             isr_changes: AlterPartitions::default(),
             moved: Vec::new(),
         };
@@ -153,7 +159,7 @@ impl Replicas {
         out: &mut Effects,
     ) -> Result<Appended, ErrorCode> {
         let Some(partition) = self.partitions.get_mut(&id) else {
-            return Err(missing(id, here.image));
+            return Err(missing_by_id(id, here.image));
         };
         let (appended, hw_moved) = partition.append(data, acks, here, out)?;
         let moved = if hw_moved { Moved::All } else { Moved::End };
@@ -187,7 +193,7 @@ impl Replicas {
         out: &mut Effects,
     ) -> Result<Read, ErrorCode> {
         let Some(partition) = self.partitions.get_mut(&id) else {
-            return Err(missing(id, here.image));
+            return Err(missing_by_id(id, here.image));
         };
         let mut read = partition.fetch(asked, reading, here, out)?;
         self.outcome(id, std::mem::take(&mut read.outcome));
@@ -256,10 +262,10 @@ impl Replicas {
         })
     }
 
-    /// Topics whose settings have changed (K-20: after leaders and followers).
-    pub fn configure(&mut self, topics: &[TopicId], here: Here<'_>) {
+    /// Topics whose settings have changed, or those of all (K-20: after leaders and followers).
+    pub fn configure(&mut self, topics: Option<&[TopicId]>, here: Here<'_>) {
         for (id, partition) in &mut self.partitions {
-            if topics.contains(&id.topic) {
+            if topics.is_none_or(|t| t.contains(&id.topic)) {
                 partition.log_mut().set_config(log_config(id.topic, here));
             }
         }
@@ -307,6 +313,69 @@ impl Replicas {
     /// When to ask the controller again after an error.
     pub fn isr_retry_at(&self) -> Option<Time> {
         self.isr_changes.retry_at()
+    }
+}
+
+/// Deletion (K-24).
+impl Replicas {
+    /// Topics are no more: their partitions answer nobody from now on, their directories are renamed at once and deleted at
+    /// `at`. Returns those that were here.
+    pub fn delete(
+        &mut self,
+        deleted: impl Iterator<Item = TopicIdPartition>,
+        at: Time,
+        out: &mut Effects,
+    ) -> Vec<TopicIdPartition> {
+        let here = |id: &TopicIdPartition| {
+            let hosted = self.partitions.remove(id).is_some();
+            self.found.remove(id).is_some() || hosted
+        };
+        let gone: Vec<TopicIdPartition> = deleted.filter(here).collect();
+        for id in &gone {
+            out.push(manager::rename(*id, Suffix::Delete));
+            out.push(Effect::Tell(Event::Replica(*id, ReplicaEvent::Deleted)));
+            self.doomed.insert(*id, at);
+            self.note_moved(*id);
+        }
+        if !gone.is_empty() {
+            self.checkpoint_recovery_points(out);
+        }
+        gone
+    }
+
+    /// The first metadata after a start: logs of topics that went while the broker was away are put aside, not deleted.
+    pub fn put_strays_aside(&mut self, here: Here<'_>, out: &mut Effects) {
+        let is_mine = |id: &TopicIdPartition| {
+            let registration = here.image.partition(*id);
+            registration.is_some_and(|r| r.replicas.contains(&here.node))
+        };
+        let strays: Vec<TopicIdPartition> = self
+            .found
+            .keys()
+            .copied()
+            .filter(|id| !is_mine(id))
+            .collect();
+        for id in strays {
+            self.found.remove(&id);
+            out.push(manager::rename(id, Suffix::Stray));
+            out.push(Effect::Tell(Event::Replica(id, ReplicaEvent::Stray)));
+        }
+    }
+
+    /// Deletes the directories whose time has come.
+    pub fn delete_due(&mut self, now: Time, out: &mut Effects) {
+        self.doomed.retain(|id, at| {
+            let is_due = *at <= now;
+            if is_due {
+                out.push(manager::delete(*id));
+            }
+            !is_due
+        });
+    }
+
+    /// When the next directory is deleted.
+    pub fn next_deletion(&self) -> Option<Time> {
+        self.doomed.values().min().copied()
     }
 }
 
@@ -376,6 +445,15 @@ fn missing(id: TopicIdPartition, image: &Image) -> ErrorCode {
     match image.partition(id) {
         Some(_) => ErrorCode::NotLeaderOrFollower,
         None => ErrorCode::UnknownTopicOrPartition,
+    }
+}
+
+/// For requests that name a topic by its id: an id that nobody has is of a topic that is no more, or not yet known here
+/// (K-24).
+fn missing_by_id(id: TopicIdPartition, image: &Image) -> ErrorCode {
+    match image.topics.contains_key(&id.topic) {
+        true => missing(id, image),
+        false => ErrorCode::UnknownTopicId,
     }
 }
 

@@ -3,6 +3,7 @@
 use super::network::{Forwarded, refusal};
 use super::{Broker, Fetching, Producing};
 use crate::broker::channel::Outcome;
+use crate::broker::configs;
 use crate::broker::partition::Here;
 use crate::broker::producer_ids::ProducerIds;
 use crate::broker::purgatory::Ticket;
@@ -10,7 +11,9 @@ use crate::broker::replicas::{Moved, Replicas};
 use crate::context::Context;
 use crate::effect::{Effect, Effects};
 use crate::ids::*;
+use crate::protocol::admin::*;
 use crate::protocol::fetch::FetchRequest;
+use crate::protocol::metadata::MetadataRequest;
 use crate::protocol::offsets::*;
 use crate::protocol::produce::*;
 use crate::protocol::{ErrorCode, Request, Response};
@@ -33,6 +36,12 @@ impl Broker {
             Request::Metadata(r) => {
                 let response = self.standing.metadata.answer(&r);
                 cx.reply(conn, id, Response::Metadata(response));
+                self.create_what_is_unknown(&r, cx);
+            }
+            Request::DescribeConfigs(r) => {
+                let standing = &self.standing;
+                let response = configs::describe(&r, standing.layers(), standing.metadata.image());
+                cx.reply(conn, id, Response::DescribeConfigs(response));
             }
             Request::ListOffsets(r) => {
                 let response = list_offsets(&r, &self.replicas, self.standing.here(cx.wall()));
@@ -43,9 +52,13 @@ impl Broker {
                 cx.reply(conn, id, Response::OffsetForLeaderEpoch(response));
             }
             Request::InitProducerId(_) => self.init_producer_id(conn, id, cx),
-            Request::CreateTopics(_) | Request::IncrementalAlterConfigs(_) => {
-                self.forward(conn, id, request, cx);
+            Request::CreateTopics(_)
+            | Request::DeleteTopics(_)
+            | Request::CreatePartitions(_)
+            | Request::ElectLeaders(_) => {
+                self.forward(conn, id, request, Vec::new(), cx);
             }
+            Request::IncrementalAlterConfigs(r) => self.alter_configs(conn, id, r, cx),
             _ => cx.close(conn),
         }
     }
@@ -126,11 +139,55 @@ impl Broker {
         }
     }
 
-    /// An operator's request goes to the active controller in an envelope.
-    fn forward(&mut self, conn: ConnId, id: CorrelationId, request: Request, cx: &mut Context<'_>) {
+    /// An operator's request goes to the active controller in an envelope. `apart`: what was answered here already.
+    fn forward(
+        &mut self,
+        conn: ConnId,
+        id: CorrelationId,
+        request: Request,
+        apart: Vec<AlterConfigsResult>,
+        cx: &mut Context<'_>,
+    ) {
         let request = Box::new(request);
         let envelope = Request::Envelope(request.clone());
-        self.send_on(envelope, Forwarded::Client { conn, id, request }, cx);
+        let who = Forwarded::Client {
+            conn,
+            id,
+            request,
+            apart,
+        };
+        self.send_on(envelope, who, cx);
+    }
+
+    fn alter_configs(
+        &mut self,
+        conn: ConnId,
+        id: CorrelationId,
+        request: IncrementalAlterConfigsRequest,
+        cx: &mut Context<'_>,
+    ) {
+        let (remaining, apart) = configs::preprocess(request, self.standing.layers());
+        if remaining.resources.is_empty() {
+            let response = IncrementalAlterConfigsResponse { responses: apart };
+            return cx.reply(conn, id, Response::IncrementalAlterConfigs(response));
+        }
+        let remaining = Request::IncrementalAlterConfigs(remaining);
+        self.forward(conn, id, remaining, apart, cx);
+    }
+
+    /// K-25: the answer has gone out already, and says that there is no such topic.
+    fn create_what_is_unknown(&mut self, r: &MetadataRequest, cx: &mut Context<'_>) {
+        let config = &self.standing.config.server;
+        if !config.auto_create_topics_enable {
+            return;
+        }
+        let unknown = self.standing.metadata.to_create(r);
+        let Some(request) = self.auto_topics.begin(unknown, config) else {
+            return;
+        };
+        let names = request.topics.iter().map(|t| t.name.clone()).collect();
+        let request = Request::Envelope(Box::new(Request::CreateTopics(request)));
+        self.send_on(request, Forwarded::AutoTopics(names), cx);
     }
 
     fn send_on(&mut self, request: Request, who: Forwarded, cx: &mut Context<'_>) {
@@ -145,20 +202,33 @@ impl Broker {
             Outcome::Answered(Forwarded::ProducerIds, Response::AllocateProducerIds(r)) => {
                 self.producer_ids.allocated(&r, cx.wall());
             }
-            Outcome::Answered(Forwarded::Client { conn, id, .. }, Response::Envelope(Ok(r))) => {
-                cx.reply(conn, id, *r);
-            }
             Outcome::Answered(
-                Forwarded::Client { conn, id, request },
+                Forwarded::Client {
+                    conn, id, apart, ..
+                },
+                Response::Envelope(Ok(r)),
+            ) => cx.reply(conn, id, with(*r, apart)),
+            Outcome::Answered(
+                Forwarded::Client {
+                    conn,
+                    id,
+                    request,
+                    apart,
+                },
                 Response::Envelope(Err(error)),
-            ) => refuse(conn, id, &request, error, cx),
+            ) => refuse(conn, id, &request, apart, error, cx),
+            Outcome::Answered(Forwarded::AutoTopics(topics), Response::Envelope(_))
+            | Outcome::TimedOut(Forwarded::AutoTopics(topics)) => self.auto_topics.end(&topics),
             Outcome::Answered(who, response) => {
                 panic!("{:?} does not answer {who:?}", response.api())
             }
             Outcome::TimedOut(Forwarded::ProducerIds) => self.producer_ids.timed_out(),
-            Outcome::TimedOut(Forwarded::Client { conn, id, request }) => {
-                refuse(conn, id, &request, ErrorCode::RequestTimedOut, cx);
-            }
+            Outcome::TimedOut(Forwarded::Client {
+                conn,
+                id,
+                request,
+                apart,
+            }) => refuse(conn, id, &request, apart, ErrorCode::RequestTimedOut, cx),
         }
     }
 
@@ -232,15 +302,24 @@ fn finish_fetch(fetching: &Fetching, replicas: &mut Replicas, here: Here<'_>, ou
     out.push(Effect::Reply(fetching.conn, fetching.id, response));
 }
 
+/// The controller's answer with what was answered here.
+fn with(mut response: Response, apart: Vec<AlterConfigsResult>) -> Response {
+    if let Response::IncrementalAlterConfigs(r) = &mut response {
+        r.responses.extend(apart);
+    }
+    response
+}
+
 fn refuse(
     conn: ConnId,
     id: CorrelationId,
     request: &Request,
+    apart: Vec<AlterConfigsResult>,
     error: ErrorCode,
     cx: &mut Context<'_>,
 ) {
     match refusal(request, error) {
-        Some(response) => cx.reply(conn, id, response),
+        Some(response) => cx.reply(conn, id, with(response, apart)),
         None => cx.close(conn),
     }
 }

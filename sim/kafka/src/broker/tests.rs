@@ -17,7 +17,7 @@ use crate::time::Duration;
 
 const SECOND: Duration = Duration::secs(1);
 
-fn produce(acks: i16) -> Request {
+pub(super) fn produce(acks: i16) -> Request {
     Request::Produce(ProduceRequest {
         acks,
         timeout_ms: 30_000,
@@ -31,7 +31,7 @@ fn produce(acks: i16) -> Request {
     })
 }
 
-fn fetch(follower: Option<i32>, offset: i64) -> Request {
+pub(super) fn fetch(follower: Option<i32>, offset: i64) -> Request {
     Request::Fetch(FetchRequest {
         replica: follower.map(|id| ReplicaState {
             replica_id: NodeId(id),
@@ -56,14 +56,14 @@ fn fetch(follower: Option<i32>, offset: i64) -> Request {
     })
 }
 
-fn produced(bench: &Bench, conn: ConnId) -> Option<PartitionProduceResponse> {
+pub(super) fn produced(bench: &Bench, conn: ConnId) -> Option<PartitionProduceResponse> {
     match bench.reply(conn)? {
         Response::Produce(r) => Some(r.responses[0].partitions[0].clone()),
         other => panic!("no answer to a produce request: {other:?}"),
     }
 }
 
-fn fetched(bench: &Bench, conn: ConnId) -> Option<FetchPartitionResponse> {
+pub(super) fn fetched(bench: &Bench, conn: ConnId) -> Option<FetchPartitionResponse> {
     match bench.reply(conn)? {
         Response::Fetch(r) => Some(r.topics[0].partitions[0].clone()),
         other => panic!("no answer to a fetch: {other:?}"),
@@ -91,6 +91,7 @@ fn heartbeats_isr_changes_and_forwarded_requests_have_a_connection_each() {
     bench.ask(Request::CreateTopics(CreateTopicsRequest {
         topics: Vec::new(),
         timeout_ms: 1_000,
+        validate_only: false,
     }));
     bench.pass(SECOND);
     bench.commit(vec![MetadataRecord::NoOp]);
@@ -336,6 +337,7 @@ fn an_operators_request_goes_to_the_controller_in_an_envelope_and_its_answer_bac
             configs: Vec::new(),
         }],
         timeout_ms: 1_000,
+        validate_only: false,
     });
     let conn = bench.ask(request);
     let response = Response::CreateTopics(CreateTopicsResponse { topics: Vec::new() });
@@ -349,6 +351,7 @@ fn a_forwarded_request_that_finds_no_controller_times_out_after_a_minute() {
     let conn = bench.ask(Request::CreateTopics(CreateTopicsRequest {
         topics: Vec::new(),
         timeout_ms: 1_000,
+        validate_only: false,
     }));
     for _ in 0..70 {
         bench.pass(SECOND);

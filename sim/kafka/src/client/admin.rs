@@ -1,12 +1,14 @@
 //! ROLE Admin: an operator and his client (Kafka's KafkaAdminClient).
 //!
 //! The client keeps: a call ends, with its answer or with a timeout, at the latest when `default.api.timeout.ms` is over;
-//! a lost connection or NOT_CONTROLLER is tried again, any other error is the caller's. The operator, who is no part of
-//! Kafka, repeats a command whose failure may pass (`TopicAlreadyExists` after a lost answer means that it is done).
+//! a lost connection or NOT_CONTROLLER is tried again, any other error is the caller's. What became of a call that timed out
+//! nobody knows: it may have been carried out. The operator, who is no part of Kafka, gives a command once; only the topics
+//! of the beginning are asked for until they exist (`TopicAlreadyExists` after a lost answer means that it is done).
 //!
 //! Left out: every other call; talking to controllers directly (KIP-919); quotas. DescribeTopics asks Metadata, as before
 //! DescribeTopicPartitions.
 
+mod answers;
 pub mod calls;
 
 use super::backoff::Backoff;
@@ -16,15 +18,11 @@ use crate::context::{Context, Exit, Purpose};
 use crate::event::{AdminEvent, Event};
 use crate::ids::{Address, ClientId, NodeId};
 use crate::input::{Command, Input};
-use crate::protocol::admin::{
-    AlterConfigsResource, CreatableTopic, CreateTopicsRequest, CreateTopicsResponse,
-    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
-};
-use crate::protocol::metadata::{MetadataRequest, MetadataResponse, MetadataTopic};
-use crate::protocol::{ErrorCode, Request, Response};
+use crate::protocol::metadata::{MetadataResponse, MetadataTopic};
+use crate::protocol::{ErrorCode, Response};
 use crate::time::{Duration, Time};
 use crate::timer::Timer;
-use calls::{Ask, CallId, CallState, Calls};
+use calls::{Ask, CallId, CallState, Calls, Goal};
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -64,8 +62,7 @@ struct Cluster {
 
 impl Admin {
     /// A client that knows where to begin.
-    pub fn new(client: ClientId, bootstrap: &[Address]) -> Admin {
-        let config = AdminConfig::default();
+    pub fn new(client: ClientId, bootstrap: &[Address], config: AdminConfig) -> Admin {
         let settings = NetworkSettings {
             request_timeout: ms(config.request_timeout_ms.into()),
             reconnect_backoff: ms(config.reconnect_backoff_ms),
@@ -102,23 +99,9 @@ impl Admin {
         self.repeat.is_empty() && self.calls.iter().all(|c| c.ask == Ask::Nodes)
     }
 
-    /// Creates topics.
-    pub fn create_topics(&mut self, topics: Vec<CreatableTopic>, cx: &mut Context<'_>) -> CallId {
-        self.call(Ask::CreateTopics(topics), cx)
-    }
-
-    /// Changes configs of topics.
-    pub fn alter_configs(
-        &mut self,
-        changes: Vec<AlterConfigsResource>,
-        cx: &mut Context<'_>,
-    ) -> CallId {
-        self.call(Ask::AlterConfigs(changes), cx)
-    }
-
     /// Describes topics; `described` has the answer.
     pub fn describe_topics(&mut self, names: Vec<Arc<str>>, cx: &mut Context<'_>) -> CallId {
-        self.call(Ask::DescribeTopics(names), cx)
+        self.call(Ask::DescribeTopics(names), false, cx)
     }
 
     /// The next answer to `describe_topics`.
@@ -130,10 +113,10 @@ impl Admin {
     pub fn handle(&mut self, input: Input, cx: &mut Context<'_>) {
         match input {
             Input::Command(Command::CreateTopics(topics)) if !topics.is_empty() => {
-                self.create_topics(topics, cx);
+                self.call(Ask::CreateTopics(topics, false), true, cx);
             }
-            Input::Command(Command::AlterConfigs(changes)) => {
-                self.alter_configs(changes, cx);
+            Input::Command(Command::Call(ask)) => {
+                self.call(ask, false, cx);
             }
             Input::Stop => cx.exit(Exit::Stopped),
             Input::Timer(Timer::Client(_)) => {
@@ -148,9 +131,10 @@ impl Admin {
         }
     }
 
-    fn call(&mut self, ask: Ask, cx: &mut Context<'_>) -> CallId {
+    /// Makes a call; a patient one is made again while its failure may pass.
+    fn call(&mut self, ask: Ask, patient: bool, cx: &mut Context<'_>) -> CallId {
         let deadline = cx.now() + ms(self.config.default_api_timeout_ms.into());
-        let id = self.calls.add(ask, deadline);
+        let id = self.calls.add(ask, deadline, patient);
         self.run(cx);
         id
     }
@@ -175,7 +159,7 @@ impl Admin {
         self.repeat = later;
         let due: Vec<(Time, Ask)> = due;
         for (_, ask) in due {
-            self.calls.add(ask, deadline);
+            self.calls.add(ask, deadline, true);
         }
     }
 
@@ -198,7 +182,7 @@ impl Admin {
         if self.cluster.asked.is_none() && self.next_question(now) <= now {
             let deadline = now + ms(self.config.request_timeout_ms.into());
             self.cluster.last_try = Some(now);
-            self.cluster.asked = Some(self.calls.add(Ask::Nodes, deadline));
+            self.cluster.asked = Some(self.calls.add(Ask::Nodes, deadline, false));
         }
     }
 
@@ -221,7 +205,9 @@ impl Admin {
         let call = self.calls.get_mut(id).expect("it is to be sent");
         call.state = CallState::Assigned(node);
         let left = call.deadline.since(cx.now());
-        let request = self.request(id, left);
+        let request = call
+            .ask
+            .request(left.min(ms(self.config.request_timeout_ms.into())));
         if !self.calls.is_busy(node) && self.connections.ready(node, cx) {
             self.calls.get_mut(id).expect("it is sent").state = CallState::InFlight(node);
             self.connections.send(node, request, id, cx);
@@ -237,35 +223,14 @@ impl Admin {
         let node = match &call.ask {
             Ask::Nodes => self.connections.least_loaded(&self.cluster.nodes, cx),
             _ if self.cluster.is_bootstrap => None,
-            ask if ask.goes_to_controller() => self.cluster.controller,
-            _ => self.connections.least_loaded(&self.cluster.nodes, cx),
+            ask => match ask.goal() {
+                Goal::Controller => self.cluster.controller,
+                Goal::Node(node) => Some(node).filter(|n| self.cluster.nodes.contains(n)),
+                Goal::LeastLoaded => self.connections.least_loaded(&self.cluster.nodes, cx),
+            },
         };
         self.cluster.wanted |= node.is_none();
         node
-    }
-
-    fn request(&mut self, id: CallId, left: Duration) -> Request {
-        let timeout = left.min(ms(self.config.request_timeout_ms.into()));
-        let call = self.calls.get_mut(id).expect("it is to be sent");
-        match &call.ask {
-            Ask::Nodes => Request::Metadata(MetadataRequest {
-                topics: Some(Vec::new()),
-                allow_auto_topic_creation: true,
-            }),
-            Ask::CreateTopics(topics) => Request::CreateTopics(CreateTopicsRequest {
-                topics: topics.clone(),
-                timeout_ms: i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX),
-            }),
-            Ask::AlterConfigs(changes) => {
-                Request::IncrementalAlterConfigs(IncrementalAlterConfigsRequest {
-                    resources: changes.clone(),
-                })
-            }
-            Ask::DescribeTopics(names) => Request::Metadata(MetadataRequest {
-                topics: Some(names.clone()),
-                allow_auto_topic_creation: false,
-            }),
-        }
     }
 
     fn happened(&mut self, happened: Happenings<CallId>, cx: &mut Context<'_>) {
@@ -283,7 +248,7 @@ impl Admin {
     }
 
     fn answered(&mut self, id: CallId, response: Response, cx: &mut Context<'_>) {
-        if is_from_no_controller(&response) {
+        if answers::is_from_no_controller(&response) {
             self.cluster.controller = None;
             self.cluster.wanted = true;
             return self.failed(id, ErrorCode::NotController, cx);
@@ -291,14 +256,18 @@ impl Admin {
         let call = self.calls.remove(id).expect("what is answered was asked");
         match (call.ask, response) {
             (Ask::Nodes, Response::Metadata(r)) => self.learn(&r, cx.now()),
-            (Ask::CreateTopics(topics), Response::CreateTopics(r)) => self.created(topics, &r, cx),
-            (Ask::AlterConfigs(changes), Response::IncrementalAlterConfigs(r)) => {
-                self.altered(changes, &r, cx);
-            }
             (Ask::DescribeTopics(_), Response::Metadata(r)) => {
                 self.described.push_back((id, Ok(r.topics)));
             }
-            _ => unreachable!("because an answer is of the kind of its question"),
+            (ask, response) => {
+                let (facts, again) = answers::taken(ask, response);
+                for fact in facts {
+                    cx.tell(Event::Admin(fact));
+                }
+                let again = again.filter(|_| call.patient);
+                self.repeat
+                    .extend(again.map(|ask| (cx.now() + OPERATOR_WAITS, ask)));
+            }
         }
     }
 
@@ -345,66 +314,12 @@ impl Admin {
             }
             Ask::DescribeTopics(_) => self.described.push_back((id, Err(error))),
             ask => {
-                cx.tell(Event::Admin(AdminEvent::CallTimedOut));
-                self.repeat.push((cx.now() + OPERATOR_WAITS, ask));
+                let api = ask.request(Duration::ZERO).api();
+                cx.tell(Event::Admin(AdminEvent::CallTimedOut { api }));
+                if call.patient {
+                    self.repeat.push((cx.now() + OPERATOR_WAITS, ask));
+                }
             }
-        }
-    }
-
-    /// The operator looks at each topic's result.
-    fn created(
-        &mut self,
-        topics: Vec<CreatableTopic>,
-        r: &CreateTopicsResponse,
-        cx: &mut Context<'_>,
-    ) {
-        let mut again = Vec::new();
-        for topic in topics {
-            let result = r.topics.iter().find(|t| t.name == topic.name);
-            let error = result.map_or(ErrorCode::UnknownServerError, |t| t.error_code);
-            let name = topic.name.clone();
-            let fact = match error {
-                ErrorCode::None => AdminEvent::TopicCreated { name },
-                ErrorCode::TopicAlreadyExists => AdminEvent::TopicExisted { name },
-                error => AdminEvent::TopicRefused { name, error },
-            };
-            cx.tell(Event::Admin(fact));
-            if may_pass(error) {
-                again.push(topic);
-            }
-        }
-        if !again.is_empty() {
-            self.repeat
-                .push((cx.now() + OPERATOR_WAITS, Ask::CreateTopics(again)));
-        }
-    }
-
-    fn altered(
-        &mut self,
-        changes: Vec<AlterConfigsResource>,
-        r: &IncrementalAlterConfigsResponse,
-        cx: &mut Context<'_>,
-    ) {
-        let mut again = Vec::new();
-        for change in changes {
-            let result = r
-                .responses
-                .iter()
-                .find(|(topic, ..)| *topic == change.topic);
-            let error = result.map_or(ErrorCode::UnknownServerError, |(_, error, _)| *error);
-            let topic = change.topic.clone();
-            let fact = match error {
-                ErrorCode::None => AdminEvent::ConfigsAltered { topic },
-                error => AdminEvent::ConfigsRefused { topic, error },
-            };
-            cx.tell(Event::Admin(fact));
-            if may_pass(error) {
-                again.push(change);
-            }
-        }
-        if !again.is_empty() {
-            self.repeat
-                .push((cx.now() + OPERATOR_WAITS, Ask::AlterConfigs(again)));
         }
     }
 
@@ -431,26 +346,6 @@ impl Admin {
                 cx.set_timer(Timer::Client(self.client), at.max(now));
             }
         }
-    }
-}
-
-/// Errors that pass with time, an operator's patience granted.
-fn may_pass(error: ErrorCode) -> bool {
-    // The brokers that are missing may come.
-    error == ErrorCode::InvalidReplicationFactor || error.is_retriable()
-}
-
-fn is_from_no_controller(response: &Response) -> bool {
-    match response {
-        Response::CreateTopics(r) => {
-            let mut topics = r.topics.iter();
-            topics.any(|t| t.error_code == ErrorCode::NotController)
-        }
-        Response::IncrementalAlterConfigs(r) => {
-            let mut resources = r.responses.iter();
-            resources.any(|(_, error, _)| *error == ErrorCode::NotController)
-        }
-        _ => false,
     }
 }
 

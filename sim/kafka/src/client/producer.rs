@@ -5,24 +5,26 @@
 //! blocks its caller's thread, this one says [`Sent::Full`]: being blocked is the application's state, and
 //! `max.block.ms` is counted here. A record taken is told to its callback once, well or badly (P-10).
 //!
-//! Left out: transactions, headers, timestamps and partitioners of the application's own, interceptors, metrics,
-//! compression, splitting of batches that are too large (P-12), adaptive partitioning (P-5), two threads that send at
-//! once. A `send` wakes the sender as in Kafka when a batch is new or full; the sender's turn comes after the
+//! Left out: transactions, partitioners of the application's own, interceptors, metrics, two threads that send at once. A `send` wakes the sender as in Kafka when a batch is new or full; the sender's turn comes after the
 //! application's step, so that what is sent in one step shares batches even with `linger.ms=0`.
 
 pub mod accumulator;
 pub mod batch;
 pub mod config;
 pub mod idempotence;
+pub mod librdkafka;
+mod local;
 pub mod partitioner;
+mod ratio;
 mod sender;
 #[cfg(test)]
 mod tests;
 
 use self::accumulator::{Accumulator, OutOfMemory};
 use self::batch::{BatchId, TopicIndex, TopicPartition, size_upper_bound};
-use self::config::Settings;
+use self::config::{Placement, Settings};
 use self::idempotence::{Idempotence, Identity};
+use self::librdkafka::LocalQueue;
 use super::network::NetworkClient;
 use crate::config::ProducerConfig;
 use crate::context::{Context, Purpose};
@@ -30,6 +32,7 @@ use crate::event::{ClientEvent, Event, SendFailure};
 use crate::ids::{Address, ClientId, ConnId, Offset, RecordId, TopicIdPartition};
 use crate::input::Input;
 use crate::log::batch::PlainRecord;
+use crate::log::record::Header;
 use crate::protocol::ErrorCode;
 use crate::time::{Duration, Time, Timestamp};
 use crate::timer::Timer;
@@ -47,10 +50,14 @@ pub struct ProducerRecord {
     pub topic: Arc<str>,
     /// To which partition, if the application decides.
     pub partition: Option<i32>,
+    /// When it was made, if the application knows; else when `send` takes it.
+    pub timestamp: Option<Timestamp>,
     /// Its key.
     pub key: Option<Bytes>,
     /// Its value.
     pub value: Option<Bytes>,
+    /// Its headers, in order.
+    pub headers: Vec<Header>,
 }
 
 /// Names one call of `send`.
@@ -90,6 +97,8 @@ pub struct Producer {
     accumulator: Accumulator,
     /// Only of an idempotent producer.
     idempotence: Option<Idempotence>,
+    /// Only of librdkafka.
+    local: Option<LocalQueue>,
     /// The application's thread stands in `send`.
     blocked: Option<Blocked>,
     life: Life,
@@ -129,8 +138,12 @@ struct Blocked {
 enum Blockage {
     /// A newer update of the metadata than this.
     Metadata { version: u32 },
-    /// So many bytes. The record's timestamp was taken before the wait.
-    Memory { bytes: u64, timestamp: Timestamp },
+    /// So many bytes. The record's timestamp was taken before the wait, and its partition unless it is the sticky one.
+    Memory {
+        bytes: u64,
+        timestamp: Timestamp,
+        partition: Option<i32>,
+    },
 }
 
 /// Why a `send` did not take its record.
@@ -146,6 +159,11 @@ impl Producer {
     /// If the settings do not go together: they are checked with [`Settings::of`] where they are read.
     pub fn new(client: ClientId, config: ProducerConfig, bootstrap: &[Address]) -> Producer {
         let settings = Settings::of(&config).expect("settings are checked where they are read");
+        Producer::with(client, settings, bootstrap)
+    }
+
+    /// A producer with settings that were checked.
+    pub fn with(client: ClientId, settings: Settings, bootstrap: &[Address]) -> Producer {
         let network = NetworkClient::new(
             client,
             settings.network,
@@ -158,6 +176,7 @@ impl Producer {
             network,
             accumulator: Accumulator::new(&settings),
             idempotence: settings.idempotent.then(Idempotence::default),
+            local: settings.queue.map(LocalQueue::new),
             blocked: None,
             life: Life::Running,
             next_send: 0,
@@ -176,6 +195,12 @@ impl Producer {
     /// Takes a record into the accumulator (P-2).
     pub fn send(&mut self, record: ProducerRecord, cx: &mut Context<'_>) -> Sent {
         let id = record.id;
+        if self.local.is_some() {
+            return match self.produce(record, cx) {
+                Ok(send) => Sent::Queued(send),
+                Err(error) => self.refuse(id, error, cx),
+            };
+        }
         let blocked = self.blocked.take();
         if let Some(blocked) = blocked {
             assert_eq!(blocked.record, id, "a blocked caller sends nothing else");
@@ -193,17 +218,19 @@ impl Producer {
                 self.wake(cx.now(), cx);
                 Sent::Full
             }
-            Err(Obstacle::Refuse(error)) => {
-                let partition = None;
-                let failed = ClientEvent::Failed {
-                    id,
-                    partition,
-                    error,
-                };
-                self.tell(failed, cx);
-                Sent::Refused(error)
-            }
+            Err(Obstacle::Refuse(error)) => self.refuse(id, error, cx),
         }
+    }
+
+    fn refuse(&mut self, id: RecordId, error: SendFailure, cx: &mut Context<'_>) -> Sent {
+        let partition = None;
+        let failed = ClientEvent::Failed {
+            id,
+            partition,
+            error,
+        };
+        self.tell(failed, cx);
+        Sent::Refused(error)
     }
 
     /// Whether a blocked `send` should be tried again: what it waited for has come, or `max.block.ms` is over.
@@ -221,7 +248,11 @@ impl Producer {
 
     /// The next callback, in order.
     pub fn completed(&mut self) -> Option<(SendId, RecordId, Completion)> {
-        self.completed.pop_front()
+        let (send, id, completion) = self.completed.pop_front()?;
+        if let Some(local) = &mut self.local {
+            local.served(send);
+        }
+        Some((send, id, completion))
     }
 
     /// Sends what waits without lingering, until all of it is over: see [`is_flushing`](Self::is_flushing).
@@ -232,7 +263,7 @@ impl Producer {
 
     /// Whether a record sent before the last `flush` is not over. Where Kafka's `flush` blocks, the application waits.
     pub fn is_flushing(&self) -> bool {
-        self.accumulator.is_flushing()
+        self.accumulator.is_flushing() || self.has_unassigned()
     }
 
     /// Takes no more records; sends what waits and closes once all is over, or after `timeout`, when whatever is left
@@ -282,17 +313,24 @@ impl Producer {
             return Err(Obstacle::Refuse(SendFailure::Error(error)));
         }
         let (topic, partitions) = self.await_metadata(&record, blocked, cx)?;
-        let (at, sticks) = self.place(&record, topic, partitions, cx);
-        let timestamp = match blocked.map(|b| b.on) {
-            Some(Blockage::Memory { timestamp, .. }) => timestamp,
-            _ => cx.wall(),
+        let (timestamp, placed) = match blocked.map(|b| b.on) {
+            Some(Blockage::Memory {
+                timestamp,
+                partition,
+                ..
+            }) => (timestamp, partition),
+            _ => (record.timestamp.unwrap_or_else(|| cx.wall()), None),
+        };
+        let (at, sticks) = match placed {
+            Some(partition) => (TopicPartition { topic, partition }, false),
+            None => self.place(&record, topic, partitions, cx),
         };
         let plain = PlainRecord {
             id: record.id,
             timestamp,
             key: record.key,
             value: record.value,
-            headers: Vec::new(),
+            headers: record.headers,
         };
         let size = size_upper_bound(&plain);
         if size > self.settings.max_request_size || size > self.settings.buffer_memory {
@@ -302,7 +340,12 @@ impl Producer {
         let appended = match self.accumulator.append(at, send, &plain, cx.now()) {
             Ok(appended) => appended,
             Err(OutOfMemory { bytes }) => {
-                let on = Blockage::Memory { bytes, timestamp };
+                let partition = (!sticks).then_some(at.partition);
+                let on = Blockage::Memory {
+                    bytes,
+                    timestamp,
+                    partition,
+                };
                 return Err(self.block_or_give_up(on, SendFailure::BufferExhausted, blocked, cx));
             }
         };
@@ -365,7 +408,8 @@ impl Producer {
         Obstacle::Block(on)
     }
 
-    /// P-3: the application's partition, else the key's, else the sticky one. Says whether it is the sticky one.
+    /// P-3: the application's partition, else the next in turn if its partitioner says so, else the key's, else the sticky
+    /// one. Says whether it is the sticky one.
     fn place(
         &mut self,
         record: &ProducerRecord,
@@ -376,6 +420,10 @@ impl Producer {
         let at = |partition| TopicPartition { topic, partition };
         if let Some(partition) = record.partition {
             return (at(partition), false);
+        }
+        if self.settings.placement == Placement::RoundRobin {
+            let metadata = &self.network.metadata;
+            return (at(self.accumulator.next_in_turn(topic, metadata)), false);
         }
         match &record.key {
             Some(key) if !self.settings.ignore_keys => {

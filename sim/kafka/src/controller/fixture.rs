@@ -4,6 +4,7 @@ use crate::controller::cluster::Cluster;
 use crate::controller::image::Image;
 use crate::controller::records::{MetadataRecord, PartitionRegistration};
 use crate::ids::*;
+use crate::protocol::admin::ConfigResource;
 use crate::protocol::cluster::LeaderRecoveryState;
 use std::sync::Arc;
 
@@ -99,7 +100,7 @@ impl Told {
     pub fn configure(&mut self, key: &str, value: &str) {
         let (key, value) = (Arc::from(key), Some(Arc::from(value)));
         self.replay(MetadataRecord::Config {
-            topic: TOPIC,
+            resource: ConfigResource::Topic(Arc::from("orders")),
             key,
             value,
         });

@@ -1,5 +1,6 @@
 //! The fold of the metadata log: Kafka's MetadataImage. Every node folds its own copy (N-6).
 
+use crate::config::layers::{DynamicConfigs, Texts};
 use crate::config::{Configs, TopicConfig};
 use crate::controller::records::{MetadataRecord, PartitionRegistration};
 use crate::ids::{
@@ -7,6 +8,7 @@ use crate::ids::{
     TopicId, TopicIdPartition,
 };
 use crate::log::batch::{Payload, RecordBatch};
+use crate::protocol::admin::ConfigResource;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +24,8 @@ pub struct Image {
     pub topics: BTreeMap<TopicId, TopicImage>,
     /// Topic ids by name.
     pub names: BTreeMap<Arc<str>, TopicId>,
+    /// Dynamic configs of brokers.
+    pub dynamic: DynamicConfigs,
     /// The first producer id of the next block.
     pub next_producer_id: ProducerId,
 }
@@ -54,6 +58,8 @@ pub struct TopicImage {
     pub partitions: BTreeMap<i32, PartitionRegistration>,
     /// Its own configs.
     pub config: TopicConfig,
+    /// The same as they were written.
+    pub own: Texts,
 }
 
 impl Default for Image {
@@ -63,6 +69,7 @@ impl Default for Image {
             brokers: BTreeMap::new(),
             topics: BTreeMap::new(),
             names: BTreeMap::new(),
+            dynamic: DynamicConfigs::default(),
             next_producer_id: ProducerId(0),
         }
     }
@@ -138,6 +145,7 @@ impl Image {
                     name: name.clone(),
                     partitions: BTreeMap::new(),
                     config: TopicConfig::default(),
+                    own: Texts::new(),
                 };
                 self.topics.insert(*id, topic);
             }
@@ -165,9 +173,22 @@ impl Image {
                     p.change(*leader, isr.as_deref(), *recovery);
                 }
             }
-            MetadataRecord::Config { topic, key, value } => {
-                self.configure(*topic, key, value.as_deref())
+            MetadataRecord::RemoveTopic { topic } => {
+                if let Some(removed) = self.topics.remove(topic) {
+                    self.names.remove(&removed.name);
+                }
             }
+            MetadataRecord::Config {
+                resource,
+                key,
+                value,
+            } => match resource {
+                ConfigResource::Topic(name) => self.configure(name, key, value.as_ref()),
+                ConfigResource::Broker(node) => {
+                    self.dynamic.set(Some(*node), key, value.as_ref());
+                }
+                ConfigResource::AllBrokers => self.dynamic.set(None, key, value.as_ref()),
+            },
             MetadataRecord::ProducerIds {
                 next_producer_id, ..
             } => self.next_producer_id = *next_producer_id,
@@ -194,16 +215,22 @@ impl Image {
             .is_some_and(BrokerImage::is_active)
     }
 
-    fn configure(&mut self, topic: TopicId, key: &str, value: Option<&str>) {
-        let Some(t) = self.topics.get_mut(&topic) else {
+    fn configure(&mut self, topic: &str, key: &Arc<str>, value: Option<&Arc<str>>) {
+        let id = self.names.get(topic);
+        let Some(t) = id.and_then(|id| self.topics.get_mut(id)) else {
             return;
         };
         match value {
-            Some(v) => t
-                .config
-                .set(key, v)
-                .expect("the controller checks configs before it records them"),
-            None => t.config.reset(key),
+            Some(value) => {
+                t.config
+                    .set(key, value)
+                    .expect("the controller checks configs before it records them");
+                t.own.insert(key.clone(), value.clone());
+            }
+            None => {
+                t.config.reset(key);
+                t.own.remove(key);
+            }
         }
     }
 }

@@ -249,6 +249,44 @@ mod tests {
     }
 
     proptest! {
+        /// KIP-631's rules of placement: as long as there is an unfenced broker in every rack, no rack has two replicas of a
+        /// partition before every rack has one, and until the lists are shuffled the racks take turns in leading.
+        #[test]
+        fn racks_share_replicas_evenly_and_lead_in_turn(
+            drawn in any::<u64>(),
+            sizes in prop::collection::vec(1i32..4, 1..5),
+            replication_factor in 1i16..6,
+        ) {
+            let racks: Vec<usize> = (0..)
+                .zip(&sizes)
+                .flat_map(|(rack, size)| std::iter::repeat_n(rack, *size as usize))
+                .collect();
+            prop_assume!(racks.len() >= replication_factor as usize);
+            let name = |rack: usize| rack.to_string();
+            let brokers: Vec<_> = (0..)
+                .zip(&racks)
+                .map(|(id, rack)| broker(id, Some(&name(*rack)), false))
+                .collect();
+            let rack_of = |id: &NodeId| racks[id.0 as usize];
+            let partitions = racks.len() as i32;
+            let placed = place(&brokers, partitions, replication_factor, drawn);
+            let placed = placed.expect("enough brokers");
+            let leading: Vec<usize> = placed.iter().map(|p| rack_of(&p[0])).collect();
+            let first = leading[0];
+            for (turn, rack) in leading.iter().enumerate() {
+                prop_assert_eq!(*rack, (first + turn) % sizes.len());
+            }
+            for replicas in &placed {
+                let mut count = vec![0; sizes.len()];
+                replicas.iter().for_each(|r| count[rack_of(r)] += 1);
+                let full = |rack: usize| count[rack] == sizes[rack];
+                let most = count.iter().max().copied().unwrap_or(0);
+                for (rack, n) in count.iter().enumerate() {
+                    prop_assert!(*n + 1 >= most || full(rack), "{:?}", count);
+                }
+            }
+        }
+
         #[test]
         fn no_broker_has_two_replicas_of_a_partition(
             drawn in any::<u64>(),

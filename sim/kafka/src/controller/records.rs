@@ -5,6 +5,7 @@
 use crate::ids::{
     Address, BrokerEpoch, IncarnationId, LeaderEpoch, NodeId, PartitionEpoch, ProducerId, TopicId,
 };
+use crate::protocol::admin::ConfigResource;
 use crate::protocol::cluster::LeaderRecoveryState;
 use serde::Serialize;
 use std::sync::Arc;
@@ -70,10 +71,15 @@ pub enum MetadataRecord {
         /// The new recovery state.
         recovery: Option<LeaderRecoveryState>,
     },
-    /// A config of a topic; `None` deletes it.
-    Config {
-        /// The topic.
+    /// A topic is no more, nor are its partitions and its configs (K-24).
+    RemoveTopic {
+        /// Which.
         topic: TopicId,
+    },
+    /// A config; `None` deletes it.
+    Config {
+        /// Whose.
+        resource: ConfigResource,
         /// The key.
         key: Arc<str>,
         /// The value.

@@ -1,7 +1,7 @@
 //! What leaders and operators may change of partitions: ISRs by AlterPartition, elections by sweep
 //! . Kafka's ReplicationControlManager.
 //!
-//! Left out: the ElectLeaders request, reassignment and with it NEW_LEADER_ELECTED, eligible leader replicas, deleting topics, adding partitions.
+//! Left out: reassignment (K-27) and with it NEW_LEADER_ELECTED, eligible leader replicas.
 
 use crate::controller::cluster::Cluster;
 use crate::controller::election::{Election, PartitionChange};

@@ -237,6 +237,7 @@ impl Desk {
         let request = CreateTopicsRequest {
             topics: vec![topic],
             timeout_ms: 0,
+            validate_only: false,
         };
         self.get(Request::Envelope(Box::new(Request::CreateTopics(request))));
     }

@@ -1,11 +1,10 @@
-//! New topics and their configs: CreateTopics (K-21), IncrementalAlterConfigs. Kafka's ReplicationControlManager and
-//! ConfigurationControlManager.
+//! New topics: CreateTopics (K-21). Kafka's ReplicationControlManager.
 //!
-//! Left out: deleting topics (K-24), adding partitions (K-23), automatic and internal topics (K-25, K-26), policies, `validate.only`, configs of brokers and the APPEND and SUBTRACT of
-//! list configs.
+//! Left out: internal topics (K-26), policies, the configs in the answer, quotas.
 
-use crate::config::{Configs, ServerConfig, TopicConfig};
+use crate::config::ServerConfig;
 use crate::controller::cluster::Cluster;
+use crate::controller::configs::{Refusal, check_topic_configs};
 use crate::controller::heartbeats::Heartbeats;
 use crate::controller::placement::{UsableBroker, place};
 use crate::controller::records::{MetadataRecord, PartitionRegistration};
@@ -13,8 +12,7 @@ use crate::decision::Decision;
 use crate::ids::{LeaderEpoch, NodeId, PartitionEpoch, TopicId};
 use crate::protocol::ErrorCode;
 use crate::protocol::admin::{
-    AlterConfigsResource, CreatableTopic, CreatableTopicResult, CreateTopicsRequest,
-    CreateTopicsResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+    ConfigResource, CreatableTopic, CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse,
 };
 use crate::protocol::cluster::LeaderRecoveryState;
 use std::collections::BTreeSet;
@@ -31,9 +29,6 @@ pub struct DrawnForTopic {
     /// Where its replicas lie.
     pub placement: u64,
 }
-
-/// An error and the controller's words.
-type Refusal = (ErrorCode, &'static str);
 
 impl Cluster<'_> {
     /// Creates what can be created of a request's topics (K-21); `drawn` has one entry for each.
@@ -69,6 +64,9 @@ impl Cluster<'_> {
             ));
             records.extend(created.into_iter().flatten());
         }
+        if r.validate_only {
+            records.clear();
+        }
         Decision::new(records, CreateTopicsResponse { topics: results })
     }
 
@@ -86,34 +84,34 @@ impl Cluster<'_> {
             ));
         }
         self.check_name(&topic.name)?;
-        let mut checked = TopicConfig::default();
-        for (key, value) in &topic.configs {
-            let set = checked.set(key, value);
-            set.map_err(|_| {
-                (
-                    ErrorCode::InvalidConfig,
-                    "No such config, or not a value of it.",
-                )
-            })?;
-        }
+        let configs: Vec<_> = topic
+            .configs
+            .iter()
+            .map(|(key, value)| (key.clone(), Some(value.clone())))
+            .collect();
+        check_topic_configs(&configs)?;
         let assignments = if topic.assignments.is_empty() {
             self.place_topic(topic, heartbeats, config, drawn.placement)?
         } else {
-            self.check_assignments(topic)?;
+            if topic.replication_factor.is_some() || topic.num_partitions.is_some() {
+                return Err((
+                    ErrorCode::InvalidRequest,
+                    "Replicas by hand leave no room for numbers.",
+                ));
+            }
+            self.check_assignments(&topic.assignments, None)?;
             topic.assignments.clone()
         };
         let name = topic.name.clone();
         let mut records = vec![MetadataRecord::Topic { name, id: drawn.id }];
-        records.extend(
-            topic
-                .configs
-                .iter()
-                .map(|(key, value)| MetadataRecord::Config {
-                    topic: drawn.id,
-                    key: key.clone(),
-                    value: Some(value.clone()),
-                }),
-        );
+        let own = configs
+            .into_iter()
+            .map(|(key, value)| MetadataRecord::Config {
+                resource: ConfigResource::Topic(topic.name.clone()),
+                key,
+                value,
+            });
+        records.extend(own);
         for (partition, replicas) in (0..).zip(assignments) {
             let registration = self.register_partition(replicas, !topic.assignments.is_empty())?;
             records.push(MetadataRecord::Partition {
@@ -125,15 +123,9 @@ impl Cluster<'_> {
         Ok(records)
     }
 
-    /// Kafka's Topic.validate, and no name that metrics could not tell from an existing one.
+    /// A legal name, and no name that metrics could not tell from an existing one.
     fn check_name(&self, name: &str) -> Result<(), Refusal> {
-        let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if name.is_empty()
-            || name == "."
-            || name == ".."
-            || name.len() > 249
-            || !name.chars().all(is_legal)
-        {
+        if !is_legal_name(name) {
             return Err((ErrorCode::InvalidTopicException, "The name is illegal."));
         }
         let unified = |n: &str| n.replace('.', "_");
@@ -170,6 +162,17 @@ impl Cluster<'_> {
         }
         let factor =
             factor.unwrap_or(i16::try_from(config.default_replication_factor).unwrap_or(i16::MAX));
+        self.place(heartbeats, partitions, factor, drawn)
+    }
+
+    /// Lets the controller choose the brokers of new partitions (K-22).
+    pub fn place(
+        &self,
+        heartbeats: &Heartbeats,
+        partitions: i32,
+        factor: i16,
+        drawn: u64,
+    ) -> Result<Vec<Vec<NodeId>>, Refusal> {
         let usable = self
             .image
             .brokers
@@ -185,14 +188,14 @@ impl Cluster<'_> {
             .map_err(|error| (error, "Too few brokers are registered, or all are fenced."))
     }
 
-    fn check_assignments(&self, topic: &CreatableTopic) -> Result<(), Refusal> {
-        if topic.replication_factor.is_some() || topic.num_partitions.is_some() {
-            return Err((
-                ErrorCode::InvalidRequest,
-                "Replicas by hand leave no room for numbers.",
-            ));
-        }
-        for replicas in &topic.assignments {
+    /// Replicas by hand: some, each registered, each once, and as many as the others have.
+    pub fn check_assignments(
+        &self,
+        assignments: &[Vec<NodeId>],
+        factor: Option<usize>,
+    ) -> Result<(), Refusal> {
+        let factor = factor.or(assignments.first().map(Vec::len));
+        for replicas in assignments {
             let distinct: BTreeSet<&NodeId> = replicas.iter().collect();
             let refusal = if replicas.is_empty() {
                 "A partition has no replicas."
@@ -200,7 +203,7 @@ impl Cluster<'_> {
                 "A replica's broker is not registered."
             } else if distinct.len() < replicas.len() {
                 "A broker is named more than once."
-            } else if replicas.len() != topic.assignments[0].len() {
+            } else if Some(replicas.len()) != factor {
                 "Partitions differ in their number of replicas."
             } else {
                 continue;
@@ -211,7 +214,7 @@ impl Cluster<'_> {
     }
 
     /// A new partition: its ISR are the replicas that are active, its leader is the first of them.
-    fn register_partition(
+    pub fn register_partition(
         &self,
         replicas: Vec<NodeId>,
         by_hand: bool,
@@ -238,59 +241,16 @@ impl Cluster<'_> {
             partition_epoch: PartitionEpoch(0),
         })
     }
+}
 
-    /// Changes configs of topics, each topic's wholly or not at all.
-    pub fn alter_configs(
-        &self,
-        r: &IncrementalAlterConfigsRequest,
-    ) -> Decision<MetadataRecord, IncrementalAlterConfigsResponse> {
-        let mut records = Vec::new();
-        let mut responses = Vec::new();
-        for resource in &r.resources {
-            let (error, words) = match self.alter_topic_configs(resource) {
-                Ok(changes) => {
-                    records.extend(changes);
-                    (ErrorCode::None, None)
-                }
-                Err((error, words)) => (error, Some(Arc::from(words))),
-            };
-            responses.push((resource.topic.clone(), error, words));
-        }
-        Decision::new(records, IncrementalAlterConfigsResponse { responses })
-    }
-
-    fn alter_topic_configs(
-        &self,
-        resource: &AlterConfigsResource,
-    ) -> Result<Vec<MetadataRecord>, Refusal> {
-        let topic = self.image.names.get(&resource.topic);
-        let topic = topic.ok_or((
-            ErrorCode::UnknownTopicOrPartition,
-            "There is no such topic.",
-        ))?;
-        let mut config = self.image.topics[topic].config.clone();
-        let mut records = Vec::new();
-        for (key, value) in &resource.configs {
-            let before = config.clone();
-            match value {
-                Some(value) => config.set(key, value).map_err(|_| {
-                    (
-                        ErrorCode::InvalidConfig,
-                        "No such config, or not a value of it.",
-                    )
-                })?,
-                None => config.reset(key),
-            }
-            if config != before {
-                records.push(MetadataRecord::Config {
-                    topic: *topic,
-                    key: key.clone(),
-                    value: value.clone(),
-                });
-            }
-        }
-        Ok(records)
-    }
+/// Kafka's Topic.validate.
+pub fn is_legal_name(name: &str) -> bool {
+    let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !name.is_empty()
+        && name != "."
+        && name != ".."
+        && name.len() <= 249
+        && name.chars().all(is_legal)
 }
 
 fn result(name: &Arc<str>, created: Result<TopicId, Refusal>) -> CreatableTopicResult {
@@ -340,6 +300,7 @@ mod tests {
         let request = CreateTopicsRequest {
             topics,
             timeout_ms: 0,
+            validate_only: false,
         };
         told.cluster()
             .create_topics(&request, &heartbeats, &ServerConfig::default(), &drawn)
@@ -480,34 +441,26 @@ mod tests {
     }
 
     #[test]
-    fn altered_configs_are_recorded_only_where_they_change() {
-        let mut told = Told::with_brokers(3).with_topic(&[1]);
-        let alter = |told: &Told, key: &str, value: Option<&str>| {
-            let configs = vec![(Arc::from(key), value.map(Arc::from))];
-            let resources = vec![AlterConfigsResource {
-                topic: Arc::from("orders"),
-                configs,
-            }];
-            told.cluster()
-                .alter_configs(&IncrementalAlterConfigsRequest { resources })
+    fn what_is_only_validated_is_not_created() {
+        let told = Told::with_brokers(3);
+        let heartbeats = Heartbeats::new(Duration::secs(9), &told.image, Time(0));
+        let drawn = [DrawnForTopic {
+            id: TopicId(50),
+            placement: 3,
+        }; 2];
+        let request = CreateTopicsRequest {
+            topics: vec![topic("new"), topic("..")],
+            timeout_ms: 0,
+            validate_only: true,
         };
-        let set = alter(&told, "min.insync.replicas", Some("2"));
-        told.replay_all(&set.records);
+        let decision =
+            told.cluster()
+                .create_topics(&request, &heartbeats, &ServerConfig::default(), &drawn);
+        let errors = decision.response.topics.iter().map(|t| t.error_code);
         assert_eq!(
-            told.image.topics[&TOPIC].config.min_insync_replicas.0,
-            Some(2)
+            errors.collect::<Vec<_>>(),
+            [ErrorCode::None, ErrorCode::InvalidTopicException]
         );
-        assert!(
-            alter(&told, "min.insync.replicas", Some("2"))
-                .records
-                .is_empty()
-        );
-        let reset = alter(&told, "min.insync.replicas", None);
-        told.replay_all(&reset.records);
-        assert_eq!(told.image.topics[&TOPIC].config.min_insync_replicas.0, None);
-        assert_eq!(
-            alter(&told, "no.such.key", Some("1")).response.responses[0].1,
-            ErrorCode::InvalidConfig
-        );
+        assert!(decision.records.is_empty());
     }
 }

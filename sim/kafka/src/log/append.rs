@@ -7,7 +7,7 @@
 use super::Log;
 use super::batch::{BatchData, RecordBatch, TimestampType};
 use super::producers::{BatchMetadata, Checked, Origin};
-use super::validator::{Refusal, stamp, validate};
+use super::validator::{Refusal, convert, validate};
 use crate::disk::{FileId, Write};
 use crate::effect::{Effect, Effects};
 use crate::event::LogEvent;
@@ -163,7 +163,7 @@ impl Log {
             _ => {
                 let by_client = matches!(origin, Origin::Client { .. });
                 validate(data, by_client, &self.config, now)?;
-                stamp(data, &self.config, now)
+                convert(data, &self.config, now)?
             }
         };
         let batch = RecordBatch {

@@ -4,9 +4,10 @@
 //! checksum and are the leader's to give (§1.1). Bytes and checksum of an application's batch and of a transaction marker
 //! are Kafka's own, to the bit; records of the metadata log are kept as values, their size estimated.
 //!
-//! Left out: compression (L-5: every batch has codec `none`), the delete horizon and holes within a batch, which come
+//! Left out: the delete horizon and holes within a batch, which come
 //! with compaction; a client's non-zero base offset (87), which the type of a produce request cannot say.
 
+use super::codec::{Codec, Compression};
 pub use super::record::PlainRecord;
 use super::record::{self, Records};
 use crate::controller::records::MetadataRecord;
@@ -44,6 +45,9 @@ pub struct BatchData {
     /// The checksum fits the contents. It does in every batch but a damaged one: bytes do not rot in memory, and a look
     /// at this is as good as summing them up again on every replica and in every reader.
     intact: bool,
+    /// How the records are compressed. Not part of a digest: the CRC stands for it.
+    #[serde(skip)]
+    pub codec: Codec,
     /// Whose clock the timestamps are from.
     pub timestamp_type: TimestampType,
     /// Part of a transaction.
@@ -88,7 +92,7 @@ pub struct ProducerStamp {
 pub enum Payload {
     /// An application's records, encoded, and what it calls them (in offset order).
     Records {
-        /// The encoded records. Not part of a digest: the CRC stands for them.
+        /// The encoded records, compressed if they are. Not part of a digest: the CRC stands for them.
         #[serde(skip)]
         body: Bytes,
         /// One id per record.
@@ -241,6 +245,23 @@ impl BatchData {
         .sealed()
     }
 
+    /// The same records compressed, or compressed otherwise; none if they cannot be read, or are no application's.
+    pub fn compressed(&self, compression: Compression) -> Option<BatchData> {
+        let Payload::Records { body, ids } = &self.payload else {
+            return None;
+        };
+        let payload = Payload::Records {
+            body: compression.compress(self.codec.decompress(body)?),
+            ids: ids.clone(),
+        };
+        let compressed = BatchData {
+            codec: compression.codec,
+            payload,
+            ..self.clone()
+        };
+        Some(compressed.sealed())
+    }
+
     /// The records as they would be read if the batch began at this offset.
     pub fn records_from(&self, base_offset: Offset) -> Records<'_> {
         Records::of(self, base_offset)
@@ -357,9 +378,10 @@ impl BatchData {
         head
     }
 
-    /// Bits 0–2 codec (none), 3 timestamp type, 4 transactional, 5 control; the high byte is unused.
+    /// Bits 0–2 codec, 3 timestamp type, 4 transactional, 5 control; the high byte is unused.
     fn attributes(&self) -> u8 {
-        u8::from(self.timestamp_type == TimestampType::LogAppendTime) << 3
+        self.codec.bits()
+            | u8::from(self.timestamp_type == TimestampType::LogAppendTime) << 3
             | u8::from(self.transactional) << 4
             | u8::from(self.is_control()) << 5
     }
@@ -374,6 +396,7 @@ impl BatchData {
             size: 0,
             crc: 0,
             intact: true,
+            codec: Codec::None,
             timestamp_type: TimestampType::CreateTime,
             transactional: false,
             last_offset_delta: count - 1,

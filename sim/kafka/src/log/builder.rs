@@ -1,9 +1,10 @@
 //! A batch that is being filled, record by record (Kafka's MemoryRecordsBuilder). Records are encoded as they come, so
-//! that the size is known exactly at any time and closing costs no second look at them.
-//!
-//! Left out: compression, for which the size would be a guess.
+//! that the size is known exactly at any time and closing costs no second look at them. A batch to be compressed is
+//! compressed when it is closed, where Kafka does it as records come: the bytes are the same, and until then both only
+//! guess how many they will be.
 
 use super::batch::{BATCH_OVERHEAD, BatchData, Payload, PlainRecord, ProducerStamp};
+use super::codec::Compression;
 use super::record;
 use crate::ids::RecordId;
 use crate::time::Timestamp;
@@ -58,15 +59,16 @@ impl BatchBuilder {
     ///
     /// # Panics
     /// If there is no record: an empty batch is never sent.
-    pub fn build(self, producer: Option<ProducerStamp>) -> BatchData {
+    pub fn build(self, producer: Option<ProducerStamp>, compression: Compression) -> BatchData {
         assert!(!self.ids.is_empty(), "a batch holds at least one record");
         let count = self.count();
         let payload = Payload::Records {
-            body: Bytes::from(self.body),
+            body: compression.compress(Bytes::from(self.body)),
             ids: self.ids.into_boxed_slice(),
         };
         let mut batch = BatchData::unsealed(payload, count, self.base_timestamp, producer);
         batch.max_timestamp = self.max_timestamp;
+        batch.codec = compression.codec;
         batch.sealed()
     }
 
@@ -116,7 +118,7 @@ mod tests {
                 prop_assert_eq!(builder.size(), told);
             }
             let size = builder.size();
-            let built = builder.build(None);
+            let built = builder.build(None, Compression::default());
             prop_assert_eq!(u64::from(built.size), size);
             prop_assert_eq!(built, BatchData::of_records(&records, None));
         }

@@ -1,9 +1,11 @@
 //! The settings of one log, resolved from topic and broker (Kafka's LogConfig).
 //!
 //! Left out: everything about retention, compaction and indexes (§1.4, §1.5), flushing by count or age
-//! (`flush.messages`, `flush.ms`: never, by default, L-32), recompression (L-5) and `segment.jitter.ms` (0 by default).
+//! (`flush.messages`, `flush.ms`: never, by default, L-32), compression levels of a topic and `segment.jitter.ms` (0 by
+//! default).
 
 use super::batch::TimestampType;
+use super::codec::TopicCompression;
 use crate::config::{ServerConfig, TopicConfig};
 use serde::Serialize;
 
@@ -14,6 +16,8 @@ pub struct LogConfig {
     pub segment_bytes: i32,
     /// `segment.ms`: a segment spans at most so much record time (L-17).
     pub segment_ms: i64,
+    /// `compression.type`: how batches are stored (L-5).
+    pub compression: TopicCompression,
     /// `max.message.bytes`: the largest batch (L-3).
     pub max_message_bytes: i32,
     /// `message.timestamp.type`: whose clock stamps records (L-4).
@@ -36,6 +40,7 @@ impl LogConfig {
         LogConfig {
             segment_bytes: topic.segment_bytes.or(broker.log_segment_bytes),
             segment_ms: topic.segment_ms.or(broker.log_roll_ms),
+            compression: topic.compression_type.or(broker.compression_type),
             max_message_bytes: topic.max_message_bytes.or(broker.message_max_bytes),
             timestamp_type: topic
                 .message_timestamp_type

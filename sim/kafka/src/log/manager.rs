@@ -1,12 +1,12 @@
 //! The log directory of one process (Kafka's LogManager): which files belong to which log, what the checkpoints and the
 //! clean shutdown marker say (L-33, L-35), and the checkpoints to be written.
 //!
-//! Left out: several log directories and their failure (L-37), and stray logs of deleted topics.
+//! Left out: several log directories and their failure (L-37).
 
 use super::Log;
 use super::config::LogConfig;
 use super::recovery::{Checkpoints, LogFiles, SegmentFile};
-use crate::disk::{DiskImage, FileId, FileImage, QuorumStateFile, SmallFile, Write};
+use crate::disk::{DiskImage, FileId, FileImage, QuorumStateFile, SmallFile, Suffix, Write};
 use crate::effect::{Effect, Effects};
 use crate::ids::{BrokerEpoch, METADATA_PARTITION, Offset, TopicIdPartition};
 use crate::time::Timestamp;
@@ -23,6 +23,7 @@ pub struct LogDir {
     hws: BTreeMap<TopicIdPartition, Offset>,
     recovery_points: BTreeMap<TopicIdPartition, Offset>,
     log_starts: BTreeMap<TopicIdPartition, Offset>,
+    renamed: BTreeMap<TopicIdPartition, Suffix>,
 }
 
 impl LogDir {
@@ -39,10 +40,19 @@ impl LogDir {
         dir
     }
 
-    /// The partitions that have a log here, the metadata log left out.
+    /// The partitions that have a log here, the metadata log and renamed directories left out.
     pub fn partitions(&self) -> Vec<TopicIdPartition> {
         let ids = self.logs.keys().copied();
-        ids.filter(|id| *id != METADATA_PARTITION).collect()
+        ids.filter(|id| *id != METADATA_PARTITION && !self.renamed.contains_key(id))
+            .collect()
+    }
+
+    /// Directories that were to be deleted when the process ended.
+    pub fn to_delete(&self) -> impl Iterator<Item = TopicIdPartition> + '_ {
+        let renamed = self.renamed.iter();
+        renamed
+            .filter(|(_, suffix)| **suffix == Suffix::Delete)
+            .map(|(id, _)| *id)
     }
 
     /// Loads a partition's log; an empty one if there is none.
@@ -82,6 +92,9 @@ impl LogDir {
             (FileId::ProducerSnapshot(id, at), FileImage::Small(SmallFile::Producers(found))) => {
                 let snapshots = &mut self.logs.entry(id).or_default().snapshots;
                 snapshots.insert(at, found);
+            }
+            (FileId::Directory(id), FileImage::Small(SmallFile::Directory(suffix))) => {
+                self.renamed.insert(id, suffix);
             }
             (FileId::HighWatermarks, FileImage::Small(SmallFile::Offsets(found))) => {
                 self.hws = found;
@@ -137,6 +150,17 @@ pub fn mark_clean_shutdown<'a>(
     }
     let marker = SmallFile::CleanShutdown(epoch);
     Effect::Write(FileId::CleanShutdown, Write::Replace(marker))
+}
+
+/// A partition's directory gets another name. What lies in it is no log any more.
+pub fn rename(id: TopicIdPartition, suffix: Suffix) -> Effect {
+    let name = SmallFile::Directory(suffix);
+    Effect::Write(FileId::Directory(id), Write::Replace(name))
+}
+
+/// A partition's directory is deleted with all that lies in it.
+pub fn delete(id: TopicIdPartition) -> Effect {
+    Effect::Write(FileId::Directory(id), Write::Delete)
 }
 
 fn checkpoint(file: FileId, offsets: BTreeMap<TopicIdPartition, Offset>) -> Effect {

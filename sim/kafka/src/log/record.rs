@@ -44,6 +44,19 @@ pub struct Record {
     pub id: RecordId,
 }
 
+impl Record {
+    /// The same as an application sends it.
+    pub fn into_plain(self) -> PlainRecord {
+        PlainRecord {
+            id: self.id,
+            timestamp: self.timestamp,
+            key: self.key,
+            value: self.value,
+            headers: self.headers,
+        }
+    }
+}
+
 /// A body that does not hold what its header says: INVALID_RECORD (87).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct InvalidRecord;
@@ -120,7 +133,10 @@ pub struct Records<'a> {
 impl<'a> Records<'a> {
     pub(super) fn of(data: &'a BatchData, base_offset: Offset) -> Records<'a> {
         let (body, ids) = match &data.payload {
-            Payload::Records { body, ids } => (body.clone(), &ids[..]),
+            // What cannot be decompressed has no first record.
+            Payload::Records { body, ids } => {
+                (data.codec.decompress(body).unwrap_or_default(), &ids[..])
+            }
             _ => (Bytes::new(), &[][..]),
         };
         Records {

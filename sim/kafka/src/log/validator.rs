@@ -2,9 +2,10 @@
 //! One bad record refuses the whole batch (L-3).
 //!
 //! Left out: a base offset other than 0 and more or fewer than one batch (87, L-1), which a produce request cannot
-//! express here; codecs (L-5).
+//! express here.
 
 use super::batch::{BatchData, Payload, TimestampType};
+use super::codec::{Codec, Compression};
 use super::config::LogConfig;
 use super::record::Record;
 use crate::ids::Offset;
@@ -52,8 +53,33 @@ pub fn validate(
     check_records(data, config, now)
 }
 
-/// What is to be written: under LogAppendTime the batch bears the leader's clock (L-4).
-pub fn stamp(data: &Arc<BatchData>, config: &LogConfig, now: Timestamp) -> Arc<BatchData> {
+/// What is to be written: compressed as the topic says (L-5), and under LogAppendTime with the leader's clock (L-4).
+///
+/// # Errors
+/// Compressed otherwise, the batch is too large.
+pub fn convert(
+    data: &Arc<BatchData>,
+    config: &LogConfig,
+    now: Timestamp,
+) -> Result<Arc<BatchData>, Refusal> {
+    let target = config.compression.target(data.codec);
+    if target == data.codec || data.is_control() {
+        return Ok(stamp(data, config, now));
+    }
+    let compression = Compression {
+        codec: target,
+        ..Compression::default()
+    };
+    let converted = data
+        .compressed(compression)
+        .ok_or(ErrorCode::InvalidRecord)?;
+    if i64::from(converted.size) > i64::from(config.max_message_bytes) {
+        return Err(ErrorCode::MessageTooLarge.into());
+    }
+    Ok(stamp(&Arc::new(converted), config, now))
+}
+
+fn stamp(data: &Arc<BatchData>, config: &LogConfig, now: Timestamp) -> Arc<BatchData> {
     match config.timestamp_type {
         TimestampType::CreateTime => data.clone(),
         TimestampType::LogAppendTime => Arc::new(data.stamped(now)),
@@ -103,7 +129,9 @@ fn check_records(data: &BatchData, config: &LogConfig, now: Timestamp) -> Result
 /// Whether a look at single records can find anything: the header's latest timestamp bounds them all, so that with the
 /// default settings no record need be decoded.
 fn could_fail(data: &BatchData, config: &LogConfig, now: Timestamp) -> bool {
-    config.compact
+    // A compressed batch is always read through, as in Kafka.
+    data.codec != Codec::None
+        || config.compact
         || data.timestamp_type == TimestampType::LogAppendTime
         || config.timestamp_before_max_ms != i64::MAX
         || data.max_timestamp.0.saturating_sub(now.0) > config.timestamp_after_max_ms

@@ -74,6 +74,7 @@ codes! {
     TransactionCoordinatorFenced = 52 "TRANSACTION_COORDINATOR_FENCED" Final,
     KafkaStorageError = 56 "KAFKA_STORAGE_ERROR" Refresh,
     UnknownProducerId = 59 "UNKNOWN_PRODUCER_ID" Final,
+    TopicDeletionDisabled = 73 "TOPIC_DELETION_DISABLED" Final,
     FencedLeaderEpoch = 74 "FENCED_LEADER_EPOCH" Refresh,
     UnknownLeaderEpoch = 75 "UNKNOWN_LEADER_EPOCH" Retry,
     StaleBrokerEpoch = 77 "STALE_BROKER_EPOCH" Final,

@@ -290,7 +290,8 @@ impl Raft {
             ErrorCode::FencedLeaderEpoch | ErrorCode::NotLeaderOrFollower
         );
         if epoch < self.epoch() || error == ErrorCode::UnknownLeaderEpoch {
-            Ok(Some(true))
+            // Who is behind has nothing to tell to one who looks for a leader (see the header of `raft`).
+            Ok(Some(self.leader().is_some()))
         } else if epoch > self.epoch() || stale {
             let before = (self.epoch(), self.leader());
             self.learn_leader(leader, epoch, at, out)?;

@@ -5,13 +5,16 @@
 //! callback, it told the truth as far as it knows it. What its source remembers outlives its crash; what its producer had
 //! queued does not.
 //!
+//! With librdkafka it hears of its messages only when it polls.
+//!
 //! Its one thread sends and waits. While it stands in `send` (no memory, no metadata), records that fall due wait outside.
 
 use super::{Source, workload};
-use crate::scenario::{Answers, OnRestart, OnStop, ProducerPlan};
+use crate::scenario::{Answers, OnFailure, OnRestart, OnStop, Polls, ProducerPlan};
+use klab_kafka::client::producer::config::Settings;
 use klab_kafka::client::producer::{Producer, ProducerRecord, Sent};
 use klab_kafka::context::{Context, Exit};
-use klab_kafka::event::{AppEvent, Event};
+use klab_kafka::event::{AppEvent, Event, SendFailure};
 use klab_kafka::ids::{Address, ClientId, RecordId};
 use klab_kafka::input::{Command, Input};
 use klab_kafka::time::{Duration, Time};
@@ -22,6 +25,9 @@ use std::collections::VecDeque;
 /// Its one alarm: the next record falls due.
 const DUE: Timer = Timer::App(0);
 
+/// How long it waits before it sends a failed record again.
+const RESEND_PAUSE: Duration = Duration::secs(1);
+
 /// An application that produces.
 #[derive(Clone, Debug, Serialize)]
 pub struct Producing {
@@ -30,13 +36,15 @@ pub struct Producing {
     producer: Producer,
     source: Source,
     thread: Thread,
-    /// To be sent again, before anything new.
-    resend: VecDeque<u32>,
+    /// To be sent again from these times on, before anything new.
+    resend: VecDeque<(Time, u32)>,
     /// Sends whose callback has not come.
     open: u32,
     /// It takes nothing new from its source.
     finishing: bool,
     told_finished: bool,
+    /// It has called `flush` at the end of its work.
+    flushed: bool,
 }
 
 /// Idle -> Sending (started) <-> BlockedInSend (the producer is full) -> Closing (asked to stop).
@@ -60,7 +68,12 @@ impl Producing {
         source: Source,
         bootstrap: &[Address],
     ) -> Producing {
-        let producer = Producer::new(ClientId(0), plan.config.clone(), bootstrap);
+        let settings = match &plan.librdkafka {
+            Some(own) => Settings::of_librdkafka(own),
+            None => Settings::of(&plan.config),
+        };
+        let settings = settings.expect("settings are checked where they are read");
+        let producer = Producer::with(ClientId(0), settings, bootstrap);
         Producing {
             source_id,
             plan,
@@ -71,6 +84,7 @@ impl Producing {
             open: 0,
             finishing: false,
             told_finished: false,
+            flushed: false,
         }
     }
 
@@ -94,9 +108,14 @@ impl Producing {
             Input::Stop => self.stop(cx),
             other => self.producer.handle(other, cx),
         }
-        self.take_callbacks(cx);
+        if self.hears_at_once() {
+            self.take_callbacks(cx);
+        }
         self.go_on(cx);
-        self.take_callbacks(cx);
+        if self.hears_at_once() {
+            self.flush(cx);
+            self.take_callbacks(cx);
+        }
         if matches!(self.thread, Thread::Closing) && self.producer.is_closed() {
             cx.exit(Exit::Stopped);
         }
@@ -111,7 +130,8 @@ impl Producing {
         let restarted = self.source.began.is_some();
         self.source.began.get_or_insert(cx.now() + after);
         if restarted && self.plan.on_restart == OnRestart::ResendUnconfirmed {
-            self.resend = self.source.unconfirmed.iter().copied().collect();
+            let unconfirmed = self.source.unconfirmed.iter().copied();
+            self.resend = unconfirmed.map(|number| (cx.now(), number)).collect();
         }
         self.thread = Thread::Sending;
         self.producer.start(cx);
@@ -149,17 +169,21 @@ impl Producing {
 
     /// The next record to be sent now: one to be sent again, or one that is due.
     fn next_record(&mut self, cx: &mut Context<'_>) -> Option<ProducerRecord> {
-        if let Some(number) = self.resend.pop_front() {
+        let again = self.resend.front().map(|(at, _)| *at);
+        if again.is_some_and(|at| at <= cx.now()) {
+            let (_, number) = self.resend.pop_front()?;
+            if self.plan.librdkafka.is_some() {
+                self.take_callbacks(cx);
+            }
             let id = self.id(number);
             cx.tell(Event::App(AppEvent::Resent { id }));
             return Some(workload::record(id, &self.plan));
         }
-        if self.has_nothing_new() {
-            return None;
-        }
-        let at = self.due();
-        if at > cx.now() {
-            cx.set_timer(DUE, at);
+        let fresh = (!self.has_nothing_new()).then(|| self.due());
+        if fresh.is_none_or(|at| at > cx.now()) {
+            if let Some(at) = fresh.into_iter().chain(again).min() {
+                cx.set_timer(DUE, at);
+            }
             return None;
         }
         let id = self.id(self.source.next);
@@ -179,28 +203,68 @@ impl Producing {
             }
             Sent::Queued(_) => self.open += 1,
             // Kafka hands these errors to the future and the callback: who does not look there does not see them.
-            Sent::Refused(_) => self.called_back(id, false, cx),
+            Sent::Refused(failure) => self.called_back(id, Err(failure), cx),
         }
         if self.plan.answers == Answers::AfterSend {
             self.accepted(id, cx);
+        }
+        if self.plan.librdkafka.is_some() && self.plan.polls == Polls::AfterSend {
+            self.take_callbacks(cx);
+        }
+    }
+
+    /// Kafka's own client calls back by itself; librdkafka only while it is polled, as it is while one flushes or closes.
+    fn hears_at_once(&self) -> bool {
+        let is_done = self.has_nothing_new() && self.resend.is_empty();
+        self.plan.librdkafka.is_none() || is_done || matches!(self.thread, Thread::Closing)
+    }
+
+    /// With librdkafka one flushes at the end, or what was sent last is never heard of.
+    fn flush(&mut self, cx: &mut Context<'_>) {
+        let is_due = self.plan.librdkafka.is_some() && matches!(self.thread, Thread::Sending);
+        if is_due && !std::mem::replace(&mut self.flushed, true) {
+            self.producer.flush(cx);
         }
     }
 
     fn take_callbacks(&mut self, cx: &mut Context<'_>) {
         while let Some((_, id, completion)) = self.producer.completed() {
             self.open -= 1;
-            self.called_back(id, completion.is_ok(), cx);
+            self.called_back(id, completion.map(|_| ()), cx);
         }
     }
 
     /// An application that answers after `send` never looks at the callback.
-    fn called_back(&mut self, id: RecordId, well: bool, cx: &mut Context<'_>) {
-        if self.plan.answers == Answers::InCallback {
-            match well {
-                true => self.accepted(id, cx),
-                false => self.refused(id, cx),
-            }
+    fn called_back(
+        &mut self,
+        id: RecordId,
+        completion: Result<(), SendFailure>,
+        cx: &mut Context<'_>,
+    ) {
+        if self.plan.answers == Answers::AfterSend {
+            return;
         }
+        match completion {
+            Ok(()) => self.accepted(id, cx),
+            Err(failure) if self.sends_again_after(failure) => {
+                self.resend.push_back((cx.now() + RESEND_PAUSE, id.number));
+            }
+            Err(_) => self.refused(id, cx),
+        }
+    }
+
+    /// C5: to the producer this is a new record, whatever became of the first one. Once it takes nothing new it sends
+    /// nothing again either, so that its work comes to an end.
+    fn sends_again_after(&self, failure: SendFailure) -> bool {
+        let may_go_well = match failure {
+            SendFailure::Error(error) => error.is_retriable(),
+            SendFailure::DeliveryTimeout
+            | SendFailure::MetadataTimeout
+            | SendFailure::BufferExhausted
+            | SendFailure::QueueFull => true,
+            SendFailure::RecordTooLarge | SendFailure::Closed => false,
+        };
+        may_go_well && !self.finishing && self.plan.on_failure == OnFailure::Resend
     }
 
     /// It tells its caller, who need not remember the record any more.
@@ -221,7 +285,9 @@ impl Producing {
     /// When the next new record falls due. What fell due while the application was down or blocked is due now.
     fn due(&self) -> Time {
         let began = self.source.began.expect("a workload begins with its start");
-        began + Duration(self.plan.rate.nth_ns(self.source.next.into()))
+        let next = self.source.next;
+        let first_of_burst = next - next % self.plan.burst;
+        began + Duration(self.plan.rate.nth_ns(first_of_burst.into()))
     }
 
     fn id(&self, number: u32) -> RecordId {

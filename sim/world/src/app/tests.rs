@@ -3,8 +3,8 @@
 use super::bench::{BROKER, Bench};
 use super::*;
 use crate::scenario::quantity::Rate;
-use crate::scenario::{Answers, OnRestart, OnStop, Scenario};
-use klab_kafka::config::{ConsumerConfig, OffsetReset};
+use crate::scenario::{Answers, OnFailure, OnRestart, OnStop, Polls, Scenario};
+use klab_kafka::config::{ConsumerConfig, LibrdkafkaConfig, OffsetReset};
 use klab_kafka::context::Exit;
 use klab_kafka::event::AppEvent;
 use klab_kafka::ids::{Offset, RecordId};
@@ -188,6 +188,50 @@ fn a_failed_send_is_told_in_the_callback_and_stays_unconfirmed() {
 }
 
 #[test]
+fn a_failed_send_is_made_again_a_second_later_and_its_caller_hears_of_the_last_one_alone() {
+    let plan = ProducerPlan {
+        records: 1,
+        on_failure: OnFailure::Resend,
+        ..plan()
+    };
+    let mut shop = shop(plan);
+    shop.silent = Some(Api::Produce);
+    shop.start();
+    shop.pass(Duration::millis(120_900));
+    assert_eq!(resent(&shop), [0; 0], "the delivery timeout was 900 ms ago");
+    shop.silent = None;
+    shop.pass(Duration::millis(200));
+    assert_eq!(resent(&shop), [0]);
+    assert_eq!((accepted(&shop), rejected(&shop)), (vec![0], vec![]));
+    assert!(shop.app.is_finished());
+}
+
+#[test]
+fn what_can_never_go_well_is_not_sent_again() {
+    let mut plan = ProducerPlan {
+        records: 1,
+        on_failure: OnFailure::Resend,
+        ..plan()
+    };
+    plan.config.max_request_size = 10;
+    let mut shop = shop(plan);
+    shop.start();
+    shop.pass(Duration::secs(10));
+    assert_eq!((resent(&shop), rejected(&shop)), (vec![], vec![0]));
+    assert!(shop.app.is_finished());
+}
+
+#[test]
+fn records_of_a_burst_fall_due_at_once_at_the_same_rate() {
+    let mut shop = shop(ProducerPlan { burst: 5, ..plan() });
+    shop.start();
+    shop.pass(Duration::millis(400));
+    assert_eq!(invoked(&shop), [0, 1, 2, 3, 4]);
+    shop.pass(Duration::millis(200));
+    assert_eq!(invoked(&shop).len(), 10);
+}
+
+#[test]
 fn while_it_stands_in_send_what_falls_due_waits_outside() {
     let mut plan = plan();
     plan.config.max_block_ms = 5_000;
@@ -199,6 +243,61 @@ fn while_it_stands_in_send_what_falls_due_waits_outside() {
     shop.pass(SECOND);
     assert_eq!(rejected(&shop), [0]);
     assert_eq!(invoked(&shop), [0, 1]);
+}
+
+/// The same with librdkafka, whose queue holds so many messages.
+fn python(polls: Polls, queue: i32) -> ProducerPlan {
+    let librdkafka = LibrdkafkaConfig {
+        queue_buffering_max_messages: queue,
+        ..LibrdkafkaConfig::default()
+    };
+    ProducerPlan {
+        librdkafka: Some(librdkafka),
+        polls,
+        ..plan()
+    }
+}
+
+#[test]
+fn with_librdkafka_an_application_hears_of_its_messages_only_when_it_polls() {
+    for (polls, heard) in [(Polls::AfterSend, 4), (Polls::AtTheEnd, 0)] {
+        let mut shop = shop(python(polls, 100));
+        shop.start();
+        shop.pass(Duration::millis(450));
+        assert_eq!(
+            in_log(&shop),
+            [0, 1, 2, 3, 4],
+            "they are written all the same"
+        );
+        assert_eq!(
+            accepted(&shop).len(),
+            heard,
+            "the last poll was before the answer"
+        );
+        shop.pass(SECOND);
+        assert_eq!(accepted(&shop).len(), 10, "it flushes at the end");
+        assert!(shop.app.is_finished());
+    }
+}
+
+#[test]
+fn who_never_polls_has_a_full_queue_and_who_tries_again_polls_first() {
+    let mut silent = shop(python(Polls::AtTheEnd, 6));
+    silent.start();
+    silent.pass(Duration::secs(3));
+    assert_eq!(rejected(&silent), [6, 7, 8, 9]);
+    assert_eq!(in_log(&silent), [0, 1, 2, 3, 4, 5]);
+    let mut patient = shop(ProducerPlan {
+        on_failure: OnFailure::Resend,
+        ..python(Polls::AtTheEnd, 6)
+    });
+    patient.start();
+    patient.pass(Duration::secs(3));
+    assert_eq!(
+        (rejected(&patient), resent(&patient)),
+        (vec![], vec![6, 7, 8, 9])
+    );
+    assert_eq!(accepted(&patient).len(), 10);
 }
 
 #[test]

@@ -86,6 +86,14 @@ fn batch_of(what: &mut What) -> &mut RecordBatch {
     }
 }
 
+fn is_hw(what: &What, at: i64) -> bool {
+    let of_log = match what {
+        What::Told(Event::Log(ORDERS_0, event)) => event,
+        _ => return false,
+    };
+    matches!(of_log, LogEvent::HighWatermark { hw } if hw.0 == at)
+}
+
 fn delivered(what: &mut What) -> &mut Box<[(Offset, LeaderEpoch, RecordId)]> {
     match what {
         What::Told(Event::Client(_, ClientEvent::Delivered { records, .. })) => records,
@@ -136,16 +144,7 @@ fn a_leader_that_lacks_a_committed_batch_breaks_acked_survives() {
         let at = find(story, 4, |w| is_append(w, false));
         assert_eq!(story.records[at].process, Some(story.process("broker-2")));
         story.records.remove(at);
-        let is_hw = |w: &What| {
-            matches!(
-                w,
-                What::Told(Event::Log(
-                    ORDERS_0,
-                    LogEvent::HighWatermark { hw: Offset(6) }
-                ))
-            )
-        };
-        let at = find(story, 1, is_hw);
+        let at = find(story, 1, |w| is_hw(w, 6));
         story.records.remove(at);
         // It writes nothing; the others cut their logs to match it.
         let at = find(story, 3, |w| is_append(w, true));
@@ -195,16 +194,7 @@ fn a_member_without_the_last_batch_breaks_in_sync_holds_committed() {
         let at = find(story, 7, |w| is_append(w, false));
         assert_eq!(story.records[at].process, Some(story.process("broker-3")));
         story.records.remove(at);
-        let is_hw = |w: &What| {
-            matches!(
-                w,
-                What::Told(Event::Log(
-                    ORDERS_0,
-                    LogEvent::HighWatermark { hw: Offset(8) }
-                ))
-            )
-        };
-        let at = find(story, 2, is_hw);
+        let at = find(story, 2, |w| is_hw(w, 8));
         story.records.remove(at);
     });
 }
@@ -215,16 +205,7 @@ fn a_copy_from_another_epoch_breaks_log_matching() {
         // broker-3 copies the last batch as of an epoch in which nobody wrote it.
         let at = find(story, 7, |w| is_append(w, false));
         batch_of(&mut story.records[at].what).leader_epoch = LeaderEpoch(0);
-        let is_hw = |w: &What| {
-            matches!(
-                w,
-                What::Told(Event::Log(
-                    ORDERS_0,
-                    LogEvent::HighWatermark { hw: Offset(8) }
-                ))
-            )
-        };
-        let at = find(story, 2, is_hw);
+        let at = find(story, 2, |w| is_hw(w, 8));
         story.records.remove(at);
     });
 }
@@ -282,6 +263,48 @@ fn a_leader_that_the_metadata_log_does_not_name_breaks_one_leader_per_epoch() {
         story.change(Some(Some(1)), None);
         story.lead("broker-3", 2);
         story.done();
+    });
+}
+
+#[test]
+fn a_leader_that_is_not_in_sync_breaks_sane_registry() {
+    breaks(&["sane registry"], |story| {
+        story.records.pop();
+        story.change(None, Some(&[1, 3]));
+        story.done();
+    });
+}
+
+#[test]
+fn a_fenced_broker_left_in_an_isr_breaks_sane_registry() {
+    breaks(&["sane registry"], |story| {
+        story.records.pop();
+        story.fence("broker-3");
+        story.done();
+    });
+}
+
+#[test]
+fn a_read_of_an_older_epoch_breaks_epochs_ascend() {
+    breaks(&["epochs ascend", "consistent read"], |story| {
+        let at = find(story, 3, is_read);
+        for (_, epoch, _) in delivered(&mut story.records[at].what) {
+            *epoch = LeaderEpoch(-1);
+        }
+    });
+}
+
+#[test]
+fn an_acknowledgement_below_what_was_read_breaks_offsets_follow_time() {
+    breaks(&["offsets follow time"], |story| {
+        let is_last = |w: &What| matches!(w, What::Told(Event::Client(_, ClientEvent::Acked { id, .. })) if id.number == 7);
+        let at = find(story, 0, is_last);
+        match &mut story.records[at].what {
+            What::Told(Event::Client(_, ClientEvent::Acked { offset, .. })) => {
+                *offset = Some(Offset(3))
+            }
+            other => panic!("not an acknowledgement: {other:?}"),
+        }
     });
 }
 
@@ -548,6 +571,9 @@ fn every_promise_has_a_mutated_history_in_the_table_of_canaries() {
         a_copy_from_another_epoch_breaks_log_matching,
         two_records_swapped_in_a_read_break_consistent_read,
         a_second_leader_breaks_one_leader_per_epoch,
+        a_leader_that_is_not_in_sync_breaks_sane_registry,
+        a_read_of_an_older_epoch_breaks_epochs_ascend,
+        an_acknowledgement_below_what_was_read_breaks_offsets_follow_time,
         a_dropped_copy_breaks_offsets_ordered,
         a_second_quorum_leader_breaks_raft_safety,
         an_epoch_raised_over_a_stable_leader_breaks_stable_leadership,

@@ -16,11 +16,12 @@ use klab_kafka::controller::image::Image;
 use klab_kafka::controller::records::{MetadataRecord, PartitionRegistration};
 use klab_kafka::event::*;
 use klab_kafka::ids::{
-    LeaderEpoch, METADATA_PARTITION, NodeId, Offset, RecordId, TopicIdPartition,
+    LeaderEpoch, METADATA_PARTITION, NodeId, Offset, RecordId, TopicId, TopicIdPartition,
 };
 use klab_kafka::log::batch::{Payload, RecordBatch};
 use klab_kafka::time::Time;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What a record changed in the history.
 #[derive(Clone, Debug)]
@@ -78,6 +79,16 @@ pub enum Change {
         /// Which partition.
         partition: u32,
     },
+    /// The metadata log made or changed a partition.
+    Registered {
+        /// Which partition.
+        partition: u32,
+    },
+    /// The metadata log fenced a broker.
+    Fenced {
+        /// Whom.
+        broker: NodeId,
+    },
     /// The metadata log changed a partition's ISR.
     IsrChanged {
         /// Which partition.
@@ -106,6 +117,8 @@ pub struct History {
     pub names: Names,
     /// The cluster as the committed metadata log has it.
     pub image: Image,
+    /// Topics that an operator deleted, with the record that told it and the names they had.
+    pub deleted: BTreeMap<TopicId, (u64, Arc<str>)>,
     /// All partitions, in the order in which they were first heard of; the metadata log is the first.
     pub partitions: Vec<Lineage>,
     /// All records' lives.
@@ -141,6 +154,7 @@ impl History {
         let mut history = History {
             names: names.clone(),
             image: Image::default(),
+            deleted: BTreeMap::new(),
             partitions: Vec::new(),
             lives: Lives::default(),
             readers: Readers::default(),
@@ -216,6 +230,9 @@ impl History {
         match self.image.topics.get(&id.topic) {
             _ if id == METADATA_PARTITION => "the metadata log".into(),
             Some(topic) => format!("{}-{}", topic.name, id.partition),
+            None if self.deleted.contains_key(&id.topic) => {
+                format!("{}-{} (deleted)", self.deleted[&id.topic].1, id.partition)
+            }
             None => format!("partition {}", id.partition),
         }
     }
@@ -306,6 +323,10 @@ impl History {
                 self.told_elections
                     .entry((*partition, *epoch))
                     .or_insert(seq);
+            }
+            Event::Controller(ControllerEvent::TopicDeleted { name, id }) => {
+                let told = (taking.record.seq, name.clone());
+                self.deleted.entry(*id).or_insert(told);
             }
             Event::Client(client, event) => {
                 let is_send = self.lives.client(event, taking.record, self.input);
@@ -490,6 +511,7 @@ impl History {
                 if let MetadataRecord::RegisterBroker { broker, .. } = metadata {
                     self.registered.insert(*broker, taking.record.seq);
                 }
+                taking.changes.extend(fenced(metadata));
                 return self.image.apply(offset, metadata);
             }
         };
@@ -509,6 +531,7 @@ impl History {
     ) {
         let seq = taking.record.seq;
         let partition = self.place(id);
+        taking.changes.push(Change::Registered { partition });
         let scenario = taking.view.scenario();
         let allows = Allows::of(
             scenario,
@@ -620,6 +643,23 @@ impl History {
         self.partitions.push(Lineage::new(id));
         self.places.insert(id, place);
         place
+    }
+}
+
+/// The broker that a record of the metadata log fences.
+fn fenced(metadata: &MetadataRecord) -> Option<Change> {
+    match metadata {
+        MetadataRecord::RegisterBroker {
+            broker,
+            fenced: true,
+            ..
+        }
+        | MetadataRecord::BrokerRegistrationChange {
+            broker,
+            fenced: Some(true),
+            ..
+        } => Some(Change::Fenced { broker: *broker }),
+        _ => None,
     }
 }
 

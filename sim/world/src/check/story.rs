@@ -226,6 +226,17 @@ impl Story {
         }]);
     }
 
+    /// The metadata log has a broker fenced.
+    pub fn fence(&mut self, broker: &str) {
+        self.register(broker);
+        self.commit(vec![MetadataRecord::BrokerRegistrationChange {
+            broker: node(broker),
+            epoch: BrokerEpoch(1),
+            fenced: Some(true),
+            in_controlled_shutdown: None,
+        }]);
+    }
+
     /// The metadata log names a new leader, from the ISR or not.
     pub fn elect(&mut self, broker: &str, isr: Option<&[i32]>) {
         self.change(Some(Some(node(broker).0)), isr);

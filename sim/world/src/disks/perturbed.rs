@@ -3,7 +3,7 @@
 use super::*;
 use crate::perturbing::{each_is_seen, on_its_way};
 use crate::world::World;
-use klab_kafka::disk::QuorumStateFile;
+use klab_kafka::disk::{QuorumStateFile, Suffix};
 use klab_kafka::ids::{BrokerEpoch, LeaderEpoch, METADATA_PARTITION, NodeId};
 use klab_kafka::log::epochs::EpochEntry;
 use std::sync::Arc;
@@ -113,6 +113,7 @@ fn is_tested(small: &SmallFile) -> bool {
             voted: _,
         }) => true,
         SmallFile::CleanShutdown(_) => true,
+        SmallFile::Directory(Suffix::Delete | Suffix::Stray) => true,
     }
 }
 
@@ -130,6 +131,10 @@ fn every_kind_of_small_file_and_its_contents_change_the_hash() {
             ("an epoch", |w| put(w, epochs(1, 1))),
             ("its number", |w| put(w, epochs(2, 1))),
             ("its start", |w| put(w, epochs(1, 2))),
+            ("a directory", |w| {
+                put(w, SmallFile::Directory(Suffix::Delete))
+            }),
+            ("its name", |w| put(w, SmallFile::Directory(Suffix::Stray))),
             ("producers", |w| {
                 put(w, SmallFile::Producers(Arc::default()))
             }),

@@ -1,5 +1,6 @@
 //! The verdict as a picture shows it: one sentence, what stands under it, and which records it is about.
 
+use crate::app::workload;
 use crate::process::ProcessId;
 use crate::verdict::{FindingKind, Verdict};
 use crate::view::View;
@@ -144,9 +145,9 @@ impl<'a> Judged<'a> {
     /// A letter for its key; none for records without keys, or of more keys than letters.
     pub fn key(&self, id: RecordId) -> Option<char> {
         let name = self.view.names().get(ProcessId(id.source))?;
-        let keys = self.view.scenario().producers.get(name)?.keys?;
-        let letter = u8::try_from(id.number.checked_rem(keys)?).ok()?;
-        (keys <= 26).then(|| char::from(b'a' + letter))
+        let plan = self.view.scenario().producers.get(name)?;
+        let letter = u8::try_from(workload::key_number(id.number, plan)?).ok()?;
+        (plan.keys? <= 26).then(|| char::from(b'a' + letter))
     }
 }
 

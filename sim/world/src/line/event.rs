@@ -6,6 +6,8 @@ use klab_kafka::controller::records::MetadataRecord;
 use klab_kafka::event::*;
 use klab_kafka::ids::{NodeId, Offset, TopicIdPartition};
 use klab_kafka::log::batch::{Payload, RecordBatch};
+use klab_kafka::protocol::ErrorCode;
+use klab_kafka::protocol::admin::{ConfigResource, DescribedConfig, ElectionType, TopicRef};
 
 impl Lexicon {
     /// What an event says of the process that tells it.
@@ -78,6 +80,10 @@ impl Lexicon {
     fn replica(&self, id: TopicIdPartition, event: &ReplicaEvent) -> String {
         let name = self.partition(id);
         match event {
+            ReplicaEvent::Deleted => format!("deletes its replica of {name}"),
+            ReplicaEvent::Stray => {
+                format!("puts its log of {name} aside: the metadata do not know it")
+            }
             ReplicaEvent::BecameLeader {
                 epoch,
                 start_offset,
@@ -154,6 +160,22 @@ impl Lexicon {
                     ""
                 };
                 format!("fences {}{why}", self.node(*broker))
+            }
+            ControllerEvent::TopicDeleted { name, .. } => format!("deletes the topic {name}"),
+            ControllerEvent::PartitionsCreated { name, from, to } => match to - from {
+                1 => format!("adds partition {from} to {name}"),
+                _ => format!("adds partitions {from} to {} to {name}", to - 1),
+            },
+            ControllerEvent::ConfigChanged {
+                resource,
+                key,
+                value,
+            } => {
+                let owner = owner(resource);
+                match value {
+                    Some(value) => format!("sets {key}={value} for {owner}"),
+                    None => format!("takes {key} of {owner} back"),
+                }
             }
             ControllerEvent::TopicCreated {
                 name, partitions, ..
@@ -267,6 +289,15 @@ impl Lexicon {
             } => {
                 let (ids, name) = (self.records(ids), self.partition(*partition));
                 format!("will send {ids} to {name} again after {}", error.name())
+            }
+            ClientEvent::BatchSplit {
+                partition,
+                ids,
+                parts,
+            } => {
+                let (ids, name) = (self.records(ids), self.partition(*partition));
+                let batches = if *parts == 1 { "batch" } else { "batches" };
+                format!("will send {ids} to {name} in {parts} {batches}: one was too large")
             }
             ClientEvent::Acked {
                 id,
@@ -397,6 +428,7 @@ fn metadata(record: &MetadataRecord) -> &'static str {
         MetadataRecord::Topic { .. } => "TopicRecord",
         MetadataRecord::Partition { .. } => "PartitionRecord",
         MetadataRecord::PartitionChange { .. } => "PartitionChangeRecord",
+        MetadataRecord::RemoveTopic { .. } => "RemoveTopicRecord",
         MetadataRecord::Config { .. } => "ConfigRecord",
         MetadataRecord::ProducerIds { .. } => "ProducerIdsRecord",
     }
@@ -423,11 +455,57 @@ fn admin(event: &AdminEvent) -> String {
         AdminEvent::TopicRefused { name, error } => {
             format!("is refused the topic {name}: {}", error.name())
         }
-        AdminEvent::ConfigsAltered { topic } => format!("has altered the configs of {topic}"),
-        AdminEvent::ConfigsRefused { topic, error } => {
-            format!("is refused other configs of {topic}: {}", error.name())
+        AdminEvent::ConfigsAltered { resource } => {
+            format!("has altered the configs of {}", owner(resource))
         }
-        AdminEvent::CallTimedOut => "waits for its answer no longer".into(),
+        AdminEvent::ConfigsRefused { resource, error } => {
+            let owner = owner(resource);
+            format!("is refused other configs of {owner}: {}", error.name())
+        }
+        AdminEvent::ConfigsDescribed { resource, configs } => {
+            let one = |c: &DescribedConfig| format!("{}={} ({})", c.name, c.value, c.source.name());
+            let all: Vec<String> = configs.iter().map(one).collect();
+            match all.is_empty() {
+                true => format!("is told that nobody set a config of {}", owner(resource)),
+                false => format!("is told of {}: {}", owner(resource), all.join(", ")),
+            }
+        }
+        AdminEvent::Answered { call, error } => answered(call, *error),
+        AdminEvent::CallTimedOut { api } => {
+            format!("waits for the answer to {api:?} no longer; it may have been done")
+        }
+    }
+}
+
+fn answered(call: &AdminCall, error: ErrorCode) -> String {
+    let election = |election: &ElectionType| match election {
+        ElectionType::Preferred => "a preferred election",
+        ElectionType::Unclean => "an unclean election",
+    };
+    let what = match call {
+        AdminCall::DeleteTopic(TopicRef::Name(name)) => format!("the deletion of {name}"),
+        AdminCall::DeleteTopic(TopicRef::Id(_)) => "the deletion of a topic by its id".into(),
+        AdminCall::ValidateTopic(name) => format!("the look whether {name} could be created"),
+        AdminCall::CreatePartitions { topic, count } => format!("{count} partitions of {topic}"),
+        AdminCall::ElectLeader {
+            topic,
+            partition,
+            election: how,
+        } => format!("{} of {topic}-{partition}", election(how)),
+        AdminCall::ElectLeaders(how) => format!("{} of all partitions", election(how)),
+        AdminCall::DescribeConfigs(resource) => format!("the configs of {}", owner(resource)),
+    };
+    match error {
+        ErrorCode::None => format!("is told that {what} is done"),
+        error => format!("is refused {what}: {}", error.name()),
+    }
+}
+
+fn owner(resource: &ConfigResource) -> String {
+    match resource {
+        ConfigResource::Topic(name) => name.to_string(),
+        ConfigResource::Broker(node) => format!("broker-{}", node.0),
+        ConfigResource::AllBrokers => "all brokers".into(),
     }
 }
 
@@ -454,6 +532,7 @@ fn failure(failure: SendFailure) -> String {
         SendFailure::BufferExhausted => "max.block.ms ran out while it waited for memory".into(),
         SendFailure::RecordTooLarge => "it is too large".into(),
         SendFailure::Closed => "the producer was closed first".into(),
+        SendFailure::QueueFull => "the local queue is full".into(),
     }
 }
 

@@ -44,7 +44,13 @@ pub fn letter(api: Api) -> char {
         Api::Fetch => 'F',
         Api::ListOffsets | Api::OffsetForLeaderEpoch => 'O',
         Api::Metadata => 'M',
-        Api::CreateTopics | Api::IncrementalAlterConfigs | Api::Envelope => 'C',
+        Api::CreateTopics
+        | Api::DeleteTopics
+        | Api::CreatePartitions
+        | Api::ElectLeaders
+        | Api::IncrementalAlterConfigs
+        | Api::DescribeConfigs
+        | Api::Envelope => 'C',
         Api::InitProducerId | Api::AllocateProducerIds => 'I',
         Api::Vote | Api::BeginQuorumEpoch | Api::EndQuorumEpoch => 'V',
         Api::AlterPartition => 'A',

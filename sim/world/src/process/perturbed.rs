@@ -6,6 +6,7 @@
 use super::*;
 use crate::perturbing::{Change, each_is_seen, on_its_way};
 use crate::world::World;
+use klab_kafka::client::admin::calls::Ask;
 use klab_kafka::ids::CorrelationId;
 use klab_kafka::input::Closed;
 use klab_kafka::time::Timestamp;
@@ -246,7 +247,7 @@ fn one_step_of_any_kind_of_process_changes_the_hash() {
             step(
                 w,
                 "admin",
-                Input::Command(Command::AlterConfigs(Vec::new())),
+                Input::Command(Command::Call(Ask::DescribeTopics(Vec::new()))),
             )
         }),
         ("a producer", |w| step(w, "shop", Input::Stop)),

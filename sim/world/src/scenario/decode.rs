@@ -3,6 +3,7 @@
 //! Decoded by hand over the tree, so that each mistake has its line and column and many are found at once. After the
 //! first stage that found mistakes the later ones are not begun: they would only repeat them.
 
+mod admin;
 mod check;
 mod config;
 mod fields;
@@ -44,6 +45,7 @@ pub fn read(
     };
     let source = sources.add(name, text);
     let tree = Node::parse(text, source).and_then(|tree| with_base(tree, &mut sources, find, 0));
+    let tree = tree.and_then(|tree| with_assets(tree, find));
     let tree = tree.and_then(|tree| with_sets(tree, sets, &mut sources));
     match tree {
         Ok(tree) => of_tree(&tree, &sources),
@@ -108,6 +110,37 @@ fn with_base(
         }
     }
     Ok(whole)
+}
+
+/// Puts the lines of the files that `assets` names into their places: a scenario carries its assets.
+fn with_assets(mut tree: Node, find: Find<'_>) -> Result<Node, (Span, Mistake)> {
+    let Value::Map(entries) = &mut tree.value else {
+        return Ok(tree);
+    };
+    let assets = entries.iter_mut().filter(|(key, _)| key.name == "assets");
+    for (_, node) in assets {
+        let Value::Map(files) = &mut node.value else {
+            continue;
+        };
+        for (_, file) in files {
+            let Value::Text(name) = &file.value else {
+                continue;
+            };
+            let Some(found) = find(name) else {
+                let mistake = Mistake::new(
+                    format!(
+                        "the asset {}, which is not there",
+                        super::error::quoted(name)
+                    ),
+                    "a file beside the scenario, or one that comes with klab",
+                );
+                return Err((file.span, mistake));
+            };
+            let lines = found.lines().filter(|line| !line.trim().is_empty());
+            file.value = Node::list(lines.map(Node::text)).value;
+        }
+    }
+    Ok(tree)
 }
 
 /// Steps are added to those of the base: what someone does to a scenario is one more step of it.

@@ -1,14 +1,16 @@
 //! From a [`Scenario`] back to a file. What the table of keys means anyway is not written.
 
 use super::grammar::{self, Missing};
-use super::quantity::{write_bytes, write_duration, write_durations, write_instant, write_rate};
+use super::quantity::{
+    write_bytes, write_duration, write_durations, write_instant, write_rate, write_sizes,
+};
 use super::step::{FAMILIES, ids_by_content};
 use super::tree::{Key, Node, Value};
 use super::*;
 use crate::disks::Keep;
 use crate::fault::Intercept;
 use crate::network::harm::Tail;
-use klab_kafka::config::{Configs, ProducerConfig};
+use klab_kafka::config::{Configs, LibrdkafkaConfig, ProducerConfig};
 use klab_kafka::rules::SWITCHES;
 
 impl Scenario {
@@ -25,9 +27,14 @@ impl Scenario {
             ("seed", self.seed.map(Node::number)),
             ("network", Some(network(&self.network))),
             ("cluster", Some(cluster(&self.cluster))),
+            ("admin", Some(admin(&self.admin))),
             ("topics", Some(named(&self.topics, topic))),
             ("producers", Some(named(&self.producers, producer))),
             ("consumers", Some(named(&self.consumers, consumer))),
+            (
+                "assets",
+                Some(named(&self.assets, |asset| texts(asset.lines()))),
+            ),
             ("steps", Some(steps(&self.steps))),
             (
                 "end",
@@ -165,13 +172,18 @@ fn settings<C: Configs + Clone + PartialEq>(config: &C, from: &C) -> Vec<(String
 }
 
 /// A number or a truth is written as itself, anything else as a text; 0 and 1 may be words (`acks`).
-fn setting(value: &str) -> Node {
+pub(super) fn setting(value: &str) -> Node {
     match value {
         "true" => Node::bool(true),
         "false" => Node::bool(false),
         number if number.parse::<i64>().is_ok_and(|n| n > 1) => Node::number(number),
         text => Node::text(text),
     }
+}
+
+fn admin(config: &AdminConfig) -> Node {
+    let config = settings(config, &AdminConfig::default());
+    Node::map([("config", Some(Node::map(config)))])
 }
 
 fn topic(topic: &TopicPlan) -> Node {
@@ -189,6 +201,7 @@ fn topic(topic: &TopicPlan) -> Node {
         ),
         ("config", Some(named(&topic.config, |value| setting(value)))),
         ("replicas", replicas.clone()),
+        ("created", topic.later.then(|| Node::text("later"))),
     ])
 }
 
@@ -196,6 +209,20 @@ fn producer(producer: &ProducerPlan) -> Node {
     let answers = match producer.answers {
         Answers::InCallback => "in-callback",
         Answers::AfterSend => "after-send",
+    };
+    let key_order = match producer.key_order {
+        KeyOrder::InTurn => "in-turn",
+        KeyOrder::Uniform => "uniform",
+        KeyOrder::Skewed => "skewed",
+    };
+    let size = Range {
+        min: u64::from(producer.size.min),
+        max: u64::from(producer.size.max),
+    };
+    let rows = producer.rows.as_ref();
+    let on_failure = match producer.on_failure {
+        OnFailure::GiveUp => "give-up",
+        OnFailure::Resend => "resend",
     };
     let on_restart = match producer.on_restart {
         OnRestart::Continue => "continue",
@@ -205,26 +232,47 @@ fn producer(producer: &ProducerPlan) -> Node {
         OnStop::Close => "close",
         OnStop::Exit => "exit",
     };
+    let (client, config) = match &producer.librdkafka {
+        Some(own) => ("librdkafka", settings(own, &LibrdkafkaConfig::default())),
+        None => (
+            "java",
+            settings(&producer.config, &ProducerConfig::default()),
+        ),
+    };
+    let polls = match producer.polls {
+        Polls::AfterSend => "after-send",
+        Polls::AtTheEnd => "at-the-end",
+    };
     Node::map([
         ("topic", Some(Node::text(&*producer.topic))),
         ("records", Some(Node::number(producer.records))),
         ("rate", Some(Node::text(write_rate(producer.rate)))),
+        ("burst", Some(Node::number(producer.burst))),
         ("after", Some(Node::text(write_duration(producer.after.0)))),
         ("keys", producer.keys.map(Node::number)),
+        ("key-order", Some(Node::text(key_order))),
+        ("size", Some(Node::text(write_sizes(size)))),
+        ("rows", rows.map(|rows| Node::text(&*rows.asset))),
         (
-            "size",
-            Some(Node::text(write_bytes(u64::from(producer.size)))),
+            "key-field",
+            rows.and_then(|rows| rows.key_field.as_deref().map(Node::text)),
+        ),
+        ("partition", producer.partition.map(Node::number)),
+        (
+            "timestamp",
+            producer.timestamp.map(|at| Node::text(write_instant(at.0))),
+        ),
+        (
+            "headers",
+            Some(named(&producer.headers, |value| Node::text(&**value))),
         ),
         ("answers", Some(Node::text(answers))),
+        ("on-failure", Some(Node::text(on_failure))),
         ("on-restart", Some(Node::text(on_restart))),
         ("on-stop", Some(Node::text(on_stop))),
-        (
-            "config",
-            Some(Node::map(settings(
-                &producer.config,
-                &ProducerConfig::default(),
-            ))),
-        ),
+        ("client", Some(Node::text(client))),
+        ("polls", Some(Node::text(polls))),
+        ("config", Some(Node::map(config))),
     ])
 }
 
@@ -282,14 +330,7 @@ fn step(step: &Step, id: Option<u64>) -> Node {
             entries.push(("how", Some(Node::text(how))));
             entries.push(("down", Some(Node::text(write_duration(down.0)))));
         }
-        Action::AlterConfig { topic, config } => {
-            let topic = ("topic", Some(Node::text(&**topic)));
-            let config = config
-                .iter()
-                .map(|(name, value)| (&**name, value.as_ref().map(|value| setting(value))));
-            let alter = Node::map([topic].into_iter().chain(config));
-            entries.push(("admin", Some(Node::map([("alter-config", Some(alter))]))));
-        }
+        Action::Admin(operation) => entries.push(("admin", Some(operation.to_node()))),
     }
     entries.push((
         "for",

@@ -261,15 +261,46 @@ pub enum Goal {
     RequestRetried,
     DuplicateRecognised,
     EpochBumped,
+    BatchSplit,
     WriteFenced,
     NotEnoughReplicas,
     DeliveryTimedOut,
     RecordLost,
     RecordDuplicated,
+    TopicDeleted,
+    PartitionsAdded,
+    ConfigChanged,
+    AdminTimedOut,
+    AdminRefused,
 }
 
 /// All goals: name and sentence.
-pub const GOALS: [(Goal, &str, &str); 16] = [
+pub const GOALS: [(Goal, &str, &str); 22] = [
+    (
+        Goal::TopicDeleted,
+        "topic deleted",
+        "An operator deleted a topic.",
+    ),
+    (
+        Goal::PartitionsAdded,
+        "partitions added",
+        "A topic got more partitions.",
+    ),
+    (
+        Goal::ConfigChanged,
+        "config changed",
+        "A setting of a topic or of brokers was changed in the metadata.",
+    ),
+    (
+        Goal::AdminTimedOut,
+        "admin timed out",
+        "An operator's client waited for an answer no longer.",
+    ),
+    (
+        Goal::AdminRefused,
+        "admin refused",
+        "An operator's command was answered with an error.",
+    ),
     (
         Goal::LeaderElected,
         "leader elected",
@@ -320,6 +351,11 @@ pub const GOALS: [(Goal, &str, &str); 16] = [
         Goal::EpochBumped,
         "epoch bumped",
         "An idempotent producer began a new epoch.",
+    ),
+    (
+        Goal::BatchSplit,
+        "batch split",
+        "A producer made smaller batches of one that was too large.",
     ),
     (
         Goal::WriteFenced,

@@ -59,6 +59,10 @@ pub enum Kind {
     Rate,
     /// `"64KiB"`.
     Bytes,
+    /// `"10B..1KiB"`.
+    Sizes,
+    /// The lines of a file.
+    Lines,
     /// `2` or `"1..3"`.
     Counts,
     /// `"2026-01-01T00:00:00Z"`.
@@ -108,6 +112,8 @@ pub enum Table {
     Producer,
     /// Consumers.
     Consumer,
+    /// Admin clients.
+    Admin,
 }
 
 impl Kind {
@@ -131,6 +137,8 @@ impl Kind {
             Kind::Durations => "a duration or a range, such as \"2ms\" or \"1ms..3ms\"",
             Kind::Rate => "a rate, such as \"20/s\"",
             Kind::Bytes => "a size with its unit, such as \"64KiB\"",
+            Kind::Sizes => "a size or a range, such as \"64KiB\" or \"10B..1KiB\"",
+            Kind::Lines => "a file, such as \"airports.jsonl\", or a list of lines",
             Kind::Counts => "a whole number or a range, such as 2 or \"1..3\"",
             Kind::Instant => "an instant in UTC, such as \"2026-01-01T00:00:00Z\"",
             Kind::Topic => "the name of a topic",
@@ -168,7 +176,7 @@ impl Kind {
         match self {
             Kind::Duration | Kind::Durations | Kind::Lasts => "ns, us, ms, s, min, h, d",
             Kind::Rate => "per ns, us, ms, s, min, h, d",
-            Kind::Bytes => "B, KB, KiB, MB, MiB, GB, GiB",
+            Kind::Bytes | Kind::Sizes => "B, KB, KiB, MB, MiB, GB, GiB",
             Kind::Instant => "RFC 3339, UTC",
             _ => "",
         }
@@ -204,7 +212,6 @@ const fn whole(min: u64, max: u64) -> Kind {
 const MANY: u64 = u64::MAX;
 const GROUPS: &str = "groups come with a later release; `consumers` with `assign` work now";
 const APPS: &str = "applications with their own logic come with a later release; `producers` and `consumers` work now";
-const ASSETS: &str = "assets come with a later release; `producers` make their own records";
 const SWARM: &str = "swarms come with a later release; `random` in a `window` works now";
 
 /// The table.
@@ -246,6 +253,8 @@ pub const KEYS: &[Key] = &[
     key("/cluster/sync-tail", Object, Absent, "A few syncs that take much longer than the others: twice as long, half as often."),
     key("/cluster/sync-tail/ppm", whole(1, 1_000_000), Is("1000"), "How many of a million."),
     key("/cluster/sync-tail/upto", Duration, Required, "The longest that one of them takes."),
+    key("/admin", Object, Is("{}"), "The operator."),
+    key("/admin/config", Config(Table::Admin), Is("{}"), "Kafka's settings of the operator's client."),
     // What is in it.
     key("/topics", Names, Is("{}"), "The topics, created before time 0."),
     key("/topics/*", Object, Required, "A topic."),
@@ -254,6 +263,7 @@ pub const KEYS: &[Key] = &[
     key("/topics/*/replicas", List, Absent, "Replicas by hand, instead of partitions and replication.factor: the brokers of each partition, the preferred leader first."),
     key("/topics/*/replicas/*", List, Required, "The replicas of one partition."),
     key("/topics/*/replicas/*/*", whole(1, 200), Required, "A broker's number."),
+    key("/topics/*/created", Word(&["before", "later"]), Is("\"before\""), "Before time 0; or by a step or a client, and the name is only known."),
     key("/topics/*/config", Config(Table::Topic), Is("{}"), "Kafka's settings of the topic."),
     key("/producers", Names, Is("{}"), "Applications that only send."),
     key("/producers/*", Object, Required, "A producer."),
@@ -261,13 +271,23 @@ pub const KEYS: &[Key] = &[
     key("/producers/*/records", whole(1, 10_000_000), Required, "How many records it sends."),
     key("/producers/*/rate", Rate, Is("\"20/s\""), "How fast its own callers ask."),
     key("/producers/*/after", Duration, Is("\"0s\""), "When its callers begin to ask."),
+    key("/producers/*/burst", whole(1, 1_000_000), Is("1"), "How many records fall due at once; the rate stays what it is."),
     key("/producers/*/keys", whole(1, 1_000_000), Absent, "How many different keys its records have; without it they have none."),
-    key("/producers/*/size", Bytes, Is("\"100B\""), "The size of each record's value."),
+    key("/producers/*/key-order", Word(&["in-turn", "uniform", "skewed"]), Is("\"in-turn\""), "Which key comes when: one after the other, each as often as any other, or the first as often as the next two, as the next four, and so on, nearly Zipf's law."),
+    key("/producers/*/size", Sizes, Is("\"100B\""), "The size of each record's value: always the same, or drawn from a range."),
+    key("/producers/*/rows", Name, Absent, "The asset whose rows it sends as values, from the first on, again and again."),
+    key("/producers/*/key-field", Text, Absent, "The field of a row that is the record's key; without it the rows have none."),
+    key("/producers/*/partition", whole(0, 4_999), Absent, "The partition that it names for each record; without it a partitioner chooses."),
+    key("/producers/*/timestamp", Instant, Absent, "The timestamp that it gives each record; without it `send` takes the producer's clock."),
+    key("/producers/*/headers", Names, Is("{}"), "Headers of each record."),
+    key("/producers/*/headers/*", Text, Required, "A header's value."),
     key("/producers/*/answers", Word(&["in-callback", "after-send"]), Is("\"in-callback\""), "When it tells its own caller that a record is accepted."),
+key("/producers/*/on-failure", Word(&["give-up", "resend"]), Is("\"give-up\""), "What it does when a send fails that may go well another time: tell its caller, or send the record again as a new one, a second later."),
     key("/producers/*/on-restart", Word(&["continue", "resend-unconfirmed"]), Is("\"continue\""), "What it does with records it has no confirmation for, when it comes back."),
     key("/producers/*/on-stop", Word(&["close", "exit"]), Is("\"close\""), "What it does when it is asked to stop: close its producer, which sends what is queued, or exit at once."),
-    key("/producers/*/client", Word(&["java"]), Is("\"java\""), "Whose defaults and partitioner."),
-    key("/producers/*/config", Config(Table::Producer), Is("{}"), "Kafka's settings of the producer."),
+    key("/producers/*/client", Word(&["java", "librdkafka"]), Is("\"java\""), "Which client it has: Kafka's own, or librdkafka, which is under Python, Go, C# and Node, with its own settings."),
+    key("/producers/*/polls", Word(&["after-send", "at-the-end"]), Is("\"after-send\""), "When it polls: librdkafka hands out delivery reports only then. Kafka's own client needs no poll."),
+    key("/producers/*/config", Config(Table::Producer), Is("{}"), "Kafka's settings of the producer, or librdkafka's if that is its client."),
     key("/consumers", Names, Is("{}"), "Applications that read assigned partitions, without a group."),
     key("/consumers/*", Object, Required, "A consumer."),
     key("/consumers/*/assign", List, Required, "The partitions it reads."),
@@ -275,7 +295,8 @@ pub const KEYS: &[Key] = &[
     key("/consumers/*/config", Config(Table::Consumer), Is("{}"), "Kafka's settings of the consumer."),
     key("/groups", NotBuilt(GROUPS), Absent, "Consumer groups."),
     key("/apps", NotBuilt(APPS), Absent, "Applications with their own logic."),
-    key("/assets", NotBuilt(ASSETS), Absent, "Data that records are made of."),
+    key("/assets", Names, Is("{}"), "Rows that records are made of."),
+    key("/assets/*", Lines, Required, "A file beside the scenario or one that comes with klab, such as \"airports.jsonl\", or its lines: objects of JSON, or CSV with the names of its fields in the first line."),
     // What happens to it.
     key("/steps", List, Is("[]"), "What happens: when, one verb, modifiers."),
     key("/steps/*", Object, Required, "A step."),
@@ -331,7 +352,27 @@ pub const KEYS: &[Key] = &[
     key("/steps/*/lose/to", Selector, Required, "Who should get it."),
     key("/steps/*/lose/nth", whole(1, 1_000_000), Is("1"), "The how manieth from now on."),
     key("/steps/*/admin", Object, Absent, "An operator asks for something, through a client of their own."),
-    key("/steps/*/admin/alter-config", Config(Table::Topic), Absent, "Change settings of the topic named by `topic`."),
+    key("/steps/*/admin/alter-config", Config(Table::Topic), Absent, "Change settings, null for none: of the topic named by `topic`, or of brokers, with `broker` and a number or \"all\"."),
+    key("/steps/*/admin/describe-config", Object, Absent, "Show which settings somebody has set, and in which layer."),
+    key("/steps/*/admin/describe-config/topic", Topic, Absent, "Those of a topic."),
+    key("/steps/*/admin/describe-config/broker", Json, Absent, "Those of a broker, by its number; \"all\" for the dynamic default."),
+    key("/steps/*/admin/create-topic", Object, Absent, "Create a topic."),
+    key("/steps/*/admin/create-topic/topic", Topic, Required, "Its name."),
+    key("/steps/*/admin/create-topic/partitions", whole(1, 5_000), Absent, "How many partitions; without it `num.partitions`."),
+    key("/steps/*/admin/create-topic/replication.factor", whole(1, 200), Absent, "How many replicas; without it `default.replication.factor`."),
+    key("/steps/*/admin/create-topic/replicas", List, Absent, "Replicas by hand, one list of brokers for each partition."),
+    key("/steps/*/admin/create-topic/config", Config(Table::Topic), Is("{}"), "Kafka's settings of the topic."),
+    key("/steps/*/admin/create-topic/validate-only", Bool, Is("false"), "Only ask whether it could be created."),
+    key("/steps/*/admin/delete-topic", Topic, Absent, "Delete a topic."),
+    key("/steps/*/admin/add-partitions", Object, Absent, "Give a topic more partitions."),
+    key("/steps/*/admin/add-partitions/topic", Topic, Required, "Which."),
+    key("/steps/*/admin/add-partitions/count", whole(1, 5_000), Required, "How many it shall have, with those it has."),
+    key("/steps/*/admin/add-partitions/replicas", List, Absent, "Replicas of the new ones by hand."),
+    key("/steps/*/admin/add-partitions/validate-only", Bool, Is("false"), "Only ask whether they could be created."),
+    key("/steps/*/admin/elect-leaders", Object, Absent, "Elect leaders."),
+    key("/steps/*/admin/elect-leaders/election", Word(&["preferred", "unclean"]), Is("\"preferred\""), "The first replica, if it is in sync; or any that lives, where there is no leader."),
+    key("/steps/*/admin/elect-leaders/partitions", List, Absent, "Of which partitions; without it of all."),
+    key("/steps/*/admin/elect-leaders/partitions/*", Partition, Required, "A partition."),
     key("/steps/*/how", Text, Absent, "For `crash`: \"kill\" (what was written is in the page cache), \"power-loss\" or \"disk-loss\". For `cut`, `isolate` and `clog`: \"two-way\" or \"one-way\". For `clock`: \"ahead\" or \"behind\" `by` so much, or `ppm` millionths too \"fast\" or \"slow\". For `fail-disk`: \"full\" or \"dead\". For `roll`: \"stop\" or \"kill\"."),
     key("/steps/*/down", Duration, Is("\"1s\""), "How long each one is down."),
     key("/steps/*/keep", Keep, Is("\"drawn\""), "What a loss of power leaves of each file beyond what was synced: a drawn part, nothing (\"synced\"), so many batches, or a drawn number of bytes (\"torn\", \"torn at 512B\", \"torn at 4KiB\")."),

@@ -21,10 +21,21 @@ macro_rules! library {
 
 library! {
     "quickstart",
+    "gallery/payments-any-broker-may-die",
+    "gallery/payments-three-of-three",
+    "gallery/bookings-two-copies",
+    "gallery/sensors-fresh-not-whole",
     "log/l01-all-replicas-go-down",
     "producer/p01-lost-acknowledgement",
+    "producer/p02-pipelined-retry-reorders",
     "producer/p03-acks-one-loses",
+    "producer/p04-acks-zero-nobody-knows",
+    "producer/p05-failed-send-is-in-the-log",
+    "producer/p06-application-resends",
+    "producer/p07-restart-has-another-id",
     "producer/p14-fire-and-forget",
+    "clients/py1-local-queue-full",
+    "workloads/w01-airports",
     "replication/r22-all-of-one",
     "replication/r24-paused-leader",
     "rules/r01-truncate-to-hw",
@@ -34,10 +45,25 @@ library! {
     "rules/r12-reborn-replica",
     "rules/k03-commit-by-counting",
     "rules/k06-rejoining-voter",
+    "controller/k12-controllers-gone",
+    "controller/k13-alone-among-brokers",
+    "operations/o01-rolling-restart",
+    "operations/o05-more-partitions",
+    "operations/o08-deleted-and-back",
+    "operations/o09-timed-out-and-done",
 }
 
-/// The text of a scenario of the library, by its name, without its folder, or by its number alone (`P01`).
+/// Files of rows that come with klab, by the names that `assets` gives them.
+const ASSETS: &[Entry] = &[Entry {
+    name: "airports.jsonl",
+    text: include_str!("../../../../scenarios/assets/airports.jsonl"),
+}];
+
+/// The text of a scenario of the library or of an asset, by its name, without its folder, or by its number alone (`P01`).
 pub fn find(name: &str) -> Option<String> {
+    if let Some(asset) = ASSETS.iter().find(|asset| asset.name == name) {
+        return Some(asset.text.to_owned());
+    }
     let name = name.strip_suffix(".jsonc").unwrap_or(name).to_lowercase();
     ALL.iter()
         .find(|entry| entry.is_called(&name))

@@ -76,6 +76,11 @@ pub fn bytes(text: &str) -> Result<u64, Mistake> {
     in_units(text, &BYTES, SIZE)
 }
 
+/// `"10B..1KiB"`, or one size for both ends.
+pub fn sizes(text: &str) -> Result<Range<u64>, Mistake> {
+    range(text, bytes)
+}
+
 /// `"1..3"`, or one number for both ends.
 pub fn counts(text: &str) -> Result<Range<u32>, Mistake> {
     range(text, |text| text.parse().map_err(|_| not(text, COUNTS)))
@@ -227,6 +232,14 @@ pub fn write_bytes(bytes: u64) -> String {
         ],
         "0B",
     )
+}
+
+/// Writes both ends, or one if they are the same.
+pub fn write_sizes(range: Range<u64>) -> String {
+    match range.min == range.max {
+        true => write_bytes(range.min),
+        false => format!("{}..{}", write_bytes(range.min), write_bytes(range.max)),
+    }
 }
 
 /// Writes a rate.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::error::{Mistake, nearest, quoted};
 
 /// A partition by its topic's name, as people write it: `orders-0`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct TopicPartition {
     /// The topic's name.
     pub topic: Arc<str>,

@@ -206,6 +206,14 @@ impl Node {
         }
     }
 
+    /// `null`.
+    pub fn null() -> Node {
+        Node {
+            span: Span::default(),
+            value: Value::Null,
+        }
+    }
+
     /// `true` or `false`.
     pub fn bool(value: bool) -> Node {
         Node {

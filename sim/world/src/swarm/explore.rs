@@ -183,7 +183,7 @@ fn verdict(world: &World) -> Verdict {
 fn harm(entry: &Entry) -> Option<&'static str> {
     match &entry.what {
         Taped::Fault(fault, _) => Some(kind(fault)),
-        Taped::AlterConfig(..) | Taped::Missed => None,
+        Taped::Admin(_) | Taped::Missed => None,
     }
 }
 

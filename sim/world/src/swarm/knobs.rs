@@ -54,6 +54,9 @@ pub const KNOBS: &[Knob] = &[
     knob(Server, "min.insync.replicas", Either(&["2"])),
     knob(Server, "unclean.leader.election.enable", Free(&["true"])),
     knob(Server, "unclean.leader.election.interval.ms", Either(&["10000"])),
+    knob(Server, "auto.create.topics.enable", Either(&["false"])),
+    knob(Server, "delete.topic.enable", Either(&["false"])),
+    knob(Server, "log.segment.delete.delay.ms", Either(&["0", "5000"])),
     knob(Server, "auto.leader.rebalance.enable", Either(&["false"])),
     knob(Server, "leader.imbalance.check.interval.seconds", Either(&["5", "20"])),
     knob(Server, "broker.heartbeat.interval.ms", Either(&["500", "1000"])),
@@ -73,6 +76,7 @@ pub const KNOBS: &[Knob] = &[
     knob(Server, "metadata.max.idle.interval.ms", Either(&["200", "2000"])),
     knob(Server, "log.segment.bytes", Either(&["2000", "20000"])),
     knob(Server, "log.roll.ms", Either(&["5000", "30000"])),
+    knob(Server, "compression.type", Either(&["uncompressed", "zstd"])),
     knob(Server, "message.max.bytes", Either(&["200000"])),
     knob(Server, "log.message.timestamp.after.max.ms", Free(&["60000"])),
     knob(Server, "log.message.timestamp.before.max.ms", Free(&["60000"])),
@@ -83,6 +87,7 @@ pub const KNOBS: &[Knob] = &[
     knob(Topic, "segment.bytes", Either(&["2000", "20000"])),
     knob(Topic, "segment.ms", Either(&["5000", "30000"])),
     knob(Topic, "message.timestamp.type", Either(&["LogAppendTime"])),
+    knob(Topic, "compression.type", Either(&["uncompressed", "gzip"])),
     knob(Topic, "max.message.bytes", Either(&["200000"])),
     knob(Producer, "acks", Elsewhere),
     knob(Producer, "enable.idempotence", Elsewhere),
@@ -90,6 +95,8 @@ pub const KNOBS: &[Knob] = &[
     knob(Producer, "max.in.flight.requests.per.connection", Elsewhere),
     knob(Producer, "linger.ms", Elsewhere),
     knob(Producer, "batch.size", Elsewhere),
+    knob(Producer, "compression.type", Either(&["gzip", "snappy", "lz4", "zstd"])),
+    knob(Producer, "compression.gzip.level", Either(&["1", "9"])),
     knob(Producer, "buffer.memory", Either(&["65536"])),
     knob(Producer, "max.block.ms", Either(&["5000", "20000"])),
     knob(Producer, "request.timeout.ms", Elsewhere),
@@ -105,7 +112,10 @@ pub const KNOBS: &[Knob] = &[
     knob(Producer, "socket.connection.setup.timeout.max.ms", Either(&["12000"])),
     knob(Producer, "metadata.max.idle.ms", Either(&["5000", "30000"])),
     knob(Producer, "metadata.recovery.rebootstrap.trigger.ms", Either(&["10000", "60000"])),
+    knob(Producer, "partitioner.class", Either(&["RoundRobinPartitioner"])),
     knob(Producer, "partitioner.ignore.keys", Either(&["true"])),
+    knob(Producer, "partitioner.adaptive.partitioning.enable", Either(&["false"])),
+    knob(Producer, "partitioner.availability.timeout.ms", Either(&["500", "5000"])),
     knob(Consumer, "auto.offset.reset", Elsewhere),
     knob(Consumer, "isolation.level", Either(&["read_committed"])),
     knob(Consumer, "fetch.min.bytes", Either(&["100", "5000"])),
@@ -126,6 +136,13 @@ pub const KNOBS: &[Knob] = &[
     knob(Consumer, "default.api.timeout.ms", Either(&["5000", "120000"])),
     knob(Consumer, "check.crcs", Never(CORRUPTION)),
     knob(Consumer, "allow.auto.create.topics", Either(&["false"])),
+    knob(Admin, "default.api.timeout.ms", Either(&["5000", "20000"])),
+    knob(Admin, "request.timeout.ms", Either(&["2000", "5000"])),
+    knob(Admin, "retry.backoff.ms", Either(&["20", "500"])),
+    knob(Admin, "retry.backoff.max.ms", Either(&["3000"])),
+    knob(Admin, "reconnect.backoff.ms", Either(&["10", "500"])),
+    knob(Admin, "reconnect.backoff.max.ms", Either(&["3000"])),
+    knob(Admin, "metadata.max.age.ms", Either(&["5000", "30000"])),
 ];
 
 const fn knob(table: Table, key: &'static str, drawn: Drawn) -> Knob {
@@ -165,7 +182,9 @@ pub fn draw(dice: &mut Dice<'_>, half: Half, table: Table) -> Vec<(&'static str,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use klab_kafka::config::{Configs, ConsumerConfig, ProducerConfig, ServerConfig, TopicConfig};
+    use klab_kafka::config::{
+        AdminConfig, Configs, ConsumerConfig, ProducerConfig, ServerConfig, TopicConfig,
+    };
 
     fn keys<C: Configs>(table: Table) -> Vec<(Table, &'static str)> {
         C::KEYS.iter().map(|key| (table, key.name)).collect()
@@ -178,6 +197,7 @@ mod tests {
             keys::<TopicConfig>(Topic),
             keys::<ProducerConfig>(Producer),
             keys::<ConsumerConfig>(Consumer),
+            keys::<AdminConfig>(Admin),
         ]
         .concat();
         for key in &all {
@@ -206,6 +226,7 @@ mod tests {
                     Topic => set::<TopicConfig>(knob.key, value),
                     Producer => set::<ProducerConfig>(knob.key, value),
                     Consumer => set::<ConsumerConfig>(knob.key, value),
+                    Admin => set::<AdminConfig>(knob.key, value),
                 };
                 assert_ne!(default, now, "{}", knob.key);
             }

@@ -2,12 +2,12 @@
 //! the others say themselves what they do and whom they mean, so that every verb, selector and trigger of a scenario is
 //! tried, too.
 
+use super::Half;
 use super::dice::Dice;
-use super::{Half, knobs};
+use super::operations::draw_operation;
 use crate::ambush::POINTS;
 use crate::disks::Keep;
 use crate::fault::{Fault, Intercept};
-use crate::scenario::grammar::Table;
 use crate::scenario::quantity::Range;
 use crate::scenario::selector::{Role, Selector, Struck, TopicPartition};
 use crate::scenario::trigger::{Fact, PartitionVerb, ProcessVerb, RecordVerb, Trigger};
@@ -191,7 +191,7 @@ fn draw_when_met(dice: &mut Dice<'_>, cast: &Cast<'_>, before: &[Step]) -> When 
     }
 }
 
-fn draw_partition(dice: &mut Dice<'_>, cast: &Cast<'_>) -> TopicPartition {
+pub(super) fn draw_partition(dice: &mut Dice<'_>, cast: &Cast<'_>) -> TopicPartition {
     let names: Vec<&Arc<str>> = cast.topics.keys().collect();
     let topic = dice.pick(&names);
     let partitions = cast.topics[topic].partitions as u64;
@@ -204,7 +204,7 @@ fn draw_partition(dice: &mut Dice<'_>, cast: &Cast<'_>) -> TopicPartition {
 /// A step that says itself what it does. In the safe half it takes no data from any disk and no safety from any topic.
 fn draw_deed(dice: &mut Dice<'_>, half: Half, cast: &Cast<'_>) -> (Action, Lasts) {
     let who = draw_selector(dice, cast);
-    let fault = match dice.below(27) {
+    let fault = match dice.below(29) {
         0 => Fault::Kill { who },
         1 => Fault::Pause { who },
         2 => Fault::Stop { who },
@@ -259,8 +259,13 @@ fn draw_deed(dice: &mut Dice<'_>, half: Half, cast: &Cast<'_>) -> (Action, Lasts
             );
             Fault::Throttle { of, take, by }
         }
-        18 => return (draw_admin(dice, half, cast), Lasts::UntilHeal),
-        19 | 20 if half == Half::Free => draw_loss(dice, cast),
+        18..=20 => {
+            return (
+                Action::Admin(draw_operation(dice, half, cast)),
+                Lasts::UntilHeal,
+            );
+        }
+        21 | 22 if half == Half::Free => draw_loss(dice, cast),
         _ => draw_link_harm(dice, cast, who),
     };
     // A disk that hangs longer is a dead one (D1).
@@ -335,21 +340,6 @@ fn requests(dice: &mut Dice<'_>, to: Selector) -> Intercept<Selector> {
         from: Selector::Everyone,
         to,
         nth: dice.within(1, 9) as u32,
-    }
-}
-
-/// An operator changes a setting of a topic.
-fn draw_admin(dice: &mut Dice<'_>, half: Half, cast: &Cast<'_>) -> Action {
-    let names: Vec<&Arc<str>> = cast.topics.keys().collect();
-    let topic = dice.pick(&names).clone();
-    let mut drawn = knobs::draw(dice, half, Table::Topic);
-    if drawn.is_empty() {
-        drawn.push(("segment.ms", "20000"));
-    }
-    let config = drawn.into_iter().map(|(k, v)| (k.into(), Some(v.into())));
-    Action::AlterConfig {
-        topic,
-        config: config.collect(),
     }
 }
 

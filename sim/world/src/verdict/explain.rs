@@ -111,6 +111,8 @@ pub enum Allowance {
     AnswersAfterSend,
     /// `auto.offset.reset` moved a reader.
     OffsetReset,
+    /// An operator deleted the topic (K-24).
+    TopicDeleted,
 }
 
 /// Sessions run out so long after the last heartbeat, and are looked at so much later (K-17).
@@ -174,6 +176,12 @@ pub fn of_loss(
         return (acks == Acks::Zero).then(|| unanswered(history, id, life));
     };
     let lineage = history.lineage(place);
+    if history.deleted.contains_key(&lineage.id.topic) {
+        return Some(Explanation {
+            allowed_by: vec![Allowance::TopicDeleted],
+            ..Explanation::default()
+        });
+    }
     let cut = lineage.cut_of(node);
     let was_committed = cut.is_some_and(|c| c.takes(node));
     let mut explanation = match cut {

@@ -30,6 +30,8 @@ struct Line<'a> {
     place: u32,
     lineage: &'a Lineage,
     leader: Option<&'a Replica>,
+    /// An operator deleted the topic: there is no log any more.
+    deleted: bool,
 }
 
 /// Judges all records.
@@ -42,6 +44,7 @@ pub fn judge(history: &History, scenario: &Scenario) -> Judged {
                 place,
                 lineage,
                 leader,
+                deleted: history.deleted.contains_key(&lineage.id.topic),
             };
             (lineage.id, line)
         })
@@ -190,6 +193,7 @@ impl Judge<'_> {
 impl Line<'_> {
     fn holds(&self, node: NodeRef) -> bool {
         match self.leader {
+            _ if self.deleted => false,
             Some(leader) => self.lineage.holds(leader, node),
             None => self.lineage.is_committed(node),
         }
@@ -198,11 +202,12 @@ impl Line<'_> {
     /// Whether a copy of a batch is left anywhere.
     fn has_copy(&self, node: NodeRef) -> bool {
         let mut replicas = self.lineage.replicas.iter();
-        replicas.any(|r| self.lineage.holds(r, node))
+        !self.deleted && replicas.any(|r| self.lineage.holds(r, node))
     }
 
     fn nodes(&self) -> Vec<NodeRef> {
         match self.leader {
+            _ if self.deleted => Vec::new(),
             Some(leader) => leader.path.iter().map(|c| c.node).collect(),
             None => self.lineage.committed.iter().map(|c| c.node).collect(),
         }

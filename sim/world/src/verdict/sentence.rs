@@ -371,6 +371,7 @@ impl fmt::Display for Allowance {
             }
             Allowance::AnswersAfterSend => f.write_str("an answer before the callback (P14)"),
             Allowance::OffsetReset => f.write_str("auto.offset.reset"),
+            Allowance::TopicDeleted => f.write_str("an operator, who deleted the topic"),
         }
     }
 }

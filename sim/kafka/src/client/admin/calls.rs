@@ -5,8 +5,10 @@
 
 use crate::client::backoff::Backoff;
 use crate::ids::NodeId;
-use crate::protocol::admin::{AlterConfigsResource, CreatableTopic};
-use crate::time::Time;
+use crate::protocol::Request;
+use crate::protocol::admin::*;
+use crate::protocol::metadata::MetadataRequest;
+use crate::time::{Duration, Time};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -19,19 +21,97 @@ pub struct CallId(pub u64);
 pub enum Ask {
     /// Which brokers there are (the client's own need).
     Nodes,
-    /// CreateTopics.
-    CreateTopics(Vec<CreatableTopic>),
-    /// IncrementalAlterConfigs, of topics.
-    AlterConfigs(Vec<AlterConfigsResource>),
+    /// CreateTopics; with true only whether they could be.
+    CreateTopics(Vec<CreatableTopic>, bool),
+    /// DeleteTopics.
+    DeleteTopics(Vec<TopicRef>),
+    /// CreatePartitions; with true only whether they could be.
+    CreatePartitions(Vec<CreatePartitionsTopic>, bool),
+    /// ElectLeaders, of some partitions or of all.
+    ElectLeaders(ElectionType, Option<Vec<(Arc<str>, i32)>>),
+    /// IncrementalAlterConfigs; with true only whether they could be.
+    AlterConfigs(Vec<AlterConfigsResource>, bool),
+    /// DescribeConfigs.
+    DescribeConfigs(Vec<ConfigResource>),
     /// DescribeTopics, by name.
     DescribeTopics(Vec<Arc<str>>),
 }
 
+/// Kafka's NodeProviders.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Goal {
+    /// The node that Metadata calls the controller. In KRaft that is any broker, which forwards.
+    Controller,
+    /// The broker whose configs they are.
+    Node(NodeId),
+    /// Whoever has least to do.
+    LeastLoaded,
+}
+
 impl Ask {
-    /// Kafka's ControllerNodeProvider: to the node that Metadata calls the controller. In KRaft that is any broker, which
-    /// forwards. Else the least loaded node will do.
-    pub fn goes_to_controller(&self) -> bool {
-        matches!(self, Ask::CreateTopics(_))
+    /// Whom it is asked.
+    pub fn goal(&self) -> Goal {
+        let of = |resource: Option<&ConfigResource>| match resource {
+            Some(ConfigResource::Broker(node)) => Goal::Node(*node),
+            _ => Goal::LeastLoaded,
+        };
+        match self {
+            Ask::CreateTopics(..)
+            | Ask::DeleteTopics(_)
+            | Ask::CreatePartitions(..)
+            | Ask::ElectLeaders(..) => Goal::Controller,
+            Ask::AlterConfigs(changes, _) => of(changes.first().map(|c| &c.resource)),
+            Ask::DescribeConfigs(resources) => of(resources.first()),
+            Ask::Nodes | Ask::DescribeTopics(_) => Goal::LeastLoaded,
+        }
+    }
+
+    /// The request, that may take so long.
+    pub fn request(&self, timeout: Duration) -> Request {
+        let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        match self.clone() {
+            Ask::Nodes => Request::Metadata(MetadataRequest {
+                topics: Some(Vec::new()),
+                allow_auto_topic_creation: true,
+            }),
+            Ask::CreateTopics(topics, validate_only) => {
+                Request::CreateTopics(CreateTopicsRequest {
+                    topics,
+                    timeout_ms,
+                    validate_only,
+                })
+            }
+            Ask::DeleteTopics(topics) => {
+                Request::DeleteTopics(DeleteTopicsRequest { topics, timeout_ms })
+            }
+            Ask::CreatePartitions(topics, validate_only) => {
+                Request::CreatePartitions(CreatePartitionsRequest {
+                    topics,
+                    timeout_ms,
+                    validate_only,
+                })
+            }
+            Ask::ElectLeaders(election_type, partitions) => {
+                Request::ElectLeaders(ElectLeadersRequest {
+                    election_type,
+                    partitions,
+                    timeout_ms,
+                })
+            }
+            Ask::AlterConfigs(resources, validate_only) => {
+                Request::IncrementalAlterConfigs(IncrementalAlterConfigsRequest {
+                    resources,
+                    validate_only,
+                })
+            }
+            Ask::DescribeConfigs(resources) => {
+                Request::DescribeConfigs(DescribeConfigsRequest { resources })
+            }
+            Ask::DescribeTopics(names) => Request::Metadata(MetadataRequest {
+                topics: Some(names),
+                allow_auto_topic_creation: false,
+            }),
+        }
     }
 }
 
@@ -46,6 +126,8 @@ pub struct Call {
     pub deadline: Time,
     /// Where it stands.
     pub state: CallState,
+    /// The operator gives the command again while its failure may pass.
+    pub patient: bool,
     tries: u32,
 }
 
@@ -73,7 +155,7 @@ pub struct Calls {
 
 impl Calls {
     /// Takes up a call.
-    pub fn add(&mut self, ask: Ask, deadline: Time) -> CallId {
+    pub fn add(&mut self, ask: Ask, deadline: Time, patient: bool) -> CallId {
         let id = CallId(self.next);
         self.next += 1;
         let not_before = Time(0);
@@ -82,6 +164,7 @@ impl Calls {
             ask,
             deadline,
             state: CallState::Pending { not_before },
+            patient,
             tries: 0,
         });
         id
@@ -160,7 +243,6 @@ impl Calls {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Duration;
 
     const RETRY: Backoff = Backoff::new(Duration::millis(100), Duration::secs(1));
     const MIDDLE: u64 = 1 << 63;
@@ -172,7 +254,7 @@ mod tests {
     #[test]
     fn a_failed_try_waits_ever_longer_until_the_deadline() {
         let mut calls = Calls::default();
-        let id = calls.add(Ask::Nodes, at(60_000));
+        let id = calls.add(Ask::Nodes, at(60_000), false);
         let mut waits = Vec::new();
         for _ in 0..5 {
             assert!(calls.failed(id, RETRY, MIDDLE, at(0)));
@@ -187,7 +269,8 @@ mod tests {
     #[test]
     fn a_call_in_flight_keeps_others_from_its_node_and_is_not_unassigned() {
         let mut calls = Calls::default();
-        let (a, b) = (calls.add(Ask::Nodes, at(9)), calls.add(Ask::Nodes, at(9)));
+        let mut add = || calls.add(Ask::Nodes, at(9), false);
+        let (a, b) = (add(), add());
         calls.get_mut(a).expect("open").state = CallState::InFlight(NodeId(1));
         calls.get_mut(b).expect("open").state = CallState::Assigned(NodeId(1));
         assert!(calls.is_busy(NodeId(1)));

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::client::capture::Capture;
-use crate::protocol::Api;
-use crate::protocol::admin::CreatableTopicResult;
+use crate::protocol::admin::*;
 use crate::protocol::metadata::NodeEndpoint;
+use crate::protocol::{Api, Request};
 
 /// Bootstrap server and broker 1.
 const ONE: Address = Address(1);
@@ -13,7 +13,7 @@ const TWO: Address = Address(2);
 type Bench = Capture<Admin>;
 
 fn operator() -> Bench {
-    Capture::of(Admin::new(ClientId(0), &[ONE]))
+    Capture::of(Admin::new(ClientId(0), &[ONE], AdminConfig::default()))
 }
 
 /// Has been told to create "orders"; the request is on the wire to broker 2.
@@ -153,7 +153,12 @@ fn a_call_that_nobody_answers_times_out_after_a_minute_and_is_given_again() {
     bench.pass(Duration::secs(59));
     assert_eq!(facts(&bench), []);
     bench.pass(Duration::secs(1));
-    assert_eq!(facts(&bench), [AdminEvent::CallTimedOut]);
+    assert_eq!(
+        facts(&bench),
+        [AdminEvent::CallTimedOut {
+            api: Api::CreateTopics
+        }]
+    );
     bench.refusing.clear();
     bench.pass(Duration::secs(2));
     bench.answer(brokers(Some(1)));
@@ -176,21 +181,31 @@ fn a_request_that_is_not_answered_in_thirty_seconds_is_made_again() {
 fn configs_are_altered_at_any_broker_one_call_at_a_time_per_node() {
     let mut bench = creating();
     let change = AlterConfigsResource {
-        topic: "orders".into(),
+        resource: ConfigResource::Topic("orders".into()),
         configs: vec![("min.insync.replicas".into(), Some("2".into()))],
     };
-    bench.hand(Input::Command(Command::AlterConfigs(vec![change.clone()])));
-    bench.hand(Input::Command(Command::AlterConfigs(vec![change])));
+    bench.hand(Input::Command(Command::Call(Ask::AlterConfigs(
+        vec![change.clone()],
+        false,
+    ))));
+    bench.hand(Input::Command(Command::Call(Ask::AlterConfigs(
+        vec![change],
+        false,
+    ))));
     bench.answer(result(ErrorCode::None));
     for _ in 0..2 {
         bench.answer(Response::IncrementalAlterConfigs(
             IncrementalAlterConfigsResponse {
-                responses: vec![("orders".into(), ErrorCode::None, None)],
+                responses: vec![AlterConfigsResult {
+                    resource: ConfigResource::Topic("orders".into()),
+                    error_code: ErrorCode::None,
+                    error_message: None,
+                }],
             },
         ));
     }
-    let topic: Arc<str> = "orders".into();
-    let altered = AdminEvent::ConfigsAltered { topic };
+    let resource = ConfigResource::Topic("orders".into());
+    let altered = AdminEvent::ConfigsAltered { resource };
     assert_eq!(facts(&bench), [created(), altered.clone(), altered]);
 }
 

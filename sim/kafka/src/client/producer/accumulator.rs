@@ -4,17 +4,19 @@
 //! retries before new ones; no more memory is given out than `buffer.memory` (P-6); a batch leaves when it is full, has
 //! lingered, or somebody presses (P-7); with one ready partition all others of the same node may leave too (P-8).
 //!
-//! Left out: adaptive partitioning's queue statistics, node latencies, splitting, several threads waiting for memory.
+//! Left out: several threads waiting for memory: the one that waits is the first in line.
 
 use super::SendId;
 use super::batch::{BatchId, Batches, ProducerBatch, TopicIndex, TopicPartition, size_upper_bound};
 use super::config::Settings;
 use super::idempotence::{Idempotence, Renumbered};
-use super::partitioner::Sticky;
+use super::partitioner::{QueueLengths, RoundRobin, Sticky};
+use super::ratio::Ratio;
 use crate::client::backoff::Backoff;
 use crate::client::metadata::{ClientMetadata, TopicMetadata};
 use crate::ids::{NodeId, TopicId, TopicIdPartition};
 use crate::log::batch::{BatchData, PlainRecord};
+use crate::log::codec::{Codec, Compression};
 use crate::time::{Duration, Time};
 use serde::Serialize;
 use smallvec::SmallVec;
@@ -26,6 +28,7 @@ use std::sync::Arc;
 pub struct Accumulator {
     batch_size: u64,
     linger: Duration,
+    compression: Compression,
     delivery_timeout: Duration,
     retry_backoff: Backoff,
     topics: Vec<Topic>,
@@ -33,6 +36,8 @@ pub struct Accumulator {
     /// The topic last written to is the next one's likeliest.
     last_topic: u32,
     batches: Batches,
+    /// How many of them are parts of larger ones, and so older than their numbers say (P-12).
+    parts: u32,
     /// Partitions with a batch in their queue, in order.
     queued: Vec<TopicPartition>,
     /// Where the last drain of a node ended.
@@ -42,6 +47,23 @@ pub struct Accumulator {
     /// What waits is sent without lingering: batches before this one (flush).
     flushing: Option<BatchId>,
     closed: bool,
+    /// A retry goes back to where its age says (librdkafka), not to the front.
+    by_age: bool,
+    /// How many records a batch holds.
+    records_max: i32,
+    /// Partitions for which less waits are favoured (P-5).
+    adaptive: bool,
+    /// How long a leader may take nothing before its partitions are left out; none is for ever.
+    availability_timeout: Option<Duration>,
+    /// When there was something for a node, and when it last could take it.
+    latencies: BTreeMap<NodeId, Latency>,
+}
+
+/// Kafka's NodeLatencyStats.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Latency {
+    ready: Time,
+    drained: Time,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -50,7 +72,12 @@ struct Topic {
     /// The id under which it was last seen.
     id: TopicId,
     sticky: Sticky,
+    turns: RoundRobin,
+    /// How well its records have compressed so far.
+    ratio: Ratio,
     queues: Vec<Queue>,
+    /// To how many partitions something was appended.
+    used: u32,
 }
 
 /// What waits for one partition, in the order in which it leaves.
@@ -59,6 +86,8 @@ struct Queue {
     batches: VecDeque<BatchId>,
     /// The partition may have one batch in flight, and has it (P-15).
     muted: bool,
+    /// Something was appended to it once.
+    used: bool,
 }
 
 /// A record was appended.
@@ -117,17 +146,24 @@ impl Accumulator {
         Accumulator {
             batch_size: settings.batch_size,
             linger: settings.linger,
+            compression: settings.compression,
             delivery_timeout: settings.delivery_timeout,
             retry_backoff: settings.retry_backoff,
             topics: Vec::new(),
             by_name: BTreeMap::new(),
             last_topic: 0,
             batches: Batches::default(),
+            parts: 0,
             queued: Vec::new(),
             drained_last: BTreeMap::new(),
             free_memory: settings.buffer_memory,
             flushing: None,
             closed: false,
+            by_age: settings.queue.is_some(),
+            records_max: settings.queue.map_or(i32::MAX, |q| q.batch_messages),
+            adaptive: settings.adaptive,
+            availability_timeout: settings.availability_timeout,
+            latencies: BTreeMap::new(),
         }
     }
 
@@ -149,7 +185,10 @@ impl Accumulator {
                 name: name.clone(),
                 id,
                 sticky: Sticky::default(),
+                turns: RoundRobin::default(),
+                ratio: Ratio::ONE,
                 queues: Vec::new(),
+                used: 0,
             });
         }
         index
@@ -181,14 +220,29 @@ impl Accumulator {
 
     /// Draws the next sticky partition of a topic.
     pub fn choose_sticky(&mut self, topic: TopicIndex, metadata: &ClientMetadata, drawn: u64) {
+        let (available, count) = self.available(topic, metadata);
+        let sticky = &mut self.topics[topic.0 as usize].sticky;
+        sticky.choose(&available, count, drawn);
+    }
+
+    /// The next partition in turn.
+    pub fn next_in_turn(&mut self, topic: TopicIndex, metadata: &ClientMetadata) -> i32 {
+        let (available, count) = self.available(topic, metadata);
+        self.topics[topic.0 as usize].turns.next(&available, count)
+    }
+
+    /// A topic's partitions with a leader, and how many there are with those without.
+    fn available(
+        &self,
+        topic: TopicIndex,
+        metadata: &ClientMetadata,
+    ) -> (SmallVec<[i32; 16]>, u32) {
         let known = metadata.topic(self.name(topic));
         let partitions = known.map_or(&[][..], |t| &t.partitions);
         let numbered = (0..).zip(partitions);
         let led = numbered.filter(|(_, p)| metadata.reachable(p).is_some());
-        let available: SmallVec<[i32; 16]> = led.map(|(i, _)| i).collect();
         let count = u32::try_from(partitions.len()).expect("partitions are numbered by i32");
-        let sticky = &mut self.topics[topic.0 as usize].sticky;
-        sticky.choose(&available, count, drawn);
+        (led.map(|(i, _)| i).collect(), count)
     }
 
     /// Counts what a record without a key brought to its partition; whether the next one must be drawn (P-4).
@@ -216,6 +270,7 @@ impl Accumulator {
         now: Time,
     ) -> Result<Appended, OutOfMemory> {
         assert!(!self.closed, "a closed accumulator takes nothing");
+        self.note_use(at);
         if let Some(appended) = self.append_to_last(at, send, record, now) {
             return Ok(appended);
         }
@@ -224,9 +279,13 @@ impl Accumulator {
             return Err(OutOfMemory { bytes });
         }
         self.free_memory -= bytes;
-        let mut batch = ProducerBatch::new(at, bytes, now);
+        let ratio = self.topics[at.topic.0 as usize].ratio;
+        let mut batch = ProducerBatch::new(at, bytes, self.compression, ratio, now);
         let taken = batch.append(send, record, now);
         assert!(taken, "the first record is always taken");
+        if self.records_max <= 1 {
+            batch.close_for_appends();
+        }
         let (size, full) = (batch.size(), batch.is_full());
         let id = self.batches.push(batch);
         self.enqueue(at, usize::MAX, id);
@@ -248,7 +307,13 @@ impl Accumulator {
         let (last, waiting) = (*queue.back()?, queue.len());
         let batch = self.batches.get_mut(last);
         let before = batch.size();
-        batch.append(send, record, now).then(|| Appended {
+        if !batch.append(send, record, now) {
+            return None;
+        }
+        if batch.count() >= self.records_max {
+            batch.close_for_appends();
+        }
+        Some(Appended {
             bytes: batch.size() - before,
             full: waiting > 1 || batch.is_full(),
             new_batch: false,
@@ -300,7 +365,63 @@ impl Accumulator {
             }
         }
         ready.nodes.retain(|node| node.ready);
+        if self.adaptive {
+            self.weigh(metadata);
+        }
         ready
+    }
+
+    /// Sees how much waits for which partition (P-5). As in Kafka nothing is weighed before each partition has had
+    /// something, and a partition for which nothing waits is not left out.
+    fn weigh(&mut self, metadata: &ClientMetadata) {
+        for (index, topic) in (0..).map(TopicIndex).zip(&mut self.topics) {
+            let known = metadata.topic(&topic.name);
+            let partitions = known.map_or(&[][..], |t| &t.partitions);
+            let from = self.queued.partition_point(|at| at.topic < index);
+            let is_idle = self.queued.get(from).is_none_or(|at| at.topic != index);
+            if is_idle || partitions.len() < 2 || (topic.used as usize) < partitions.len() {
+                topic.sticky.weigh(None);
+                continue;
+            }
+            let mut queues = QueueLengths::of(topic.used);
+            for ((number, queue), partition) in (0..).zip(&topic.queues).zip(partitions) {
+                let Some(leader) = metadata.reachable(partition).filter(|_| queue.used) else {
+                    continue;
+                };
+                queues.add(number, queue.batches.len() as u64);
+                let latency = self.latencies.get(&leader);
+                let slow = self.availability_timeout.is_some_and(|timeout| {
+                    latency.is_some_and(|l| l.ready.since(l.drained) > timeout)
+                });
+                if slow && !queue.batches.is_empty() {
+                    queues.leave_out_last();
+                }
+            }
+            topic.sticky.weigh(Some(&queues));
+        }
+    }
+
+    /// There was something for this node, and it could or could not take it (P-5).
+    pub fn note_latency(&mut self, node: NodeId, now: Time, taken: bool) {
+        if self.availability_timeout.is_none() {
+            return;
+        }
+        let fresh = Latency {
+            ready: now,
+            drained: now,
+        };
+        let latency = self.latencies.entry(node).or_insert(fresh);
+        latency.ready = now;
+        if taken {
+            latency.drained = now;
+        }
+    }
+
+    fn note_use(&mut self, at: TopicPartition) {
+        let queue = self.queue_mut(at);
+        if !std::mem::replace(&mut queue.used, true) {
+            self.topics[at.topic.0 as usize].used += 1;
+        }
     }
 
     /// Takes what is sent to a node in one request (P-8): the first batch of each partition that it leads, beginning
@@ -339,11 +460,17 @@ impl Accumulator {
             if let (Some(i), None) = (&mut idempotence, stamp) {
                 batch.set_stamp(i.number(at, id, batch.count()));
             }
-            size += batch.size();
+            let is_first_time = !batch.is_encoded();
+            let data = batch.drain();
+            size += u64::from(data.size);
+            if self.compression.codec != Codec::None && is_first_time {
+                let topic = &mut self.topics[at.topic.0 as usize];
+                topic.ratio = topic.ratio.after(batch.ratio());
+            }
             drained.push(Drained {
                 batch: id,
                 partition: at,
-                data: batch.drain(),
+                data,
             });
             self.unqueue(at, id);
         }
@@ -371,8 +498,18 @@ impl Accumulator {
         let batch = self.batches.get_mut(id);
         let wait = self.retry_backoff.after(batch.attempts, drawn);
         batch.reenqueued(now, wait);
+        self.insert(id);
+    }
+
+    /// Into its queue: in the order of sequence numbers if it has them, else in front.
+    fn insert(&mut self, id: BatchId) {
+        let batch = self.batches.get(id);
         let (at, stamp) = (batch.partition, batch.stamp());
-        let position = stamp.map_or(0, |stamp| {
+        let older = |other: &&BatchId| self.by_age && **other < id;
+        let by_age = self
+            .queue(at)
+            .map_or(0, |q| q.iter().take_while(older).count());
+        let position = stamp.map_or(by_age, |stamp| {
             let earlier = |other: &&BatchId| {
                 let other = self.batches.get(**other).stamp();
                 other.is_some_and(|o| o.base_sequence < stamp.base_sequence)
@@ -400,9 +537,10 @@ impl Accumulator {
 
     /// Batches in flight whose delivery timeout has passed and whose callbacks have not run (P-10).
     pub fn expired_in_flight(&self, now: Time) -> Vec<BatchId> {
+        let is_old = |b: &ProducerBatch| b.has_expired(self.delivery_timeout, now);
         let aged = self.batches.iter();
-        let expired = aged.take_while(|(_, b)| b.has_expired(self.delivery_timeout, now));
-        let open = expired.filter(|(_, b)| b.in_flight && !b.done);
+        let aged = aged.take_while(|(_, b)| self.parts > 0 || is_old(b));
+        let open = aged.filter(|(_, b)| b.in_flight && !b.done && is_old(b));
         open.map(|(id, _)| id).collect()
     }
 
@@ -413,8 +551,12 @@ impl Accumulator {
 
     /// When the next batch expires.
     pub fn next_expiry(&self) -> Option<Time> {
-        let oldest = self.batches.iter().find(|(_, b)| !b.done);
-        oldest.map(|(_, b)| b.created + self.delivery_timeout)
+        let mut open = self.batches.iter().filter(|(_, b)| !b.done);
+        let oldest = match self.parts {
+            0 => open.next().map(|(_, b)| b.created),
+            _ => open.map(|(_, b)| b.created).min(),
+        };
+        oldest.map(|created| created + self.delivery_timeout)
     }
 
     /// The batch is over; what it held of the memory is free again.
@@ -425,6 +567,7 @@ impl Accumulator {
         let batch = self.batches.remove(id);
         assert!(batch.done && !batch.in_flight, "nobody needs it any more");
         self.free_memory += batch.memory;
+        self.parts -= u32::from(batch.split_from.is_some());
         batch
     }
 
@@ -465,8 +608,11 @@ impl Accumulator {
         let Some(limit) = self.flushing else {
             return false;
         };
-        let mut before = self.batches.iter().take_while(|(id, _)| *id < limit);
-        before.any(|(_, b)| !b.done)
+        let mut open = self
+            .batches
+            .iter()
+            .take_while(|(id, _)| self.parts > 0 || *id < limit);
+        open.any(|(id, b)| !b.done && b.split_from.unwrap_or(id) < limit)
     }
 
     /// Takes no more records and sends what waits without lingering.
@@ -539,327 +685,6 @@ impl Ready {
     }
 }
 
+mod split;
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::client::metadata::MetadataSettings;
-    use crate::config::{Configs, ProducerConfig};
-    use crate::ids::{Address, LeaderEpoch, ProducerEpoch, ProducerId, RecordId};
-    use crate::protocol::ErrorCode;
-    use crate::protocol::metadata::*;
-    use crate::time::Timestamp;
-    use bytes::Bytes;
-
-    const MIDDLE: u64 = 1 << 63;
-    const LIMIT: u64 = 1 << 20;
-
-    fn at(ms: u64) -> Time {
-        Time(0) + Duration::millis(ms)
-    }
-
-    fn to(partition: i32) -> TopicPartition {
-        TopicPartition {
-            topic: TopicIndex(0),
-            partition,
-        }
-    }
-
-    fn accumulator(pairs: &[(&str, &str)]) -> Accumulator {
-        let mut config = ProducerConfig::default();
-        for (key, value) in pairs {
-            config.set(key, value).expect("a row of the table");
-        }
-        let settings = Settings::of(&config).expect("they go together");
-        let mut accumulator = Accumulator::new(&settings);
-        accumulator.topic(&"orders".into(), TopicId(7));
-        accumulator
-    }
-
-    /// Leader by partition, in this epoch.
-    fn led_by(leaders: &[Option<i32>], epoch: i32) -> ClientMetadata {
-        let endpoint = |id| NodeEndpoint {
-            node_id: NodeId(id),
-            address: Address(0),
-            rack: None,
-        };
-        let partition = |(index, leader): (i32, &Option<i32>)| MetadataPartition {
-            error_code: ErrorCode::None,
-            partition_index: index,
-            leader_id: leader.map(NodeId),
-            leader_epoch: LeaderEpoch(epoch),
-            replica_nodes: Vec::new(),
-            isr_nodes: Vec::new(),
-            offline_replicas: Vec::new(),
-        };
-        let response = MetadataResponse {
-            brokers: vec![endpoint(1), endpoint(2)],
-            controller_id: None,
-            topics: vec![MetadataTopic {
-                error_code: ErrorCode::None,
-                name: "orders".into(),
-                topic_id: TopicId(7),
-                partitions: (0..).zip(leaders).map(partition).collect(),
-            }],
-        };
-        let mut metadata = ClientMetadata::new(MetadataSettings::default(), &[]);
-        metadata.add(&"orders".into(), at(0));
-        let (_, asked) = metadata.question(at(0));
-        metadata.update(asked, &response, at(0), MIDDLE);
-        metadata
-    }
-
-    fn append(a: &mut Accumulator, partition: i32, size: usize, ms: u64) -> Appended {
-        let record = PlainRecord {
-            id: RecordId {
-                source: 0,
-                number: 0,
-            },
-            timestamp: Timestamp(1_000 + ms as i64),
-            key: None,
-            value: Some(Bytes::from(vec![0; size])),
-            headers: Vec::new(),
-        };
-        a.append(to(partition), SendId(0), &record, at(ms))
-            .expect("memory")
-    }
-
-    fn ready(a: &mut Accumulator, metadata: &ClientMetadata, ms: u64) -> Vec<i32> {
-        let ready = a.ready(metadata, false, at(ms));
-        ready.nodes.iter().map(|n| n.node.0).collect()
-    }
-
-    /// Drains node 1 of all that it leads.
-    fn drain(a: &mut Accumulator, metadata: &ClientMetadata, limit: u64, ms: u64) -> Vec<i32> {
-        a.flushing = Some(BatchId(u64::MAX));
-        let ready = a.ready(metadata, true, at(ms));
-        a.flushing = None;
-        let node = ready.nodes.iter().find(|n| n.node == NodeId(1));
-        let drained = node.map_or(SmallVec::new(), |n| a.drain(n, None, limit, at(ms)));
-        drained.iter().map(|d| d.partition.partition).collect()
-    }
-
-    fn put_back(a: &mut Accumulator, id: u64, ms: u64) {
-        a.batch_mut(BatchId(id)).in_flight = false;
-        a.reenqueue(BatchId(id), at(ms), MIDDLE);
-    }
-
-    /// How many records, the batch's size, whether it is full.
-    type Filled = (i32, u64, bool);
-
-    /// Made by the RecordAccumulator of Kafka 4.2.0: for each batch.size how the records fall into batches.
-    /// Times are 1000, 1001, …; there are no keys.
-    ///
-    /// ```text
-    /// java -cp 'lib/*' Batches.java   # lib as for the golden hashes; appends SIZES to one partition, prints getDeque
-    /// ```
-    const SIZES: [usize; 40] = [
-        68, 190, 92, 158, 70, 58, 74, 182, 38, 36, 168, 186, 162, 0, 22, 122, 118, 188, 30, 176,
-        46, 90, 96, 88, 34, 106, 10, 138, 32, 44, 28, 114, 64, 66, 128, 110, 134, 102, 80, 174,
-    ];
-    #[rustfmt::skip]
-    const GOLDEN: [(&str, &[usize], &[Filled]); 4] = [
-        ("1", &[10; 7], &[(2, 95, true), (2, 95, true), (2, 95, true), (1, 78, false)]),
-        ("333", &SIZES, &[
-            (1, 138, true), (1, 260, true), (2, 329, true), (3, 289, true), (2, 297, true), (2, 281, true),
-            (1, 256, true), (3, 268, true), (2, 319, true), (2, 295, true), (2, 299, true), (2, 265, true),
-            (4, 331, true), (4, 333, true), (3, 332, true), (2, 317, true), (2, 315, true), (2, 333, true),
-        ]),
-        ("1000", &SIZES, &[
-            (7, 833, true), (8, 919, true), (8, 995, true), (11, 874, true), (6, 843, false),
-        ]),
-        ("16384", &SIZES, &[(40, 4220, false)]),
-    ];
-
-    #[test]
-    fn records_fall_into_batches_as_in_kafkas_own_client() {
-        for (batch_size, sizes, expected) in GOLDEN {
-            let mut a = accumulator(&[("batch.size", batch_size)]);
-            for (i, size) in (0..).zip(sizes) {
-                append(&mut a, 0, *size, i);
-            }
-            let batches = a.batches.iter().map(|(_, b)| b);
-            let batches: Vec<_> = batches
-                .map(|b| (b.count(), b.size(), b.is_full()))
-                .collect();
-            assert_eq!(batches, expected, "batch.size={batch_size}");
-        }
-    }
-
-    #[test]
-    fn memory_is_given_out_by_the_batch_and_comes_back_when_it_is_over() {
-        let mut a = accumulator(&[("batch.size", "200"), ("buffer.memory", "500")]);
-        append(&mut a, 0, 300, 0);
-        assert!(!a.has_memory(200), "the record is larger than a batch");
-        assert!(a.has_memory(500 - 300 - 61 - 21 - 4));
-        let id = a.take_incomplete()[0];
-        a.batch_mut(id).done = true;
-        a.release(id);
-        assert!(a.has_memory(500));
-    }
-
-    #[test]
-    fn a_batch_is_ready_once_it_has_lingered() {
-        let mut a = accumulator(&[]);
-        let metadata = led_by(&[Some(1)], 0);
-        append(&mut a, 0, 10, 0);
-        assert_eq!(a.ready(&metadata, false, at(4)).next_check, Some(at(5)));
-        assert!(ready(&mut a, &metadata, 4).is_empty());
-        assert_eq!(ready(&mut a, &metadata, 5), [1]);
-    }
-
-    #[test]
-    fn a_batch_is_ready_at_once_when_it_is_full_or_somebody_presses() {
-        let metadata = led_by(&[Some(1)], 0);
-        let press: [fn(&mut Accumulator); 3] = [
-            |a| {
-                append(a, 0, 16_384, 0);
-            },
-            Accumulator::begin_flush,
-            Accumulator::close,
-        ];
-        for press in press {
-            let mut a = accumulator(&[]);
-            append(&mut a, 0, 10, 0);
-            press(&mut a);
-            assert_eq!(ready(&mut a, &metadata, 0), [1]);
-        }
-        let mut a = accumulator(&[]);
-        append(&mut a, 0, 10, 0);
-        assert_eq!(
-            a.ready(&metadata, true, at(0)).nodes.len(),
-            1,
-            "memory is exhausted"
-        );
-    }
-
-    #[test]
-    fn a_partition_that_nobody_leads_is_not_ready_but_named() {
-        let mut a = accumulator(&[]);
-        append(&mut a, 1, 10, 0);
-        let found = a.ready(&led_by(&[Some(1), None], 0), false, at(9));
-        assert!(found.nodes.is_empty());
-        assert!(found.unknown_leaders[..] == [TopicIndex(0)]);
-    }
-
-    #[test]
-    fn a_retry_is_ready_after_its_back_off_or_once_the_leader_has_changed() {
-        let mut a = accumulator(&[]);
-        append(&mut a, 0, 10, 0);
-        drain(&mut a, &led_by(&[Some(1)], 3), LIMIT, 5);
-        put_back(&mut a, 0, 10);
-        let unchanged = led_by(&[Some(1)], 3);
-        assert!(ready(&mut a, &unchanged, 109).is_empty());
-        assert_eq!(ready(&mut a, &unchanged, 110), [1]);
-        assert_eq!(ready(&mut a, &led_by(&[Some(2)], 4), 15), [2]);
-    }
-
-    #[test]
-    fn a_muted_partition_is_neither_ready_nor_drained() {
-        let mut a = accumulator(&[]);
-        let metadata = led_by(&[Some(1), Some(1)], 0);
-        append(&mut a, 0, 10, 0);
-        append(&mut a, 1, 10, 0);
-        a.mute(to(0));
-        assert_eq!(drain(&mut a, &metadata, LIMIT, 9), [1]);
-        assert!(ready(&mut a, &metadata, 9).is_empty());
-        a.unmute(to(0));
-        assert_eq!(ready(&mut a, &metadata, 9), [1]);
-    }
-
-    #[test]
-    fn a_drain_begins_where_the_last_one_ended_for_lack_of_room() {
-        let mut a = accumulator(&[]);
-        let metadata = led_by(&[Some(1); 3], 0);
-        for partition in [0, 1, 2, 0] {
-            append(&mut a, partition, 16_384, 0);
-        }
-        assert_eq!(drain(&mut a, &metadata, 40_000, 0), [0, 1]);
-        assert_eq!(drain(&mut a, &metadata, 40_000, 0), [2, 0]);
-    }
-
-    #[test]
-    fn a_batch_larger_than_a_request_may_be_goes_alone() {
-        let mut a = accumulator(&[]);
-        append(&mut a, 0, 500, 0);
-        append(&mut a, 1, 500, 0);
-        let metadata = led_by(&[Some(1); 2], 0);
-        assert_eq!(drain(&mut a, &metadata, 100, 0), [0]);
-        assert_eq!(drain(&mut a, &metadata, 100, 0), [1]);
-    }
-
-    #[test]
-    fn a_retry_without_sequence_numbers_goes_to_the_front() {
-        let mut a = accumulator(&[("batch.size", "1")]);
-        let metadata = led_by(&[Some(1)], 0);
-        for _ in 0..3 {
-            append(&mut a, 0, 50, 0);
-        }
-        drain(&mut a, &metadata, LIMIT, 0);
-        drain(&mut a, &metadata, LIMIT, 0);
-        put_back(&mut a, 0, 1);
-        put_back(&mut a, 1, 2);
-        assert_eq!(
-            a.topics[0].queues[0].batches,
-            [1, 0, 2].map(BatchId),
-            "the order is lost"
-        );
-    }
-
-    #[test]
-    fn a_retry_with_sequence_numbers_goes_where_they_say() {
-        let mut a = accumulator(&[("batch.size", "1")]);
-        let metadata = led_by(&[Some(1)], 0);
-        let mut i = Idempotence::default();
-        i.obtained(ProducerId(4), ProducerEpoch(0));
-        for _ in 0..3 {
-            append(&mut a, 0, 50, 0);
-        }
-        for _ in 0..2 {
-            let found = a.ready(&metadata, true, at(0));
-            a.drain(&found.nodes[0], Some(&mut i), LIMIT, at(0));
-        }
-        put_back(&mut a, 0, 1);
-        put_back(&mut a, 1, 2);
-        assert_eq!(a.topics[0].queues[0].batches, [0, 1, 2].map(BatchId));
-    }
-
-    #[test]
-    fn without_a_producer_id_nothing_is_drained() {
-        let mut a = accumulator(&[]);
-        append(&mut a, 0, 10, 0);
-        let found = a.ready(&led_by(&[Some(1)], 0), true, at(0));
-        let mut nobody = Idempotence::default();
-        assert!(
-            a.drain(&found.nodes[0], Some(&mut nobody), LIMIT, at(0))
-                .is_empty()
-        );
-        assert!(a.has_undrained());
-    }
-
-    #[test]
-    fn batches_expire_in_the_queue_and_in_flight_by_their_first_record() {
-        let mut a = accumulator(&[]);
-        append(&mut a, 0, 10, 0);
-        drain(&mut a, &led_by(&[Some(1)], 0), LIMIT, 5);
-        append(&mut a, 0, 10, 6);
-        append(&mut a, 1, 10, 7);
-        assert_eq!(a.next_expiry(), Some(at(120_000)));
-        assert!(a.take_expired(at(120_005)).is_empty());
-        assert_eq!(a.expired_in_flight(at(120_005)), [BatchId(0)]);
-        assert_eq!(a.take_expired(at(120_006)), [BatchId(1)]);
-        assert_eq!(a.take_expired(at(120_007)), [BatchId(2)]);
-    }
-
-    #[test]
-    fn a_flush_is_over_when_all_batches_from_before_it_are() {
-        let mut a = accumulator(&[]);
-        append(&mut a, 0, 10, 0);
-        a.begin_flush();
-        drain(&mut a, &led_by(&[Some(1)], 0), LIMIT, 0);
-        a.begin_flush();
-        append(&mut a, 0, 10, 1);
-        assert!(a.is_flushing());
-        a.batch_mut(BatchId(0)).done = true;
-        assert!(!a.is_flushing());
-    }
-}
+mod tests;

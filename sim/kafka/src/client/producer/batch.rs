@@ -3,12 +3,14 @@
 //! It keeps: records are appended only before the batch is drained; once encoded, its bytes change only if it gets new
 //! sequence numbers; it ends once, well or badly, and its callbacks run then, whatever the network says later.
 //!
-//! Left out: compression, splitting of batches that are too large (P-12), headers and timestamps of the application's own.
+//! A batch to be compressed is filled by a guess at its size; one that turns out too large for the broker is split (P-12).
 
 use super::SendId;
-use crate::ids::{LeaderEpoch, RecordId};
-use crate::log::batch::{BATCH_OVERHEAD, BatchData, PlainRecord, ProducerStamp};
+use super::ratio::Ratio;
+use crate::ids::{LeaderEpoch, Offset, RecordId};
+use crate::log::batch::{BATCH_OVERHEAD, BatchData, PlainRecord, ProducerStamp, sequence_after};
 use crate::log::builder::BatchBuilder;
+use crate::log::codec::{Codec, Compression};
 use crate::log::record;
 use crate::time::{Duration, Time};
 use serde::Serialize;
@@ -42,6 +44,13 @@ pub struct ProducerBatch {
     pub created: Time,
     /// Bytes of `buffer.memory` that it holds.
     pub memory: u64,
+    /// It is a part of this batch, which was too large (P-12).
+    pub split_from: Option<BatchId>,
+    /// How large it may grow.
+    limit: u64,
+    compression: Compression,
+    /// How large it is guessed to be, once compressed.
+    ratio: Ratio,
     /// How often it was put back into its queue.
     pub attempts: u32,
     /// It was handed to the network, which has not said what became of it.
@@ -72,11 +81,21 @@ enum Contents {
 
 impl ProducerBatch {
     /// An empty batch. It takes records up to `memory` bytes, and the first one whatever its size.
-    pub fn new(partition: TopicPartition, memory: u64, now: Time) -> ProducerBatch {
+    pub fn new(
+        partition: TopicPartition,
+        memory: u64,
+        compression: Compression,
+        ratio: Ratio,
+        now: Time,
+    ) -> ProducerBatch {
         ProducerBatch {
             partition,
             created: now,
             memory,
+            split_from: None,
+            limit: memory,
+            compression,
+            ratio,
             attempts: 0,
             in_flight: false,
             done: false,
@@ -101,7 +120,9 @@ impl ProducerBatch {
         let Contents::Open(builder) = &mut self.contents else {
             unreachable!("because a drained batch is full");
         };
-        let fits = self.sends.is_empty() || builder.size_with(record) <= self.memory;
+        let guessed = guess(self.compression, self.ratio, builder.size());
+        let more = builder.size_with(record) - builder.size();
+        let fits = self.sends.is_empty() || guessed + more <= self.limit;
         if !fits {
             self.closed_for_appends = true;
             return false;
@@ -112,17 +133,27 @@ impl ProducerBatch {
         true
     }
 
-    /// Whether no more records will come.
-    pub fn is_full(&self) -> bool {
-        self.closed_for_appends || (!self.sends.is_empty() && self.memory <= self.size())
+    /// Takes no more records.
+    pub fn close_for_appends(&mut self) {
+        self.closed_for_appends = true;
     }
 
-    /// Encoded size in bytes, header included.
+    /// Whether no more records will come.
+    pub fn is_full(&self) -> bool {
+        self.closed_for_appends || (!self.sends.is_empty() && self.limit <= self.size())
+    }
+
+    /// Encoded size in bytes, header included; a guess while records are still to be compressed.
     pub fn size(&self) -> u64 {
         match &self.contents {
-            Contents::Open(builder) => builder.size(),
+            Contents::Open(builder) => guess(self.compression, self.ratio, builder.size()),
             Contents::Encoded(data) => data.size.into(),
         }
+    }
+
+    /// Whether its bytes stand.
+    pub fn is_encoded(&self) -> bool {
+        matches!(self.contents, Contents::Encoded(_))
     }
 
     /// How many records.
@@ -174,10 +205,64 @@ impl ProducerBatch {
         let data = match (&mut self.contents, self.stamp) {
             (Contents::Encoded(data), Some(stamp)) if reset => Arc::new(data.renumbered(stamp)),
             (Contents::Encoded(data), _) => data.clone(),
-            (Contents::Open(builder), stamp) => Arc::new(std::mem::take(builder).build(stamp)),
+            (Contents::Open(builder), stamp) => {
+                let plain = builder.size() - u64::from(BATCH_OVERHEAD);
+                let data = std::mem::take(builder).build(stamp, self.compression);
+                self.ratio = Ratio::of(u64::from(data.size - BATCH_OVERHEAD), plain);
+                Arc::new(data)
+            }
         };
         self.contents = Contents::Encoded(data.clone());
         data
+    }
+
+    /// What compression has made of it, once it is encoded; before, what is guessed.
+    pub fn ratio(&self) -> Ratio {
+        self.ratio
+    }
+
+    /// The same records in smaller batches, each of `target` bytes, with the sequence numbers that they have (P-12). They
+    /// are as old as the whole, and as if they had never been tried. Their bytes are not the pool's.
+    pub fn split(&self, id: BatchId, target: u64, ratio: Ratio) -> Vec<ProducerBatch> {
+        let Contents::Encoded(data) = &self.contents else {
+            unreachable!("because only what was sent was too large");
+        };
+        let mut parts: Vec<ProducerBatch> = Vec::new();
+        for (record, send) in data.records_from(Offset(0)).zip(&self.sends) {
+            let record = record.expect("a producer reads what it wrote").into_plain();
+            let last = parts.last_mut();
+            if last.is_some_and(|last| last.append(*send, &record, self.created)) {
+                continue;
+            }
+            let limit = target.max(size_upper_bound(&record));
+            let mut part =
+                ProducerBatch::new(self.partition, limit, self.compression, ratio, self.created);
+            part.memory = 0;
+            part.split_from = Some(self.split_from.unwrap_or(id));
+            let taken = part.append(*send, &record, self.created);
+            assert!(taken, "the first record is always taken");
+            parts.push(part);
+        }
+        let mut stamp = self.stamp;
+        for part in &mut parts {
+            part.closed_for_appends = true;
+            part.stamp = stamp;
+            stamp = stamp.map(|s| ProducerStamp {
+                base_sequence: sequence_after(s.base_sequence, part.count()),
+                ..s
+            });
+        }
+        parts
+    }
+
+    /// The most that one of its records takes alone.
+    pub fn largest_record(&self) -> u64 {
+        let Contents::Encoded(data) = &self.contents else {
+            unreachable!("because only what was sent was too large");
+        };
+        let sizes = data.records_from(Offset(0)).flatten();
+        let sizes = sizes.map(|record| size_upper_bound(&record.into_plain()));
+        sizes.max().unwrap_or_default()
     }
 
     /// Puts it back for another attempt, after a back-off.
@@ -215,6 +300,14 @@ impl ProducerBatch {
     /// Whether `delivery.timeout.ms` has passed (P-10).
     pub fn has_expired(&self, delivery_timeout: Duration, now: Time) -> bool {
         self.created + delivery_timeout <= now
+    }
+}
+
+/// Kafka's estimatedBytesWritten: 5 % are added to what is expected.
+fn guess(compression: Compression, ratio: Ratio, plain: u64) -> u64 {
+    match compression.codec {
+        Codec::None => plain,
+        _ => u64::from(BATCH_OVERHEAD) + ratio.guess(plain - u64::from(BATCH_OVERHEAD)),
     }
 }
 
@@ -305,6 +398,11 @@ mod tests {
         partition: 0,
     };
 
+    const NONE: Compression = Compression {
+        codec: Codec::None,
+        gzip_level: crate::log::codec::GzipLevel(-1),
+    };
+
     fn record(number: u32, value: usize) -> PlainRecord {
         PlainRecord {
             id: RecordId { source: 0, number },
@@ -320,7 +418,7 @@ mod tests {
     }
 
     fn batch(memory: u64, records: u32) -> ProducerBatch {
-        let mut batch = ProducerBatch::new(AT, memory, at(0));
+        let mut batch = ProducerBatch::new(AT, memory, NONE, Ratio::ONE, at(0));
         for n in 0..records {
             let send = SendId(n.into());
             assert!(batch.append(send, &record(n, 10), at(0)));
@@ -341,7 +439,7 @@ mod tests {
         let mut b = batch(61 + 2 * 17, 2);
         assert!(b.is_full());
         assert!(!b.append(SendId(2), &record(2, 10), at(0)));
-        let mut tiny = ProducerBatch::new(AT, 1, at(0));
+        let mut tiny = ProducerBatch::new(AT, 1, NONE, Ratio::ONE, at(0));
         assert!(tiny.append(SendId(0), &record(0, 1000), at(0)));
         assert!(tiny.is_full());
     }
@@ -388,6 +486,50 @@ mod tests {
         b.reenqueued(at(50), Duration::ZERO);
         assert!(!b.has_expired(Duration::millis(100), at(99)));
         assert!(b.has_expired(Duration::millis(100), at(100)));
+    }
+
+    #[test]
+    fn a_split_batch_keeps_order_age_and_sequence_numbers() {
+        let mut whole = ProducerBatch::new(AT, 1000, NONE, Ratio::ONE, at(3));
+        for n in 0..5 {
+            assert!(whole.append(SendId(n.into()), &record(n, 10), at(9)));
+        }
+        whole.set_stamp(stamp(7));
+        whole.drain();
+        // 61 bytes of header, 17 of each record.
+        let parts = whole.split(BatchId(4), 100, Ratio::ONE);
+        let told: Vec<_> = parts
+            .iter()
+            .map(|p| (p.count(), p.stamp(), p.created, p.memory, p.split_from))
+            .collect();
+        let part = |count, sequence| (count, Some(stamp(sequence)), at(3), 0, Some(BatchId(4)));
+        assert_eq!(told, [part(2, 7), part(2, 9), part(1, 11)]);
+        let sends: Vec<u64> = parts
+            .iter()
+            .flat_map(ProducerBatch::sends)
+            .map(|(s, _)| s.0)
+            .collect();
+        assert_eq!(sends, [0, 1, 2, 3, 4]);
+        assert!(parts.iter().all(ProducerBatch::is_full));
+    }
+
+    #[test]
+    fn a_batch_to_be_compressed_is_filled_by_a_guess() {
+        let gzip = Compression {
+            codec: Codec::Gzip,
+            ..Compression::default()
+        };
+        // 1,000 records' bytes are guessed to become a tenth, and 5 % more.
+        let mut b = ProducerBatch::new(AT, 1000, gzip, Ratio::parts_per_million(100_000), at(0));
+        let mut taken = 0;
+        while b.append(SendId(taken), &record(0, 100), at(0)) {
+            taken += 1;
+        }
+        // 64 records of 109 bytes, the rest of 110: 72 of them are guessed at 61 + 824 bytes, and 110 more fit; 73 at
+        // 61 + 836, and 110 more do not.
+        assert_eq!(taken, 73);
+        assert!(b.drain().size < 1000, "these compress still better");
+        assert!(b.ratio() < Ratio::parts_per_million(100_000));
     }
 
     #[test]

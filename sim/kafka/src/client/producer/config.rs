@@ -1,12 +1,14 @@
 //! A producer's settings as its parts use them, and Kafka's rules about which settings go together (P-1): the checks of
 //! KafkaProducer and ProducerConfig at construction.
 //!
-//! Left out: transactions, compression, adaptive partitioning, interceptors, two-phase commit.
+//! Left out: transactions, interceptors, two-phase commit.
 
+use super::librdkafka::QueueLimits;
 use crate::client::backoff::Backoff;
 use crate::client::connections::NetworkSettings;
 use crate::client::metadata::MetadataSettings;
-use crate::config::{Acks, ProducerConfig};
+use crate::config::{Acks, LibrdkafkaPartitioner, Partitioner, ProducerConfig};
+use crate::log::codec::Compression;
 use crate::time::Duration;
 use serde::Serialize;
 use std::fmt;
@@ -24,6 +26,8 @@ pub struct Settings {
     pub linger: Duration,
     /// `batch.size`, at least 1 (P-9).
     pub batch_size: u64,
+    /// `compression.type` with its level.
+    pub compression: Compression,
     /// `buffer.memory`.
     pub buffer_memory: u64,
     /// `max.block.ms`.
@@ -38,14 +42,33 @@ pub struct Settings {
     pub retry_backoff: Backoff,
     /// `retry.backoff.ms`: the constant pause before InitProducerId is tried again.
     pub init_backoff: Duration,
+    /// Who chooses a partition.
+    pub placement: Placement,
+    /// The local queue, if it is librdkafka's.
+    pub queue: Option<QueueLimits>,
     /// `partitioner.ignore.keys`.
     pub ignore_keys: bool,
+    /// `partitioner.adaptive.partitioning.enable`, which Kafka's own partitioner alone knows.
+    pub adaptive: bool,
+    /// `partitioner.availability.timeout.ms`; none is for ever.
+    pub availability_timeout: Option<Duration>,
     /// `metadata.recovery.rebootstrap.trigger.ms`.
     pub rebootstrap_trigger: Duration,
     /// How connections behave.
     pub network: NetworkSettings,
     /// How metadata is kept.
     pub metadata: MetadataSettings,
+}
+
+/// Who chooses the partition of a record that names none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Placement {
+    /// By key, else sticky (P-3, P-4).
+    BuiltIn,
+    /// One partition after the other.
+    RoundRobin,
+    /// One of librdkafka's.
+    Librdkafka(LibrdkafkaPartitioner),
 }
 
 /// Why Kafka does not build a producer with such settings (ConfigException).
@@ -80,6 +103,10 @@ impl Settings {
             retries: at_least(0, "retries", config.retries.value.into())? as u32,
             linger: linger(config)?,
             batch_size: at_least(0, "batch.size", config.batch_size.into())?.max(1),
+            compression: Compression {
+                codec: config.compression_type,
+                gzip_level: config.compression_gzip_level,
+            },
             buffer_memory: at_least(0, "buffer.memory", config.buffer_memory)?,
             max_block: millis("max.block.ms", config.max_block_ms)?,
             delivery_timeout: delivery_timeout(config)?,
@@ -87,7 +114,15 @@ impl Settings {
             request_timeout_ms: config.request_timeout_ms,
             retry_backoff: retry_backoff(config)?,
             init_backoff: millis("retry.backoff.ms", config.retry_backoff_ms)?,
+            placement: match config.partitioner_class {
+                Partitioner::BuiltIn => Placement::BuiltIn,
+                Partitioner::RoundRobin => Placement::RoundRobin,
+            },
+            queue: None,
             ignore_keys: config.partitioner_ignore_keys,
+            adaptive: config.partitioner_class == Partitioner::BuiltIn
+                && config.partitioner_adaptive_partitioning_enable,
+            availability_timeout: availability_timeout(config)?,
             rebootstrap_trigger: millis("metadata.recovery.rebootstrap.trigger.ms", rebootstrap)?,
             network: network(config)?,
             metadata: MetadataSettings {
@@ -144,6 +179,12 @@ fn delivery_timeout(config: &ProducerConfig) -> Result<Duration, ConfigConflict>
         return Err(ConfigConflict::DeliveryTimeoutTooShort);
     }
     Ok(given.max(least))
+}
+
+fn availability_timeout(config: &ProducerConfig) -> Result<Option<Duration>, ConfigConflict> {
+    let timeout = config.partitioner_availability_timeout_ms;
+    let timeout = millis("partitioner.availability.timeout.ms", timeout)?;
+    Ok((timeout > Duration::ZERO).then_some(timeout))
 }
 
 fn linger(config: &ProducerConfig) -> Result<Duration, ConfigConflict> {

@@ -198,6 +198,25 @@ impl Idempotence {
         stamp
     }
 
+    /// A batch was too large: its parts have its numbers from now on (P-12).
+    pub fn split(
+        &mut self,
+        partition: TopicPartition,
+        whole: BatchId,
+        parts: impl Iterator<Item = (BatchId, ProducerStamp, i32)>,
+    ) {
+        let entry = self.partitions.entry(partition).or_default();
+        entry.forget(whole);
+        entry
+            .in_flight
+            .extend(parts.map(|(batch, stamp, count)| InFlight {
+                batch,
+                stamp,
+                count,
+            }));
+        entry.sort();
+    }
+
     /// Whether a broker's refusal of a batch is a reason to send it again (TransactionManager.canRetry). May ask for an
     /// epoch bump.
     pub fn may_retry(&mut self, batch: RefusedBatch, error: ErrorCode) -> bool {
@@ -351,8 +370,7 @@ impl ProducerIdAndEpoch {
 impl Entry {
     /// Numbers from 0 in a new epoch, those in flight first, in their old order.
     fn start_at_beginning(&mut self, producer: ProducerIdAndEpoch) -> Vec<Renumbered> {
-        self.in_flight
-            .sort_by_key(|f| (f.stamp.id, f.stamp.epoch, f.stamp.base_sequence));
+        self.sort();
         self.next_sequence = 0;
         for one in &mut self.in_flight {
             one.stamp = producer.stamp(self.next_sequence);
@@ -365,6 +383,11 @@ impl Entry {
             stamp: f.stamp,
         });
         renumbered.collect()
+    }
+
+    fn sort(&mut self) {
+        self.in_flight
+            .sort_by_key(|f| (f.stamp.id, f.stamp.epoch, f.stamp.base_sequence));
     }
 
     fn forget(&mut self, batch: BatchId) {

@@ -1,12 +1,13 @@
-//! Where a record goes: Kafka's BuiltInPartitioner.
+//! Where a record goes: Kafka's BuiltInPartitioner and RoundRobinPartitioner.
 //!
 //! It keeps: records with the same key go to the same partition as long as the number of partitions stays (P-3); records
-//! without a key stick to one partition until about a batch has gone there (P-4, KIP-794).
+//! without a key stick to one partition until about a batch has gone there (P-4, KIP-794), and the next one is likelier
+//! the less waits for it (P-5). Round robin takes the partitions with a leader in turn, whatever the key.
 //!
-//! Left out: adaptive partitioning (P-5): the next sticky partition is drawn uniformly, whatever the queues are like,
-//! where Kafka favours short ones; `partitioner.availability.timeout.ms`; custom partitioners.
+//! Left out: partitioners of the application's own; an application that knows better names the partition in its record.
 
 use serde::Serialize;
+use smallvec::SmallVec;
 
 /// The partition of a key: murmur2 over its bytes, over all partitions, led or not (P-3).
 ///
@@ -48,6 +49,52 @@ pub fn murmur2(data: &[u8]) -> u32 {
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Sticky {
     current: Option<Stuck>,
+    /// How likely the next one is which, if not all are the same (P-5).
+    loads: Option<Loads>,
+}
+
+/// Kafka's PartitionLoadStats: a draw below the last sum goes to the first partition whose sum is above it.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+struct Loads {
+    sums: SmallVec<[u64; 8]>,
+    partitions: SmallVec<[i32; 8]>,
+}
+
+/// How much waits for each partition of a topic, as one turn of the sender sees it.
+#[derive(Clone, Debug, Default)]
+pub struct QueueLengths {
+    lengths: SmallVec<[u64; 8]>,
+    partitions: SmallVec<[i32; 8]>,
+    /// Partitions with a queue, those without a leader included.
+    all: u32,
+    left_out: bool,
+    /// The length in the slot of the one left out last.
+    stale: u64,
+}
+
+impl QueueLengths {
+    /// Nothing seen yet of so many partitions, those without a leader included.
+    pub fn of(all: u32) -> QueueLengths {
+        QueueLengths {
+            all,
+            ..QueueLengths::default()
+        }
+    }
+
+    /// A partition with a leader, and how many batches wait for it.
+    pub fn add(&mut self, partition: i32, length: u64) {
+        // In Kafka a partition for which nothing waits inherits the length of one left out just before it.
+        let stale = std::mem::take(&mut self.stale);
+        self.lengths.push(if length == 0 { stale } else { length });
+        self.partitions.push(partition);
+    }
+
+    /// Leaves the last one out: its leader has not taken anything for too long.
+    pub fn leave_out_last(&mut self) {
+        self.stale = self.lengths.pop().unwrap_or_default();
+        self.partitions.pop();
+        self.left_out = true;
+    }
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -70,15 +117,27 @@ impl Sticky {
     pub fn choose(&mut self, available: &[i32], partitions: u32, drawn: u64) {
         assert!(partitions > 0, "a topic has at least one partition");
         let below = |n: u64| ((u128::from(drawn) * u128::from(n)) >> 64) as u64;
-        let partition = match available.len() as u64 {
-            0 => below(partitions.into()) as i32,
-            n => available[usize::try_from(below(n)).expect("below the length")],
+        let partition = match (&self.loads, available.len() as u64) {
+            (Some(loads), _) => loads.partition_at(below(loads.total())),
+            (None, 0) => below(partitions.into()) as i32,
+            (None, n) => available[usize::try_from(below(n)).expect("below the length")],
         };
         let produced = 0;
         self.current = Some(Stuck {
             partition,
             produced,
         });
+    }
+
+    /// Takes note of how much waits for which partition (P-5): a partition weighs one more than it falls short of the
+    /// longest queue. Where all weigh the same the draw is uniform.
+    pub fn weigh(&mut self, queues: Option<&QueueLengths>) {
+        self.loads = queues.and_then(Loads::of);
+    }
+
+    /// Whether the next draw is uneven.
+    pub fn is_weighed(&self) -> bool {
+        self.loads.is_some()
     }
 
     /// Counts what was appended to the sticky partition.
@@ -94,6 +153,63 @@ impl Sticky {
         self.current.is_some_and(|s| {
             s.produced >= 2 * batch_size || (s.produced >= batch_size && all_batches_full)
         })
+    }
+}
+
+impl Loads {
+    fn of(queues: &QueueLengths) -> Option<Loads> {
+        let lengths = &queues.lengths;
+        if lengths.is_empty() || queues.all < 2 {
+            return None;
+        }
+        let all_equal = lengths.iter().all(|l| *l == lengths[0]);
+        if all_equal && !queues.left_out && lengths.len() as u64 == u64::from(queues.all) {
+            return None;
+        }
+        let longest = lengths.iter().copied().max().unwrap_or_default();
+        let mut sum = 0;
+        let sums = lengths.iter().map(|length| {
+            sum += longest + 1 - length;
+            sum
+        });
+        Some(Loads {
+            sums: sums.collect(),
+            partitions: queues.partitions.clone(),
+        })
+    }
+
+    fn total(&self) -> u64 {
+        *self
+            .sums
+            .last()
+            .expect("loads are of at least one partition")
+    }
+
+    fn partition_at(&self, drawn: u64) -> i32 {
+        self.partitions[self.sums.partition_point(|sum| *sum <= drawn)]
+    }
+}
+
+/// Kafka's RoundRobinPartitioner, for one topic: the n-th call takes the n-th of the partitions with a leader, or of all
+/// if none has one. It asks nobody for the key.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct RoundRobin {
+    calls: u32,
+}
+
+impl RoundRobin {
+    /// The next partition.
+    ///
+    /// # Panics
+    /// If there is no partition.
+    pub fn next(&mut self, available: &[i32], partitions: u32) -> i32 {
+        assert!(partitions > 0, "a topic has at least one partition");
+        let turn = self.calls & 0x7fff_ffff;
+        self.calls = self.calls.wrapping_add(1);
+        match u32::try_from(available.len()).expect("partitions are numbered by i32") {
+            0 => i32::try_from(turn % partitions).expect("31 bits"),
+            n => available[(turn % n) as usize],
+        }
     }
 }
 
@@ -187,5 +303,60 @@ mod tests {
         };
         assert_eq!(chosen(&[1, 3]), [1, 1, 3, 3]);
         assert_eq!(chosen(&[]), [0, 1, 2, 3]);
+    }
+
+    /// Where the n-th of `of` equal parts of all draws begins.
+    fn nth_draw(n: u128, of: u128) -> u64 {
+        u64::try_from((n << 64).div_ceil(of)).expect("below 2^64")
+    }
+
+    fn queues(lengths: &[u64]) -> QueueLengths {
+        let mut queues = QueueLengths::of(3);
+        for (partition, length) in (0..).zip(lengths) {
+            queues.add(partition, *length);
+        }
+        queues
+    }
+
+    fn shares(queues: &QueueLengths, of: u128) -> Vec<i32> {
+        let drawn = (0..of).map(|n| {
+            let mut sticky = Sticky::default();
+            sticky.weigh(Some(queues));
+            sticky.choose(&[0, 1, 2], 3, nth_draw(n, of));
+            sticky.partition().expect("chosen")
+        });
+        drawn.collect()
+    }
+
+    #[test]
+    fn the_next_partition_is_the_likelier_the_less_waits_for_it() {
+        // The queues 0, 3, 1 weigh 4, 1, 3: the example in Kafka's own source.
+        assert_eq!(shares(&queues(&[0, 3, 1]), 8), [0, 0, 0, 0, 1, 2, 2, 2]);
+    }
+
+    #[test]
+    fn equal_queues_leave_the_draw_even() {
+        let mut sticky = Sticky::default();
+        sticky.weigh(Some(&queues(&[2, 2, 2])));
+        assert!(!sticky.is_weighed());
+        sticky.weigh(Some(&queues(&[2, 2, 1])));
+        assert!(sticky.is_weighed());
+        sticky.weigh(None);
+        assert!(!sticky.is_weighed());
+    }
+
+    #[test]
+    fn a_partition_that_was_left_out_is_not_drawn() {
+        let mut q = queues(&[1, 1, 1]);
+        q.leave_out_last();
+        assert_eq!(shares(&q, 4), [0, 0, 1, 1]);
+    }
+
+    #[test]
+    fn round_robin_takes_the_partitions_with_a_leader_in_turn() {
+        let mut turns = RoundRobin::default();
+        let taken: Vec<i32> = (0..5).map(|_| turns.next(&[0, 2, 3], 4)).collect();
+        assert_eq!(taken, [0, 2, 3, 0, 2]);
+        assert_eq!(turns.next(&[], 4), 1, "the sixth call, of all four");
     }
 }

@@ -7,7 +7,7 @@
 //! in flight, and a later answer changes nothing about that (P-10); while the producer waits for its id nothing is sent
 //! and nothing expires, as in Kafka, whose sender does nothing else meanwhile.
 //!
-//! Left out: splitting a batch that is too large (P-12), errors of single records, transactions.
+//! Left out: errors of single records, transactions.
 
 use super::accumulator::{Drained, ReadyNode};
 use super::batch::{BatchId, TopicPartition};
@@ -59,6 +59,7 @@ impl Producer {
             return;
         }
         let turn = loop {
+            self.assign(cx);
             let turn = self.run_once(cx);
             let happened = self.network.poll(cx);
             let quiet = happened.is_empty();
@@ -173,7 +174,9 @@ impl Producer {
         }
         let mut requests: SmallVec<[_; 2]> = SmallVec::new();
         for node in &ready.nodes {
-            if self.network.ready(node.node, cx) {
+            let taken = self.network.ready(node.node, cx);
+            self.accumulator.note_latency(node.node, now, taken);
+            if taken {
                 requests.push((node.node, self.drain(node, now)));
             } else {
                 turn.again_at(self.network.backing_off_until(node.node, now));
@@ -383,7 +386,9 @@ impl Producer {
         let batch = self.accumulator.batch_mut(id);
         batch.in_flight = false;
         let partition = batch.partition;
-        if error.is_none() {
+        if error == ErrorCode::MessageTooLarge && batch.count() > 1 && !batch.done {
+            self.split(id, cx);
+        } else if error.is_none() {
             self.succeed(id, outcome.offset, cx);
         } else if self.may_retry(id, error, cx.now()) {
             self.retry(id, error, cx);
@@ -421,6 +426,26 @@ impl Producer {
             }
             _ => error.is_retriable(),
         }
+    }
+
+    /// P-12: no attempt is counted, and the sequence numbers stay with their records.
+    fn split(&mut self, id: BatchId, cx: &mut Context<'_>) {
+        let batch = self.accumulator.batch(id);
+        let (at, ids) = (batch.partition, batch.ids().into());
+        let parts = self.accumulator.split(id);
+        if let Some(idempotence) = &mut self.idempotence {
+            let parts = parts.iter().map(|part| {
+                let batch = self.accumulator.batch(*part);
+                (*part, batch.stamp().expect("it was sent"), batch.count())
+            });
+            idempotence.split(at, id, parts);
+        }
+        let event = ClientEvent::BatchSplit {
+            partition: self.accumulator.with_id(at),
+            ids,
+            parts: u32::try_from(parts.len()).expect("a batch holds fewer than 2^31 records"),
+        };
+        self.tell(event, cx);
     }
 
     fn retry(&mut self, id: BatchId, error: ErrorCode, cx: &mut Context<'_>) {
@@ -501,6 +526,7 @@ impl Producer {
 
     /// RecordAccumulator.abortBatches: nothing that is not over will ever be.
     fn abort_all(&mut self, failure: SendFailure, cx: &mut Context<'_>) {
+        self.fail_all_unassigned(failure, cx);
         for id in self.accumulator.take_incomplete() {
             self.fail(id, failure, false, cx);
         }
@@ -512,7 +538,9 @@ impl Producer {
             return false;
         };
         let forced = deadline.is_some_and(|at| at <= cx.now());
-        let busy = self.accumulator.has_undrained() || self.network.in_flight() > 0;
+        let busy = self.accumulator.has_undrained()
+            || self.has_unassigned()
+            || self.network.in_flight() > 0;
         if busy && !forced {
             return false;
         }
@@ -527,6 +555,7 @@ impl Producer {
         let now = cx.now();
         turn.again_at(self.network.next_deadline(now));
         turn.again_at(self.blocked_deadline());
+        turn.again_at(self.next_unassigned_expiry());
         if let Life::Closing { deadline } = self.life {
             turn.again_at(deadline);
         }

@@ -120,8 +120,10 @@ fn record(number: u32, partition: Option<i32>) -> ProducerRecord {
         id: RecordId { source: 0, number },
         topic: "orders".into(),
         partition,
+        timestamp: None,
         key: None,
         value: Some(Bytes::from_static(b"twenty bytes of text")),
+        headers: Vec::new(),
     }
 }
 
@@ -307,6 +309,28 @@ mod sending {
     }
 
     #[test]
+    fn what_the_application_says_of_partition_timestamp_and_headers_is_what_is_sent() {
+        let mut bench = ready(&[]);
+        let told = ProducerRecord {
+            timestamp: Some(Timestamp(5)),
+            key: Some(Bytes::from_static(b"foobar")),
+            headers: vec![(Bytes::from_static(b"trace"), None)],
+            ..record(1, Some(0))
+        };
+        bench.call(|p, cx| p.send(told, cx));
+        bench.pass(ms(5));
+        assert_eq!(
+            bench.wire(),
+            [(Api::Produce, ONE)],
+            "its key is for broker 2"
+        );
+        let sent = batches(&bench)[0].records_from(Offset(0)).next();
+        let sent = sent.expect("one record").expect("a sound one");
+        assert_eq!(sent.timestamp, Timestamp(5));
+        assert_eq!(sent.headers, [(Bytes::from_static(b"trace"), None)]);
+    }
+
+    #[test]
     fn send_blocks_while_the_memory_is_given_out_and_goes_on_when_some_is_free() {
         let memory = [("buffer.memory", "200"), ("batch.size", "200"), PLAIN];
         let mut bench = ready(&memory);
@@ -365,6 +389,9 @@ mod sending {
         assert_eq!(bench.events, told);
     }
 }
+
+mod local;
+mod splitting;
 
 mod batching {
     use super::*;
@@ -497,8 +524,8 @@ mod retrying {
         let mut bench = ready(&[PLAIN]);
         send_all(&mut bench, [1, 2]);
         bench.pass(ms(5));
-        bench.answer(produced(ErrorCode::MessageTooLarge, -1));
-        let error = failed(ErrorCode::MessageTooLarge);
+        bench.answer(produced(ErrorCode::InvalidTimestamp, -1));
+        let error = failed(ErrorCode::InvalidTimestamp);
         assert_eq!(told(&mut bench), [(1, error), (2, error)]);
     }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::ids::{ProducerEpoch, ProducerId};
 use crate::log::batch::{BatchData, PlainRecord};
+use crate::log::codec::TopicCompression;
 use crate::log::testing::{NOW, idempotent, records};
 
 fn refused(data: &BatchData, config: &LogConfig) -> Refusal {
@@ -132,4 +133,67 @@ fn a_producer_does_not_set_log_append_time() {
         ..LogConfig::default()
     };
     assert_eq!(refused(&data, &config).error, ErrorCode::InvalidTimestamp);
+}
+
+fn packed(count: u32, codec: Codec) -> Arc<BatchData> {
+    let compression = Compression {
+        codec,
+        ..Compression::default()
+    };
+    let plain = BatchData::of_records(&records(count), None);
+    Arc::new(plain.compressed(compression).expect("it is sound"))
+}
+
+fn topic(compression: TopicCompression) -> LogConfig {
+    LogConfig {
+        compression,
+        ..LogConfig::default()
+    }
+}
+
+#[test]
+fn a_topic_keeps_a_producers_compression_or_has_its_own() {
+    for codec in [Codec::None, Codec::Gzip, Codec::Lz4] {
+        let came = packed(3, codec);
+        let kept = convert(&came, &topic(TopicCompression::Producer), NOW).expect("taken");
+        assert!(Arc::ptr_eq(&came, &kept));
+        for own in [Codec::None, Codec::Snappy, Codec::Zstd] {
+            let own = TopicCompression::Always(own);
+            let stored = convert(&came, &topic(own), NOW).expect("taken");
+            assert_eq!(stored.codec, own.target(codec));
+            assert_eq!(stored.ids(), came.ids());
+            assert!(
+                stored
+                    .records_from(Offset(0))
+                    .eq(came.records_from(Offset(0)))
+            );
+            assert_eq!(stored.crc(), stored.computed_crc());
+        }
+    }
+}
+
+#[test]
+fn a_batch_that_is_too_large_once_it_is_unpacked_is_refused() {
+    let came = packed(300, Codec::Gzip);
+    let config = LogConfig {
+        max_message_bytes: i32::try_from(came.size).expect("small"),
+        ..topic(TopicCompression::Always(Codec::None))
+    };
+    assert_eq!(validate(&came, true, &config, NOW), Ok(()));
+    let refusal = convert(&came, &config, NOW).expect_err("it has grown");
+    assert_eq!(refusal.error, ErrorCode::MessageTooLarge);
+}
+
+#[test]
+fn a_compressed_batch_is_read_through() {
+    let config = LogConfig::default();
+    for codec in [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd] {
+        assert_eq!(validate(&packed(9, codec), true, &config, NOW), Ok(()));
+    }
+    let mut lying = BatchData::of_records(&records(2), None);
+    lying.codec = Codec::Lz4;
+    assert_eq!(
+        refused(&lying.sealed(), &config).error,
+        ErrorCode::InvalidRecord
+    );
 }

@@ -69,7 +69,7 @@ fn sizes(mistakes: &Mistakes<'_>, tree: &Node, scenario: &Scenario) {
     let bytes = scenario
         .producers
         .values()
-        .map(|producer| u64::from(producer.records) * u64::from(producer.size));
+        .map(|producer| u64::from(producer.records) * producer.largest_value());
     mistakes.check(
         at(tree, &["producers"]),
         limits::RECORD_BYTES.hold(bytes.sum()),
@@ -194,7 +194,11 @@ fn producers(mistakes: &Mistakes<'_>, tree: &Node, scenario: &Scenario) {
 /// What KafkaProducer's constructor throws a ConfigException at (P-1): the setting, and what is wrong with it.
 fn kafka_refuses(producer: &ProducerPlan) -> Option<(&'static str, Mistake)> {
     let config: &ProducerConfig = &producer.config;
-    let conflict = Settings::of(config).err()?;
+    let settings = match &producer.librdkafka {
+        Some(own) => Settings::of_librdkafka(own),
+        None => Settings::of(config),
+    };
+    let conflict = settings.err()?;
     let mistake = match conflict {
         ConfigConflict::TooSmall(_, least) => Mistake::new(
             "too small a value",

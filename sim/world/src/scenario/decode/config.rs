@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use klab_kafka::config::{
-    ConfigError, Configs, ConsumerConfig, ProducerConfig, ServerConfig, TopicConfig,
+    AdminConfig, ConfigError, Configs, ConsumerConfig, LibrdkafkaConfig, ProducerConfig,
+    ServerConfig, TopicConfig,
 };
 use klab_kafka::rules::{Rules, SWITCHES, Switch};
 
@@ -142,6 +143,8 @@ pub fn table_of(name: &str) -> Option<&'static str> {
         (has::<ConsumerConfig>(name), "consumers"),
         (has::<TopicConfig>(name), "topics"),
         (has::<ServerConfig>(name), "the cluster"),
+        (has::<LibrdkafkaConfig>(name), "producers with librdkafka"),
+        (has::<AdminConfig>(name), "the admin"),
     ]
     .iter()
     .find(|(has, _)| *has)

@@ -326,6 +326,11 @@ impl<'a> Fields<'a> {
         self.quantity(name, quantity::bytes)
     }
 
+    /// One size or two.
+    pub fn sizes(&self, name: &str) -> Option<Range<u64>> {
+        self.quantity(name, quantity::sizes)
+    }
+
     /// An instant in milliseconds since the epoch.
     pub fn instant(&self, name: &str) -> Option<i64> {
         self.quantity(name, quantity::instant)

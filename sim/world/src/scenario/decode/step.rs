@@ -1,9 +1,5 @@
 //! Decoding a step: exactly one *when*, exactly one verb, and the modifiers that fit them.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use klab_kafka::config::{Configs, TopicConfig};
 use klab_kafka::protocol::{Api, ErrorCode};
 use klab_kafka::time::Duration;
 
@@ -17,7 +13,7 @@ use crate::scenario::grammar::Kind;
 use crate::scenario::quantity;
 use crate::scenario::selector::{Known, Selector};
 use crate::scenario::step::FAMILIES;
-use crate::scenario::tree::{Key, Node, Value};
+use crate::scenario::tree::{Node, Value};
 use crate::scenario::trigger::Trigger;
 use crate::scenario::{Action, Budget, Condition, Family, Lasts, ScenarioTime, Step, When};
 
@@ -111,7 +107,7 @@ pub fn step(mistakes: &Mistakes<'_>, node: &Node, known: &Known) -> Option<(Step
     let verb = one_key(&fields, "what it does", &VERBS)?;
     modifiers(&fields, &[when, verb]);
     let action = match verb {
-        "admin" => alter_config(&fields, known),
+        "admin" => super::admin::operation(&fields, known),
         "random" => Some(random(&fields)),
         "roll" => roll(&fields, known),
         _ => fault(&fields, verb, known).map(Action::Fault),
@@ -131,7 +127,11 @@ pub fn step(mistakes: &Mistakes<'_>, node: &Node, known: &Known) -> Option<(Step
 }
 
 /// The one of some keys that stands in the step.
-fn one_key(fields: &Fields<'_>, what: &str, keys: &[&'static str]) -> Option<&'static str> {
+pub(super) fn one_key(
+    fields: &Fields<'_>,
+    what: &str,
+    keys: &[&'static str],
+) -> Option<&'static str> {
     let Value::Map(_) = fields.node.value else {
         return None;
     };
@@ -503,59 +503,6 @@ fn roll(fields: &Fields<'_>, known: &Known) -> Option<Action> {
     })
 }
 
-fn alter_config(fields: &Fields<'_>, known: &Known) -> Option<Action> {
-    let admin = fields.object("admin");
-    one_key(&admin, "what to do", &["alter-config"])?;
-    let node = admin.found("alter-config")?;
-    let Value::Map(entries) = &node.value else {
-        admin.mistakes.add(
-            node.span,
-            Mistake::new(
-                node.found(),
-                "a topic and its settings: `{ \"topic\": \"orders\", \"min.insync.replicas\": 1 }`",
-            ),
-        );
-        return None;
-    };
-    let mut topic = None;
-    let mut config: BTreeMap<Arc<str>, Option<Arc<str>>> = BTreeMap::new();
-    for (Key { span, name }, value) in entries {
-        if name == "topic" {
-            topic = admin.mistakes.check(
-                value.span,
-                text(value, &Kind::Topic).and_then(|name| known.topic(name)),
-            );
-        } else if let Some(value) =
-            super::config::setting::<TopicConfig>(admin.mistakes, name, *span, value)
-        {
-            config.insert(name.as_str().into(), Some(value.into()));
-        }
-    }
-    if entries.iter().all(|(key, _)| key.name != "topic") {
-        admin.mistakes.add(
-            node.span,
-            Mistake::new(
-                "no \"topic\" whose settings to change",
-                "the name of a topic",
-            ),
-        );
-    }
-    if entries.len() < 2 {
-        let example = TopicConfig::KEYS.first().map_or("", |key| key.name);
-        admin.mistakes.add(
-            node.span,
-            Mistake::new(
-                "no setting to change",
-                format!("one of Kafka's settings of topics, such as \"{example}\""),
-            ),
-        );
-    }
-    Some(Action::AlterConfig {
-        topic: topic?,
-        config,
-    })
-}
-
 fn random(fields: &Fields<'_>) -> Action {
     let budget = match fields.word("budget") {
         "none" => Budget::None,
@@ -568,14 +515,18 @@ fn random(fields: &Fields<'_>) -> Action {
 }
 
 /// The APIs by which a message can be held or lost.
-pub const APIS: [Api; 16] = [
+pub const APIS: [Api; 20] = [
     Api::Produce,
     Api::Fetch,
     Api::ListOffsets,
     Api::Metadata,
     Api::CreateTopics,
+    Api::DeleteTopics,
     Api::InitProducerId,
     Api::OffsetForLeaderEpoch,
+    Api::DescribeConfigs,
+    Api::CreatePartitions,
+    Api::ElectLeaders,
     Api::IncrementalAlterConfigs,
     Api::Vote,
     Api::BeginQuorumEpoch,

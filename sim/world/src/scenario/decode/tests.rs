@@ -28,15 +28,19 @@ const WHOLE: &str = r#"{
     "config": { "unclean.leader.election.enable": true, "replica.lag.time.max.ms": "10000", "broker-3": { "replica.lag.time.max.ms": 5000 } },
     "sync": "1ms", "sync-tail": { "ppm": 20, "upto": "90ms" }
   },
+  "admin": { "config": { "request.timeout.ms": 5000 } },
   "topics": {
+    "payments": { "created": "later" },
     "orders": { "partitions": 2, "replication.factor": 3, "config": { "min.insync.replicas": 2 } },
     "by.hand-2": { "replicas": [[1, 2, 3], [2, 3, 4]] }
   },
   "producers": {
-    "shop": { "topic": "orders", "records": 60, "rate": "40/s", "after": "1s", "keys": 6, "size": "2KiB",
+    "shop": { "topic": "orders", "records": 60, "rate": "40/s", "after": "1s", "keys": 6, "key-order": "skewed", "size": "2KiB..4KiB",
+      "burst": 5, "partition": 1, "timestamp": "2026-02-03T00:00:00Z", "headers": { "trace": "on" }, "on-failure": "resend",
       "answers": "after-send", "on-restart": "resend-unconfirmed", "on-stop": "exit", "client": "java", "config": { "acks": 1, "linger.ms": 100 } },
-    "till": { "topic": "by.hand-2", "records": 1 }
+    "till": { "topic": "by.hand-2", "records": 1, "rows": "ports", "key-field": "code", "client": "librdkafka", "polls": "at-the-end", "config": { "partitioner": "murmur2_random", "linger.ms": 50, "max.in.flight.requests.per.connection": 9 } }
   },
+  "assets": { "ports": ["code,city", "LIS,Lisbon"], "airports": "airports.jsonl" },
   "consumers": { "auditor": { "assign": ["orders-0", "by.hand-2-1"], "config": { "auto.offset.reset": "earliest" } } },
   "steps": [
     { "at": "2s", "crash": "leader of orders-0", "for": "8s" },
@@ -71,6 +75,16 @@ const WHOLE: &str = r#"{
     { "when": "broker-1 fenced", "point": "after-response", "stop": "minority of controllers" },
     { "at": "9s", "start": "the crashed broker" },
     { "at": "9s", "admin": { "alter-config": { "topic": "orders", "min.insync.replicas": 1 } } },
+    { "at": "9s", "admin": { "alter-config": { "broker": 2, "message.max.bytes": 2000 } } },
+    { "at": "9s", "admin": { "alter-config": { "broker": "all", "message.max.bytes": null } } },
+    { "at": "9s", "admin": { "describe-config": { "broker": "all" } } },
+    { "at": "9s", "admin": { "create-topic": { "topic": "orders", "partitions": 2, "replication.factor": 3, "config": { "segment.ms": 60000 }, "validate-only": true } } },
+    { "at": "9s", "admin": { "create-topic": { "topic": "orders", "replicas": [[1, 2], [2, 1]] } } },
+    { "at": "9s", "admin": { "delete-topic": "orders" } },
+    { "at": "9s", "admin": { "add-partitions": { "topic": "orders", "count": 3, "replicas": [[1, 2, 3]], "validate-only": true } } },
+    { "at": "9s", "admin": { "describe-config": { "topic": "orders" } } },
+    { "at": "9s", "admin": { "elect-leaders": { "election": "unclean", "partitions": ["orders-0"] } } },
+    { "at": "9s", "admin": { "elect-leaders": {} } },
     { "random": "network", "count": "1..3", "window": "5s..30s", "for": "1s" },
     { "random": "any", "window": "5s", "budget": "none" },
     { "at": "5s", "random": "power" },
@@ -127,7 +141,7 @@ fn refused(entries: &str, at: &str, words: &str) {
 #[test]
 fn a_file_with_every_part_of_the_grammar_is_read_and_written_back() {
     let scenario = parse(WHOLE).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(scenario.steps.len(), 36);
+    assert_eq!(scenario.steps.len(), 46);
     let exported = scenario.export();
     let again = parse(&exported).unwrap_or_else(|errors| panic!("{errors}\n{exported}"));
     assert_eq!(again, scenario);
@@ -234,10 +248,6 @@ fn what_is_not_built_says_what_works_now() {
         (
             r#""apps": {}"#,
             "applications with their own logic come with a later release; `producers` and `consumers` work now",
-        ),
-        (
-            r#""assets": {}"#,
-            "assets come with a later release; `producers` make their own records",
         ),
         (
             r#""steps": [{ "swarm": {} }]"#,
@@ -430,6 +440,47 @@ fn each_limit_that_a_file_can_break_has_its_error() {
 }
 
 #[test]
+fn rows_come_from_an_asset_that_is_there_by_a_field_that_is_there() {
+    let shop = |assets: &str, fields: &str| {
+        format!(
+            r#""assets": {assets}, "producers": {{ "shop": {{ "topic": "orders", "records": 1, {fields} }} }}"#
+        )
+    };
+    let code = r#"{ "ports": ["code,city", "LIS,Lisbon"] }"#;
+    refused(
+        &shop(code, r#""rows": "airports""#),
+        "\"airports\"",
+        "unknown asset \"airports\"; expected \"ports\"",
+    );
+    refused(
+        &shop(code, r#""rows": "ports", "key-field": "iata""#),
+        "\"iata\"",
+        "row 1 without the field \"iata\"; expected a field that every row has",
+    );
+    refused(
+        &shop(code, r#""key-field": "code""#),
+        "\"key-field\"",
+        "\"key-field\" without \"rows\"; expected the asset in `rows`",
+    );
+    refused(
+        r#""assets": { "ports": "nowhere.csv" }"#,
+        "\"nowhere.csv\"",
+        "the asset \"nowhere.csv\", which is not there; expected a file beside the scenario, or one that comes with klab",
+    );
+    let good = parse(&format!(
+        r#"{{ "title": "t", "topics": {{ "orders": {{}} }}, {} }}"#,
+        shop(
+            r#"{ "airports": "airports.jsonl" }"#,
+            r#""rows": "airports", "key-field": "code""#
+        )
+    ));
+    let rows = good.expect("good").producers["shop"].rows.clone();
+    let rows = rows.expect("it has rows").rows;
+    assert_eq!(rows.len(), 60);
+    assert_eq!(rows[0].key.as_deref(), Some(&b"ATL"[..]));
+}
+
+#[test]
 fn a_kafka_setting_is_checked_against_kafkas_table() {
     let shop = |config: &str| {
         format!(
@@ -584,12 +635,12 @@ fn a_step_says_once_when_and_once_what() {
         (
             r#"{ "at": "1s", "hold": { "request": "Fech", "from": "brokers", "to": "brokers" } }"#,
             "\"Fech\"",
-            "unknown API \"Fech\"; expected \"Produce\", \"Fetch\", \"ListOffsets\", \"Metadata\", \"CreateTopics\", \"InitProducerId\", \"OffsetForLeaderEpoch\", \"IncrementalAlterConfigs\", \"Vote\", \"BeginQuorumEpoch\", \"EndQuorumEpoch\", \"AlterPartition\", \"Envelope\", \"BrokerRegistration\", \"BrokerHeartbeat\" or \"AllocateProducerIds\"; did you mean \"Fetch\"?",
+            "unknown API \"Fech\"; expected one of \"Produce\", \"Fetch\", \"ListOffsets\", \"Metadata\", \"CreateTopics\", \"DeleteTopics\", \"InitProducerId\", \"OffsetForLeaderEpoch\", \"DescribeConfigs\", \"CreatePartitions\", \"ElectLeaders\", \"IncrementalAlterConfigs\", \"Vote\", \"BeginQuorumEpoch\", \"EndQuorumEpoch\", \"AlterPartition\" and 4 more; did you mean \"Fetch\"?",
         ),
         (
             r#"{ "at": "1s", "admin": { "alter-config": { "min.insync.replicas": 1 } } }"#,
             "{ \"min.insync.replicas\": 1 }",
-            "no \"topic\" whose settings to change; expected the name of a topic",
+            "no \"topic\" whose settings to change; expected the name of a topic, or \"broker\" with its number or \"all\"",
         ),
     ] {
         let errors = errors(&step(text));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use klab_kafka::config::{ServerConfig, TopicConfig};
+use klab_kafka::config::{LibrdkafkaConfig, ServerConfig, TopicConfig};
 use klab_kafka::ids::NodeId;
 use klab_kafka::rules::Rules;
 use klab_kafka::time::{Duration, Timestamp};
@@ -12,6 +12,7 @@ use super::config;
 use super::fields::{Entry, Fields, Mistakes, check_name, list, text, whole};
 use super::{set_of, step};
 use crate::network::harm::Tail;
+use crate::scenario::asset::Asset;
 use crate::scenario::error::{Mistake, quoted};
 use crate::scenario::expect::{Expectation, PROMISES};
 use crate::scenario::grammar::{self, Kind};
@@ -19,9 +20,9 @@ use crate::scenario::quantity::{Range, Rate};
 use crate::scenario::selector::Known;
 use crate::scenario::tree::{Node, Value};
 use crate::scenario::{
-    ADMIN, Answers, ClusterPlan, ConsumerPlan, EndPlan, Heal, LinkPlan, NetworkPlan, OnRestart,
-    OnStop, ProducerPlan, READER, Scenario, Step, THEMES, TopicPlan, Try, Twin,
-    step::ids_by_content,
+    ADMIN, Answers, ClusterPlan, ConsumerPlan, EndPlan, Heal, KeyOrder, LinkPlan, NetworkPlan,
+    OnFailure, OnRestart, OnStop, Polls, ProducerPlan, READER, RowsPlan, Scenario, Step, THEMES,
+    TopicPlan, Try, Twin, step::ids_by_content,
 };
 
 /// Reads all of a scenario but its twins' own scenarios.
@@ -36,8 +37,13 @@ pub fn scenario(mistakes: &Mistakes<'_>, tree: &Node) -> Scenario {
         )
     });
     let known = known(&root, &cluster, &topics);
+    let assets = assets(&root);
     let producers = named(&root, "producers", |entry| {
-        producer(&Fields::new(mistakes, entry.node, "/producers/*"), &known)
+        producer(
+            &Fields::new(mistakes, entry.node, "/producers/*"),
+            &known,
+            &assets,
+        )
     });
     let consumers = named(&root, "consumers", |entry| {
         consumer(&Fields::new(mistakes, entry.node, "/consumers/*"), &known)
@@ -51,8 +57,10 @@ pub fn scenario(mistakes: &Mistakes<'_>, tree: &Node) -> Scenario {
         start: Timestamp(root.instant("start").unwrap_or_default()),
         network: network(&root.object("network"), &known),
         cluster,
+        admin: config::settings(&root.object("admin")),
         topics,
         producers,
+        assets,
         consumers,
         steps: steps(&root, &known),
         end,
@@ -94,10 +102,14 @@ fn known(
             u32::try_from(topic.replication_factor.max(1)).expect("positive"),
         )
     };
+    let size = |name: &Arc<str>, topic: &TopicPlan| {
+        let (partitions, replicas) = size(topic);
+        (partitions.max(grown(root, name)), replicas)
+    };
     let mut known = Known {
         topics: topics
             .iter()
-            .map(|(name, topic)| (name.clone(), size(topic)))
+            .map(|(name, topic)| (name.clone(), size(name, topic)))
             .collect(),
         processes: nodes(cluster)
             .into_iter()
@@ -115,6 +127,26 @@ fn known(
         }
     }
     known
+}
+
+/// How many partitions a topic has at most, as operators' steps say.
+fn grown(root: &Fields<'_>, topic: &str) -> i32 {
+    let Some(Value::List(steps)) = root.found("steps").map(|node| &node.value) else {
+        return 0;
+    };
+    let count = |step: &Node| {
+        let admin = step.get("admin")?;
+        let verb = |verb: &str, count: &str| {
+            let object = admin.get(verb)?;
+            let named = object.get("topic")?.value == Value::Text(topic.into());
+            match &object.get(count)?.value {
+                Value::Number(n) if named => n.parse().ok(),
+                _ => None,
+            }
+        };
+        verb("add-partitions", "count").or_else(|| verb("create-topic", "partitions"))
+    };
+    steps.iter().filter_map(count).max().unwrap_or(0)
 }
 
 fn nodes(cluster: &ClusterPlan) -> Vec<Arc<str>> {
@@ -274,6 +306,7 @@ fn topic(fields: &Fields<'_>, brokers: u32) -> TopicPlan {
             .unwrap_or(i16::MAX),
         replicas,
         config: config.collect(),
+        later: fields.word("created") == "later",
     }
 }
 
@@ -305,8 +338,57 @@ fn by_hand(fields: &Fields<'_>, node: &Node) -> Vec<Vec<NodeId>> {
         .collect()
 }
 
-fn producer(fields: &Fields<'_>, known: &Known) -> ProducerPlan {
-    fields.word("client");
+fn assets(root: &Fields<'_>) -> BTreeMap<Arc<str>, Asset> {
+    let read = |entry: Entry<'_>| {
+        let asset = Asset::of(entry.node);
+        let asset = root.mistakes.check(entry.node.span, asset)?;
+        Some((entry.name, asset))
+    };
+    root.names("assets").into_iter().filter_map(read).collect()
+}
+
+/// What a producer takes from an asset.
+fn rows(fields: &Fields<'_>, assets: &BTreeMap<Arc<str>, Asset>) -> Option<RowsPlan> {
+    let key_field = fields.text("key-field");
+    let Some(name) = fields.found("rows") else {
+        if fields.found("key-field").is_some() {
+            let mistake = Mistake::new("\"key-field\" without \"rows\"", "the asset in `rows`");
+            fields.mistakes.add(fields.key_span("key-field"), mistake);
+        }
+        return None;
+    };
+    let asset = text(name, &Kind::Name).and_then(|name| {
+        let known = assets.get_key_value(name);
+        known.ok_or_else(|| Mistake::unknown("asset", name, assets.keys().map(|name| &**name)))
+    });
+    let (asset, rows) = fields.mistakes.check(name.span, asset)?;
+    let found = rows.rows(key_field.as_deref());
+    let place = fields
+        .found("key-field")
+        .map_or(name.span, |node| node.span);
+    Some(RowsPlan {
+        asset: asset.clone(),
+        rows: fields.mistakes.check(place, found)?,
+        key_field,
+    })
+}
+
+fn producer(
+    fields: &Fields<'_>,
+    known: &Known,
+    assets: &BTreeMap<Arc<str>, Asset>,
+) -> ProducerPlan {
+    let librdkafka: Option<LibrdkafkaConfig> = match fields.word("client") {
+        "librdkafka" => Some(config::settings(fields)),
+        _ => None,
+    };
+    let small = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX);
+    let size = fields.sizes("size").unwrap_or(Range { min: 0, max: 0 });
+    let headers = fields.names("headers").into_iter().filter_map(|entry| {
+        let value = text(entry.node, &Kind::Text);
+        let value = fields.mistakes.check(entry.node.span, value)?;
+        Some((entry.name, value.into()))
+    });
     ProducerPlan {
         topic: fields
             .value("topic", |node, kind| known.topic(text(node, kind)?))
@@ -316,9 +398,28 @@ fn producer(fields: &Fields<'_>, known: &Known) -> ProducerPlan {
             count: 1,
             per_ns: 1,
         }),
+        burst: fields.small("burst").unwrap_or(1),
         after: Duration(fields.duration("after").unwrap_or_default()),
         keys: fields.small("keys"),
-        size: u32::try_from(fields.bytes("size").unwrap_or_default()).unwrap_or(u32::MAX),
+        key_order: match fields.word("key-order") {
+            "uniform" => KeyOrder::Uniform,
+            "skewed" => KeyOrder::Skewed,
+            _ => KeyOrder::InTurn,
+        },
+        size: Range {
+            min: small(size.min),
+            max: small(size.max),
+        },
+        rows: rows(fields, assets),
+        partition: fields
+            .small("partition")
+            .map(|p| i32::try_from(p).expect("the table keeps it small")),
+        timestamp: fields.instant("timestamp").map(Timestamp),
+        headers: headers.collect(),
+        on_failure: match fields.word("on-failure") {
+            "resend" => OnFailure::Resend,
+            _ => OnFailure::GiveUp,
+        },
         answers: match fields.word("answers") {
             "after-send" => Answers::AfterSend,
             _ => Answers::InCallback,
@@ -331,7 +432,15 @@ fn producer(fields: &Fields<'_>, known: &Known) -> ProducerPlan {
             "exit" => OnStop::Exit,
             _ => OnStop::Close,
         },
-        config: config::settings(fields),
+        config: match &librdkafka {
+            Some(own) => own.in_java(),
+            None => config::settings(fields),
+        },
+        librdkafka,
+        polls: match fields.word("polls") {
+            "at-the-end" => Polls::AtTheEnd,
+            _ => Polls::AfterSend,
+        },
     }
 }
 

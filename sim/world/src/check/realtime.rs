@@ -1,0 +1,107 @@
+//! **Offsets follow time**: a record is acknowledged at an offset above every offset of its partition that somebody knew when it
+//! was sent (B21): the log is one line, and what comes later stands later.
+//!
+//! An offset is known when a reader got it, or when an application was told of it with acks=all; what acks=1 tells may go with its
+//! leader. Where committed records were cut off, by an unclean election or a harm, nothing is known any more.
+
+use super::history::{Change, History};
+use super::table::Table;
+use super::{About, Promise, Seen};
+use crate::scenario::Scenario;
+use crate::trace::{Record, What};
+use klab_kafka::config::Acks;
+use klab_kafka::event::{ClientEvent, Event};
+use klab_kafka::ids::{Offset, TopicIdPartition};
+use std::collections::BTreeMap;
+
+/// The promise.
+pub const PROMISE: Promise = Promise {
+    name: "offsets follow time",
+    sentence: "A record is acknowledged at an offset above every offset that was known when it was sent.",
+    ids: "B21",
+    canary: "mutated history: relabel",
+};
+
+/// Watches it.
+#[derive(Clone, Debug, Default)]
+pub struct OffsetsFollowTime {
+    /// Acknowledged records that were sent when some offset was known.
+    pub opportunities: u64,
+    /// Per partition the highest offset known, and since which record.
+    known: BTreeMap<TopicIdPartition, Table<(u64, Offset)>>,
+}
+
+impl OffsetsFollowTime {
+    /// Committed batches are no longer.
+    pub fn change(&mut self, change: &Change, history: &History) {
+        if let Change::Led {
+            partition,
+            cut: Some(_),
+            ..
+        } = change
+        {
+            self.known.remove(&history.lineage(*partition).id);
+        }
+    }
+
+    /// A client told a fact.
+    pub fn record(
+        &mut self,
+        record: &Record,
+        history: &History,
+        scenario: &Scenario,
+    ) -> Option<Seen> {
+        let What::Told(Event::Client(_, event)) = &record.what else {
+            return None;
+        };
+        match event {
+            ClientEvent::Delivered { partition, to, .. } => {
+                self.learn(*partition, Offset(to.0 - 1), record.seq);
+                None
+            }
+            ClientEvent::Acked {
+                id,
+                partition,
+                offset: Some(offset),
+            } => {
+                let sent = history.lives.get(*id).and_then(|l| l.last_queued);
+                let known = sent.and_then(|sent| self.known_at(*partition, sent.get()));
+                self.opportunities += u64::from(known.is_some());
+                let plan = history.plan(scenario, *id);
+                if plan.is_some_and(|plan| plan.config.acks.value == Acks::All) {
+                    self.learn(*partition, *offset, record.seq);
+                }
+                let known = known.filter(|known| offset <= known)?;
+                Some(Seen {
+                    about: About::Record(*id),
+                    seen: format!(
+                        "{} was acknowledged at offset {offset}, although offset {known} was known when it was sent",
+                        history.record_name(*id),
+                    ),
+                })
+            }
+            _ => None,
+        }
+    }
+
+    fn learn(&mut self, partition: TopicIdPartition, offset: Offset, seq: u64) {
+        let known = self.known.entry(partition).or_default();
+        if known.last().is_none_or(|(_, highest)| *highest < offset) {
+            known.push((seq, offset));
+        }
+    }
+
+    /// The highest offset that was known before a record of the trace.
+    fn known_at(&self, partition: TopicIdPartition, seq: u64) -> Option<Offset> {
+        let known = self.known.get(&partition)?;
+        let (mut low, mut high) = (0, known.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            match known.get(middle)?.0 < seq {
+                true => low = middle + 1,
+                false => high = middle,
+            }
+        }
+        Some(known.get(low.checked_sub(1)?)?.1)
+    }
+}

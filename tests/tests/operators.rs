@@ -1,0 +1,177 @@
+//! Stories of operators: what they change, and when it takes effect.
+
+use klab_kafka::event::{AdminEvent, ControllerEvent, Event, ReplicaEvent};
+use klab_kafka::ids::NodeId;
+use klab_kafka::protocol::ErrorCode;
+use klab_kafka::time::Duration;
+use klab_world::scenario::operation::{ConfigOf, Operation};
+use std::sync::Arc;
+use tests::{Cluster, Setting, TOPIC};
+
+fn set(of: ConfigOf, key: &str, value: &str) -> Operation {
+    let config = [(Arc::from(key), Some(Arc::from(value)))].into();
+    Operation::AlterConfig { of, config }
+}
+
+fn preferred() -> Operation {
+    Operation::ElectLeaders {
+        unclean: false,
+        partitions: None,
+    }
+}
+
+/// broker-1, the preferred leader, has been away and is in sync again; another leads.
+fn led_by_another(setting: Setting) -> Cluster {
+    let mut c = setting.begin();
+    let first = c.leader().expect("ready");
+    c.crash(first);
+    c.run_until("another leads", |c| c.leader().is_some_and(|l| l != first));
+    c.restart(first);
+    c.run_until("all are in sync", |c| c.isr().len() == 3);
+    assert_ne!(c.leader(), Some(first));
+    c
+}
+
+#[test]
+fn preferred_leaders_come_back_by_themselves_within_the_interval() {
+    //
+    let setting = Setting::default().server("leader.imbalance.check.interval.seconds", "20");
+    let mut c = led_by_another(setting);
+    let since = c.world.now();
+    let first = c.process("broker-1");
+    c.run_until("broker-1 leads again", |c| c.leader() == Some(first));
+    assert!(c.world.now().since(since) < Duration::secs(21));
+}
+
+#[test]
+fn where_leaders_are_not_rebalanced_an_operator_brings_the_preferred_one_back() {
+    let setting = Setting::default()
+        .server("leader.imbalance.check.interval.seconds", "20")
+        .server("auto.leader.rebalance.enable", "false");
+    let mut c = led_by_another(setting);
+    c.pass(Duration::secs(60));
+    let first = c.process("broker-1");
+    assert_ne!(c.leader(), Some(first));
+    c.operate(preferred());
+    let answer = c.run_until_told("it is answered", |_, e| {
+        matches!(e, Event::Admin(AdminEvent::Answered { .. }))
+    });
+    assert_eq!(c.leader(), Some(first), "at {:?}", answer.at);
+}
+
+#[test]
+fn the_last_in_sync_replica_may_stop_and_leads_again_when_it_is_back() {
+    // K-19: there is nobody to hand over to.
+    let mut c = Setting::default()
+        .topic_config("min.insync.replicas", "1")
+        .begin();
+    let leader = c.leader().expect("ready");
+    for follower in c.followers() {
+        c.crash(follower);
+    }
+    c.run_until("the leader is alone", |c| c.isr().len() == 1);
+    c.stop(leader);
+    c.run_until("nobody leads", |c| c.leader().is_none());
+    assert_eq!(c.isr(), [NodeId(1)], "it keeps its place");
+    c.run_until("it has stopped", |c| {
+        c.view().machine(leader).down.is_some()
+    });
+    c.restart(leader);
+    c.run_until("it leads again", |c| c.leader() == Some(leader));
+}
+
+#[test]
+fn unclean_elections_that_an_operator_allows_happen_within_the_interval() {
+    //
+    let setting = Setting::default()
+        .topic_config("min.insync.replicas", "1")
+        .server("unclean.leader.election.interval.ms", "10000");
+    let mut c = setting.begin();
+    let (leader, followers) = (c.leader().expect("ready"), c.followers());
+    for follower in &followers {
+        c.crash(*follower);
+    }
+    c.run_until("the leader is alone", |c| c.isr().len() == 1);
+    c.pass(Duration::secs(2));
+    c.crash(leader);
+    for follower in &followers {
+        c.restart(*follower);
+    }
+    c.pass(Duration::secs(40));
+    assert_eq!(c.leader(), None, "they are out of sync");
+    let since = c.world.now();
+    c.operate(set(
+        ConfigOf::Brokers,
+        "unclean.leader.election.enable",
+        "true",
+    ));
+    c.run_until("one of them leads", |c| c.leader().is_some());
+    assert!(c.world.now().since(since) < Duration::secs(11));
+}
+
+#[test]
+fn a_deleted_topic_is_deleted_by_every_broker_and_its_files_go_later() {
+    // K-24.
+    let mut c = Setting::default()
+        .server("log.segment.delete.delay.ms", "60000")
+        .server("auto.create.topics.enable", "false")
+        .begin();
+    let (id, brokers) = (c.partition(), c.brokers());
+    c.pass(Duration::secs(3));
+    c.operate(Operation::DeleteTopic(TOPIC.into()));
+    c.run_until("no broker has a replica", |c| {
+        c.brokers()
+            .iter()
+            .all(|p| c.broker(*p).partitions().all(|(tp, _)| tp != id))
+    });
+    let deleted = c
+        .told()
+        .filter(|(_, _, e)| **e == Event::Replica(id, ReplicaEvent::Deleted));
+    assert_eq!(deleted.count(), 3);
+    let kept = |c: &Cluster, p| c.view().machine(p).disk.batches(id).count();
+    assert!(kept(&c, brokers[0]) > 0, "the files have another name only");
+    c.pass(Duration::secs(61));
+    assert_eq!(kept(&c, brokers[0]), 0);
+}
+
+#[test]
+fn a_broker_that_was_away_puts_the_log_of_a_deleted_topic_aside() {
+    // K10.
+    let mut c = Setting::default()
+        .server("auto.create.topics.enable", "false")
+        .begin();
+    let (id, away) = (c.partition(), c.followers()[0]);
+    c.pass(Duration::secs(3));
+    c.crash(away);
+    c.operate(Operation::DeleteTopic(TOPIC.into()));
+    c.run_until_told("it is deleted", |_, e| {
+        matches!(e, Event::Controller(ControllerEvent::TopicDeleted { .. }))
+    });
+    c.operate(Operation::CreateTopic {
+        name: TOPIC.into(),
+        partitions: Some(1),
+        replication_factor: Some(3),
+        replicas: Vec::new(),
+        config: Default::default(),
+        validate_only: false,
+    });
+    c.restart(away);
+    let stray = c.run_until_told("it finds a stray", |p, e| {
+        p == away && *e == Event::Replica(id, ReplicaEvent::Stray)
+    });
+    assert!(stray.at > c.world.ready().expect("it was ready"));
+    c.run_until("the new topic is in sync everywhere", |c| {
+        let new = c.view().partition(TOPIC, 0);
+        new.is_some_and(|new| new != id && c.isr().len() == 3)
+    });
+}
+
+#[test]
+fn a_broker_refuses_what_only_its_file_can_change() {
+    let mut c = Setting::default().begin();
+    c.operate(set(ConfigOf::Brokers, "broker.session.timeout.ms", "1000"));
+    let record = c.run_until_told("it is refused", |_, e| {
+        matches!(e, Event::Admin(AdminEvent::ConfigsRefused { error, .. }) if *error == ErrorCode::InvalidRequest)
+    });
+    assert!(record.process.is_some());
+}
