@@ -404,6 +404,19 @@ fn a_process_that_is_asked_to_stop_ends_itself() {
 }
 
 #[test]
+fn a_crash_of_everyone_brings_nobody_who_has_not_begun() {
+    let who = Selector::Everyone;
+    let run = Run::of(&with(Fault::Kill { who }, Lasts::For(LASTS)));
+    let reader = run.p("reader");
+    let began = |r: &&Record| {
+        r.process == Some(reader) && matches!(r.what, What::Process(ProcessFact::Started { .. }))
+    };
+    let inside = run.between(Duration::ZERO, Duration::secs(20));
+    assert_eq!(inside.filter(began).count(), 0);
+    assert!(started_after(&run, "broker-2"));
+}
+
+#[test]
 fn a_start_starts_what_does_not_run() {
     let mut scenario = with(
         Fault::Kill {

@@ -124,6 +124,7 @@ fn every_aim_can_be_missed_and_every_one_can_be_reached() {
         stuck: None,
         goals: BTreeSet::new(),
         harms: BTreeSet::new(),
+        inputs: BTreeSet::new(),
         sentence: String::new(),
         bites: false,
         elects_cleanly: false,
@@ -133,6 +134,7 @@ fn every_aim_can_be_missed_and_every_one_can_be_reached() {
         found: [(FindingKind::Lost, 1)].into(),
         goals: klab_world::scenario::expect::GOALS.map(|g| g.0).into(),
         harms: ALL_HARM.into(),
+        inputs: ["/steps/*/roll".to_owned()].into(),
         bites: true,
         elects_cleanly: true,
         open_to_harm: HARM_FOR,
@@ -161,18 +163,29 @@ fn accusations_of_which_two_in_ten_fail_are_not_sound() {
 }
 
 /// One of each family.
-const ALL_HARM: [&str; 6] = [
+const ALL_HARM: [&str; 17] = [
     "cut",
     "reset",
     "kill",
     "power loss",
     "pause",
     "lost message",
+    "torn power loss",
+    "clog",
+    "refused connections",
+    "ring of majorities",
+    "wrong clock",
+    "slow node",
+    "stalled disk",
+    "full disk",
+    "answer in place",
+    "throttle",
+    "crash point",
 ];
 
 type Requirement = (&'static str, fn(&mut Scenario));
 
-const REQUIREMENTS: [Requirement; 13] = [
+const REQUIREMENTS: [Requirement; 16] = [
     ("three replicas", |s| topic(s).replication_factor = 2),
     ("two in-sync replicas", |s| {
         set(topic(s), "min.insync.replicas", "1")
@@ -207,7 +220,23 @@ const REQUIREMENTS: [Requirement; 13] = [
             }
         }
     }),
-    ("harm that is drawn", |s| {
+    ("clean elections of one broker", |s| {
+        let mut own = s.cluster.config.clone();
+        own.unclean_leader_election_enable = true;
+        s.cluster.config_of.insert("broker-1".into(), own);
+    }),
+    ("three replicas by hand", |s| {
+        let two = [1, 2].map(klab_kafka::ids::NodeId).to_vec();
+        topic(s).replicas = Some(vec![two]);
+    }),
+    ("one set of rules", |s| {
+        let own = Rules {
+            prevote: !s.cluster.rules.prevote,
+            ..s.cluster.rules.clone()
+        };
+        s.cluster.rules_of.insert("controller-1".into(), own);
+    }),
+    ("harm that takes no data by itself", |s| {
         s.steps[0].action = Action::Fault(Fault::PowerLoss {
             who: klab_world::scenario::selector::Selector::Process("broker-1".into()),
             keep: Keep::Synced,
@@ -216,7 +245,7 @@ const REQUIREMENTS: [Requirement; 13] = [
 ];
 
 fn topic(scenario: &mut Scenario) -> &mut TopicPlan {
-    let last = scenario.topics.values_mut().last();
+    let last = scenario.topics.values_mut().rfind(|t| !t.later);
     last.expect("a drawn cluster has a topic")
 }
 

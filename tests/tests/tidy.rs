@@ -152,6 +152,21 @@ const UNSEEN: &[(&str, usize, &str)] = &[
         "nothing: it is written as the map that it is",
     ),
     (
+        "sim/world/src/clocks.rs",
+        1,
+        "nothing: a drift that there is none of, so that a run without it keeps its hash",
+    ),
+    (
+        "sim/world/src/disks.rs",
+        1,
+        "nothing: ills that there are none of",
+    ),
+    (
+        "sim/world/src/network.rs",
+        3,
+        "nothing: spoils, clogs and throttles that there are none of",
+    ),
+    (
         "sim/world/src/network/connections.rs",
         1,
         "the empty places of connections that are gone",

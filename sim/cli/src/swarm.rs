@@ -12,6 +12,7 @@ use klab_world::swarm::Half;
 use klab_world::swarm::explore::aims::{AIMS, JUDGED_FROM, Least};
 use klab_world::swarm::explore::recheck::{Guilt, recheck};
 use klab_world::swarm::explore::{Drawn, Explored, explore};
+use klab_world::swarm::inputs::all as all_inputs;
 use klab_world::verdict::FindingKind;
 use serde_json::json;
 
@@ -26,8 +27,14 @@ const SHOWN: usize = 10;
 /// How many seeds are run before the first bad one among them is looked for.
 const AT_ONCE: u64 = 64;
 
-/// One run, and whether the faults that it accuses of losses are guilty.
-type Checked = (Explored, Guilt);
+/// One run, and whether the faults that it accuses of losses and of duplicates are guilty.
+type Checked = (Explored, [Guilt; 2]);
+
+/// What faults are accused of, and how that is said.
+const ACCUSED_OF: [(FindingKind, &str); 2] = [
+    (FindingKind::Lost, "lost"),
+    (FindingKind::Duplicated, "duplicated"),
+];
 
 /// Runs them all, or until one is bad.
 pub fn swarm(args: &Swarm) -> Result<Outcome, Wrong> {
@@ -37,15 +44,19 @@ pub fn swarm(args: &Swarm) -> Result<Outcome, Wrong> {
         true => until_bad(args, &rules)?,
         false => sweep::each(args.seeds.clone(), args.jobs, |seed| {
             let drawn = Drawn::run(seed, half(args, seed), &rules);
-            (drawn.report(), recheck(&drawn.world, FindingKind::Lost))
+            let guilt = ACCUSED_OF.map(|(kind, _)| recheck(&drawn.world, kind));
+            (drawn.report(), guilt)
         })?,
     };
-    let (mut explored, mut bugs, mut guilt) = (Vec::new(), Vec::new(), Guilt::default());
+    let (mut explored, mut bugs) = (Vec::new(), Vec::new());
+    let mut guilt = ACCUSED_OF.map(|_| Guilt::default());
     for (seed, run) in runs {
         match run {
             Ok((run, of_run)) => {
                 explored.push(run);
-                guilt = guilt.and(of_run);
+                for (all, of_run) in guilt.iter_mut().zip(of_run) {
+                    *all = std::mem::take(all).and(of_run);
+                }
             }
             Err(what) => bugs.push((seed, what)),
         }
@@ -69,7 +80,8 @@ pub fn swarm(args: &Swarm) -> Result<Outcome, Wrong> {
             && args.rules.is_empty()
             && args.half == Halves::Both
             && !args.first;
-        all_reached = aims(&explored, &guilt, is_judged);
+        all_reached = inputs(&explored, is_judged);
+        all_reached &= aims(&explored, &guilt, is_judged);
         let events: u64 = explored.iter().map(|e| e.events).sum();
         let took = began.elapsed().as_millis();
         println!(
@@ -105,7 +117,8 @@ fn until_bad(args: &Swarm, rules: &Rules) -> Result<sweep::Seeds<Checked>, Wrong
         let some = start..end.min(start + AT_ONCE);
         start = some.end;
         runs.extend(sweep::each(some, args.jobs, |seed| {
-            (explore(seed, half(args, seed), rules), Guilt::default())
+            let guilt = ACCUSED_OF.map(|_| Guilt::default());
+            (explore(seed, half(args, seed), rules), guilt)
         })?);
         let is_bad = |(_, run): &(u64, Result<Checked, String>)| {
             run.as_ref().map_or(true, |(run, _)| run.is_bad())
@@ -193,8 +206,27 @@ fn census(explored: &[Explored]) {
     }
 }
 
+/// In how many seeds each input was given; true if none is missing that a drawn run can have, or they are too few to be
+/// judged.
+fn inputs(explored: &[Explored], is_judged: bool) -> bool {
+    println!("\n   given  to so many runs");
+    let mut all_given = true;
+    for input in all_inputs() {
+        let runs = explored.iter().filter(|e| e.inputs.contains(&input.name));
+        let runs = runs.count();
+        match input.never {
+            Some(why) => println!("   never  {}: {why}", input.name),
+            None => {
+                println!("{runs:>8}  {}{}", input.name, mark(runs > 0, is_judged));
+                all_given &= runs > 0;
+            }
+        }
+    }
+    !is_judged || all_given
+}
+
 /// What the runs must reach together, and whether they did; true if they did or are too few to be judged.
-fn aims(explored: &[Explored], guilt: &Guilt, is_judged: bool) -> bool {
+fn aims(explored: &[Explored], guilt: &[Guilt; 2], is_judged: bool) -> bool {
     let runs = explored.len() as u64;
     let mut all_reached = true;
     println!("\n reached  at least  of {runs} runs");
@@ -209,25 +241,28 @@ fn aims(explored: &[Explored], guilt: &Guilt, is_judged: bool) -> bool {
         println!("{reached:>8}  {least:>8}  {}{mark}", aim.name);
         all_reached &= is_met;
     }
-    println!(
-        "{} lost records accuse {} faults, {} accuse none; {} are safe without the accused fault,",
-        guilt.accusing, guilt.faults, guilt.without_fault, guilt.safe
-    );
-    println!(
-        "{} more without those that take its place: at least nine of ten together{}",
-        guilt.replaced,
-        mark(guilt.is_sound(), is_judged)
-    );
-    for doubt in guilt.doubtful.iter().take(SHOWN) {
+    for (guilt, (_, what)) in guilt.iter().zip(ACCUSED_OF) {
         println!(
-            "  seed {} without step {}: {} of {} are lost even so",
-            doubt.seed, doubt.step, doubt.lost, doubt.accusing
+            "{} {what} records accuse {} faults, {} accuse none; {} are safe without the accused fault,",
+            guilt.accusing, guilt.faults, guilt.without_fault, guilt.safe
         );
+        println!(
+            "{} more without those that take its place: at least nine of ten together{}",
+            guilt.replaced,
+            mark(guilt.is_sound(), is_judged)
+        );
+        for doubt in guilt.doubtful.iter().take(SHOWN) {
+            println!(
+                "  seed {} without step {}: {} of {} are {what} even so",
+                doubt.seed, doubt.step, doubt.lost, doubt.accusing
+            );
+        }
+        all_reached &= guilt.is_sound();
     }
     if !is_judged {
         println!("(judged from {JUDGED_FROM} runs of both halves on, with Kafka's own rules)");
     }
-    !is_judged || (all_reached && guilt.is_sound())
+    !is_judged || all_reached
 }
 
 fn mark(is_met: bool, is_judged: bool) -> &'static str {

@@ -209,7 +209,7 @@ impl World {
         };
         let ambush = self.ambushes.remove(at);
         for p in ambush.struck {
-            self.start(p, cause);
+            self.start_again(p, cause);
         }
     }
 

@@ -1,6 +1,9 @@
 //! Every harm that can be done, for scenarios, search, page and book alike: what it is, how it is applied and lifted.
 //!
 //! `W` says whom: a selector in a scenario, concrete processes on the tape and in the trace.
+//!
+//! Left out: swapped and stale endpoints after a restart (N11), since here an address is a process and stays with it; faults
+//! of a disk's contents (D3 to D7, D9).
 
 use crate::ambush::CrashPoint;
 use crate::disks::Keep;
@@ -381,7 +384,7 @@ impl World {
             Fault::DiskLoss { who } => who.iter().for_each(|p| self.lose_disk(*p, record)),
             Fault::Pause { who } => who.iter().for_each(|p| self.pause(*p, record)),
             Fault::Stop { who } => who.iter().for_each(|p| self.ask_to_stop(*p, record)),
-            Fault::Start { who } => who.iter().for_each(|p| self.start(*p, record)),
+            Fault::Start { who } => who.iter().for_each(|p| self.start_again(*p, record)),
             Fault::Clog { from, to, one_way } => {
                 for (a, b) in links(from, to, *one_way) {
                     self.network.clog(a, b);
@@ -472,7 +475,7 @@ impl World {
             | Fault::PowerLoss { who, .. }
             | Fault::DiskLoss { who }
             | Fault::Stop { who } => {
-                who.iter().for_each(|p| self.start(*p, record));
+                who.iter().for_each(|p| self.start_again(*p, record));
             }
             Fault::Reset { .. } | Fault::Lose(_) | Fault::Start { .. } => {}
             Fault::Answer { .. } | Fault::Throttle { .. } => self.network.wait_no_more(step),
@@ -480,7 +483,7 @@ impl World {
             _ => self.spoil_machines(fault, false),
         }
         if let Fault::FailDisk { who, .. } = fault {
-            who.iter().for_each(|p| self.start(*p, record));
+            who.iter().for_each(|p| self.start_again(*p, record));
         }
     }
 

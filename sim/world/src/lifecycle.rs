@@ -48,6 +48,13 @@ impl World {
         }
     }
 
+    /// Starts a process that has run before: no end of a harm makes somebody come early.
+    pub(crate) fn start_again(&mut self, p: ProcessId, cause: u64) {
+        if self.machines[p.index()].starts > 0 {
+            self.start(p, cause);
+        }
+    }
+
     fn relight(&mut self, p: ProcessId, cause: u64) {
         let mut network = std::mem::replace(&mut self.network, Network::new((0, 0), None));
         let (now, streams, names) = (self.now, &mut self.streams, &self.names);

@@ -414,9 +414,9 @@ pub enum Budget {
 pub enum Family {
     /// Cuts of all kinds.
     Partition,
-    /// Resets, black holes, slow links.
+    /// Resets, black holes, slow and clogged links, lost packets, connections that are refused or late.
     Network,
-    /// Kills and restarts.
+    /// Kills, also at points of a process's own work, and clean stops.
     Crash,
     /// Losses of power.
     Power,
@@ -424,6 +424,14 @@ pub enum Family {
     Pause,
     /// Held and lost messages.
     Message,
+    /// Disks that hang, fill up or die.
+    Disk,
+    /// Wall clocks that jump or drift.
+    Clock,
+    /// Slow nodes.
+    Slow,
+    /// Requests that are answered in their server's place, or throttled.
+    Answer,
     /// Any of them.
     Any,
 }

@@ -7,18 +7,26 @@
 pub mod dice;
 pub mod explore;
 pub mod faults;
+pub mod inputs;
+pub mod knobs;
+mod operations;
+pub mod steps;
 
+use self::steps::{Cast, draw_steps};
+use crate::network::harm::Tail;
 use crate::scenario::*;
 use crate::streams::{Stream, Streams};
 use dice::Dice;
+use grammar::Table;
 use klab_kafka::config::{Acks, AdminConfig, Configs, ProducerConfig, ServerConfig};
+use klab_kafka::ids::NodeId;
 use klab_kafka::rules::Rules;
 use klab_kafka::time::{Duration, Timestamp};
+use operation::Operation;
 use quantity::{Range, Rate};
 use selector::Selector;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use trigger::{Fact, PartitionVerb, ProcessVerb, Trigger};
 
 /// Whether the settings leave nothing to explain.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,8 +37,8 @@ pub enum Half {
     Free,
 }
 
-/// Faults fall within so many ms after ready.
-const FAULTS_UNTIL: u64 = 60_000;
+/// What the clocks say when a drawn run begins.
+const START: Timestamp = Timestamp(1_767_225_600_000);
 
 /// The scenario of a seed.
 pub fn scenario(seed: u64, half: Half, rules: &Rules) -> Scenario {
@@ -41,31 +49,34 @@ pub fn scenario(seed: u64, half: Half, rules: &Rules) -> Scenario {
     let cluster = draw_cluster(&mut dice, half, rules);
     let topics = draw_topics(&mut dice, half, cluster.brokers);
     let producers = draw_producers(&mut dice, half, &topics);
-    let consumers = draw_consumers(&mut dice, &topics);
-    let steps = draw_steps(&mut dice, half, &topics);
+    let consumers = draw_consumers(&mut dice, half, &topics);
+    let mut admin = AdminConfig::default();
+    set_all(&mut admin, knobs::draw(&mut dice, half, Table::Admin));
+    let cast = Cast {
+        brokers: cluster.brokers,
+        controllers: cluster.controllers,
+        racks: &cluster.racks,
+        topics: &topics,
+        producers: &producers,
+    };
+    let steps = draw_steps(&mut dice, half, &cast);
+    let brokers = cluster.brokers;
     // From 50 µs, one room, to 2 ms, one region.
     let base = 1_000 * dice.octaves(2_000).max(50);
     let scenario = Scenario {
         title: format!("swarm {seed}").into(),
         teaches: None,
         seed: Some(seed),
-        start: Timestamp(1_767_225_600_000),
-        network: NetworkPlan::plain(
-            Range {
-                min: base,
-                max: base * dice.within(1, 4),
-            },
-            dice.chance(30)
-                .then(|| dice.within(1_000_000, 1_000_000_000)),
-        ),
+        start: START,
+        network: draw_network(&mut dice, base, &cluster),
         cluster,
         end: EndPlan {
-            at: EndPlan::default_at(&producers),
+            at: EndPlan::default_at(&producers) + dice.pick(&[Duration::ZERO, Duration::secs(10)]),
             heal: Heal::All,
             within: Duration::secs(300),
         },
-        admin: AdminConfig::default(),
-        topics,
+        admin,
+        topics: topics.into_iter().chain([nobodys(brokers)]).collect(),
         producers,
         consumers,
         assets: BTreeMap::new(),
@@ -79,11 +90,27 @@ pub fn scenario(seed: u64, half: Half, rules: &Rules) -> Scenario {
     scenario
 }
 
+/// The topic that operators create and delete: nobody writes to it.
+pub const NOBODYS: &str = "refunds";
+
+fn nobodys(brokers: u32) -> (Arc<str>, TopicPlan) {
+    let plan = TopicPlan {
+        partitions: 1,
+        replication_factor: brokers.min(3) as i16,
+        replicas: None,
+        config: BTreeMap::new(),
+        later: true,
+    };
+    (NOBODYS.into(), plan)
+}
+
 /// Whether a run of this scenario may lose, duplicate or reorder nothing that was acknowledged, whatever its faults do.
 pub fn leaves_nothing_to_explain(scenario: &Scenario) -> bool {
     let is_safe_topic = |t: &TopicPlan| {
         let is = |key: &str, value: &str| t.config.get(key).is_some_and(|v| &**v == value);
+        let mut by_hand = t.replicas.iter().flatten();
         t.replication_factor >= 3
+            && by_hand.all(|replicas| replicas.len() >= 3)
             && is("min.insync.replicas", "2")
             && !is("unclean.leader.election.enable", "true")
     };
@@ -95,14 +122,86 @@ pub fn leaves_nothing_to_explain(scenario: &Scenario) -> bool {
             && p.on_restart == OnRestart::Continue
             && p.on_failure == OnFailure::GiveUp
     };
-    let is_safe_step = |s: &Step| match &s.action {
+    let cluster = &scenario.cluster;
+    let mut configs = cluster.config_of.values().chain([&cluster.config]);
+    let mut written = scenario.topics.values().filter(|t| !t.later);
+    written.all(is_safe_topic)
+        && scenario.producers.values().all(is_safe_producer)
+        && are_safe(&scenario.steps)
+        && configs.all(|c| !c.unclean_leader_election_enable)
+        && cluster.rules_of.values().all(|r| *r == cluster.rules)
+}
+
+/// Drawn harm is within its budget. What a step says by itself is in none: it may take no data, and stands beside no drawn
+/// harm that might.
+fn are_safe(steps: &[Step]) -> bool {
+    use crate::fault::Fault::{CrashAt, DiskLoss, PowerLoss};
+    let harmless = |key: &Arc<str>| {
+        !matches!(
+            &**key,
+            "min.insync.replicas" | "unclean.leader.election.enable"
+        )
+    };
+    let is_safe = |s: &Step| match &s.action {
         Action::Random { budget, .. } => *budget == Budget::Recoverable,
+        Action::Fault(PowerLoss { .. } | DiskLoss { .. } | CrashAt { power: Some(_), .. }) => false,
+        Action::Admin(asked) => match asked {
+            Operation::AlterConfig { config, .. } => config.keys().all(harmless),
+            Operation::ElectLeaders { unclean, .. } => !unclean,
+            Operation::DeleteTopic(name) => &**name == NOBODYS,
+            Operation::DeleteRecords { .. } => false,
+            Operation::DescribeConfig(_)
+            | Operation::CreateTopic { .. }
+            | Operation::AddPartitions { .. } => true,
+        },
+        Action::Fault(_) | Action::Roll { .. } => true,
+    };
+    let is_said = |s: &Step| matches!(s.action, Action::Fault(_));
+    let may_take = |s: &Step| match s.action {
+        Action::Random { family, .. } => matches!(family, Family::Power | Family::Any),
         _ => false,
     };
-    scenario.topics.values().all(is_safe_topic)
-        && scenario.producers.values().all(is_safe_producer)
-        && scenario.steps.iter().all(is_safe_step)
-        && !scenario.cluster.config.unclean_leader_election_enable
+    steps.iter().all(is_safe) && !(steps.iter().any(is_said) && steps.iter().any(may_take))
+}
+
+/// N1 to N3: one room or one region; some runs have slow messages, lossy links, racks far apart, or a narrow machine.
+fn draw_network(dice: &mut Dice<'_>, base: u64, cluster: &ClusterPlan) -> NetworkPlan {
+    let latency = Range {
+        min: base,
+        max: base * dice.within(1, 4),
+    };
+    let bandwidth = dice
+        .chance(30)
+        .then(|| dice.within(1_000_000, 1_000_000_000));
+    let mut plan = NetworkPlan::plain(latency, bandwidth);
+    if dice.chance(25) {
+        plan.tail = Some(Tail {
+            ppm: dice.pick(&[100, 1_000, 3_000]),
+            upto: 100_000_000,
+        });
+    }
+    if dice.chance(20) {
+        plan.loss = 10 * dice.octaves(1_000) as u32;
+    }
+    if let [a, b, ..] = &cluster.racks[..] {
+        if dice.chance(60) {
+            let rack = |r: &Arc<str>| Selector::Rack(r.clone());
+            plan.links.push(LinkPlan {
+                between: (rack(a), rack(b)),
+                latency: Some(Range {
+                    min: 5 * base,
+                    max: 10 * base,
+                }),
+                bandwidth: dice.chance(50).then(|| dice.within(1_000_000, 100_000_000)),
+            });
+        }
+    }
+    if dice.chance(10) {
+        let n = dice.within(1, u64::from(cluster.brokers));
+        let bandwidth = dice.within(1_000_000, 100_000_000);
+        plan.nodes.insert(format!("broker-{n}").into(), bandwidth);
+    }
+    plan
 }
 
 fn draw_cluster(dice: &mut Dice<'_>, half: Half, rules: &Rules) -> ClusterPlan {
@@ -122,20 +221,42 @@ fn draw_cluster(dice: &mut Dice<'_>, half: Half, rules: &Rules) -> ClusterPlan {
         config.log_retention_check_interval_ms = dice.pick(&[500, 5_000, 300_000]);
         config.log_cleaner_backoff_ms = dice.pick(&[500, 3_000, 15_000]);
     }
+    set_all(&mut config, knobs::draw(dice, half, Table::Server));
+    let mut config_of = BTreeMap::new();
+    if dice.chance(15) {
+        let mut own = config.clone();
+        set_all(&mut own, knobs::draw(dice, half, Table::Server));
+        let n = dice.within(1, u64::from(brokers));
+        if own != config {
+            config_of.insert(format!("broker-{n}").into(), own);
+        }
+    }
+    let racks: &[&str] = dice.pick(&[&[], &[], &["a", "b"], &["a", "b", "c"]]);
+    let racks = racks.iter().take(brokers as usize);
     ClusterPlan {
         brokers,
         controllers,
-        racks: Vec::new(),
+        racks: racks.map(|r| Arc::from(*r)).collect(),
         era: "4.0".into(),
         rules: rules.clone(),
         rules_of: BTreeMap::new(),
         config,
-        config_of: BTreeMap::new(),
+        config_of,
         sync: Range {
             min: 50_000,
             max: 1_000 * dice.within(100, 5_000),
         },
-        sync_tail: None,
+        sync_tail: dice.chance(20).then(|| Tail {
+            ppm: dice.pick(&[500, 10_000]),
+            upto: 50_000_000,
+        }),
+    }
+}
+
+fn set_all<C: Configs>(config: &mut C, drawn: Vec<(&str, &str)>) {
+    for (key, value) in drawn {
+        let set = config.set(key, value);
+        set.unwrap_or_else(|e| panic!("{key}={value}: {e:?}"));
     }
 }
 
@@ -156,11 +277,20 @@ fn draw_topics(dice: &mut Dice<'_>, half: Half, brokers: u32) -> BTreeMap<Arc<st
         if half == Half::Free && dice.chance(60) {
             config.insert("unclean.leader.election.enable".into(), "true".into());
         }
+        for (key, value) in knobs::draw(dice, half, Table::Topic) {
+            config.insert(key.into(), value.into());
+        }
+        let partitions = dice.within(1, 3);
+        let replicas = dice.chance(20).then(|| {
+            let broker = |n: u64| NodeId((n % u64::from(brokers)) as i32 + 1);
+            let of = |p: u64| (p..p + replication_factor).map(broker).collect();
+            (0..partitions).map(of).collect()
+        });
         draw_storage(dice, &mut config);
         let plan = TopicPlan {
-            partitions: dice.within(1, 3) as i32,
+            partitions: partitions as i32,
             replication_factor: replication_factor as i16,
-            replicas: None,
+            replicas,
             config,
             later: false,
         };
@@ -201,38 +331,50 @@ fn draw_producers(
     let names: Vec<Arc<str>> = topics.keys().cloned().collect();
     let count = dice.within(1, 3);
     let producer = |i: u64, dice: &mut Dice<'_>| {
+        let topic = dice.pick(&names);
         let count = dice.pick(&[1, 2, 5, 10, 20]);
         let rate = Rate {
             count,
             per_ns: 1_000_000_000,
         };
         let plan = ProducerPlan {
-            topic: dice.pick(&names),
             records: count * dice.within(20, 60) as u32,
             rate,
-            burst: 1,
+            burst: match dice.chance(20) {
+                true => dice.within(2, 20) as u32,
+                false => 1,
+            },
             after: Duration::millis(dice.within(0, 2_000)),
             keys: dice.chance(60).then(|| dice.within(1, 20) as u32),
             tombstones: None,
-            key_order: KeyOrder::InTurn,
+            key_order: dice.pick(&[KeyOrder::InTurn, KeyOrder::Uniform, KeyOrder::Skewed]),
             size: {
-                let size = dice.pick(&[10, 100, 1_000]);
-                Range {
-                    min: size,
-                    max: size,
-                }
+                let min = dice.pick(&[10, 100, 1_000]);
+                let max = min * dice.pick(&[1, 1, 1, 10]);
+                Range { min, max }
             },
             rows: None,
-            partition: None,
-            timestamp: None,
-            headers: BTreeMap::new(),
-            on_failure: OnFailure::GiveUp,
+            partition: dice
+                .chance(10)
+                .then(|| dice.below(topics[&topic].partitions as u64) as i32),
+            timestamp: dice
+                .chance(10)
+                .then(|| Timestamp(START.0 + dice.within(0, 120_000) as i64)),
+            headers: match dice.chance(15) {
+                true => [("trace".into(), "7f3a".into())].into(),
+                false => BTreeMap::new(),
+            },
+            on_failure: match half {
+                Half::Safe => OnFailure::GiveUp,
+                Half::Free => dice.pick(&[OnFailure::GiveUp, OnFailure::GiveUp, OnFailure::Resend]),
+            },
+            topic,
             answers: dice.pick(&[Answers::AfterSend, Answers::InCallback]),
             on_restart: match half {
                 Half::Safe => OnRestart::Continue,
                 Half::Free => dice.pick(&[OnRestart::Continue, OnRestart::ResendUnconfirmed]),
             },
-            on_stop: OnStop::Close,
+            on_stop: dice.pick(&[OnStop::Close, OnStop::Close, OnStop::Exit]),
             config: draw_producer_config(dice, half),
             librdkafka: None,
             polls: Polls::AfterSend,
@@ -252,6 +394,9 @@ fn draw_producer_config(dice: &mut Dice<'_>, half: Half) -> ProducerConfig {
     };
     set("linger.ms", dice.pick(&["0", "5", "50"]));
     set("batch.size", dice.pick(&["1", "200", "16384"]));
+    for (key, value) in knobs::draw(dice, half, Table::Producer) {
+        set(key, value);
+    }
     if half == Half::Safe {
         set("max.in.flight.requests.per.connection", "1");
         return config;
@@ -273,6 +418,7 @@ fn draw_producer_config(dice: &mut Dice<'_>, half: Half) -> ProducerConfig {
 
 fn draw_consumers(
     dice: &mut Dice<'_>,
+    half: Half,
     topics: &BTreeMap<Arc<str>, TopicPlan>,
 ) -> BTreeMap<Arc<str>, ConsumerPlan> {
     if !dice.chance(70) {
@@ -288,88 +434,10 @@ fn draw_consumers(
     config
         .set("auto.offset.reset", "earliest")
         .expect("a value of the table");
+    set_all(&mut config, knobs::draw(dice, half, Table::Consumer));
     let plan = ConsumerPlan {
         assign: assign.collect(),
         config,
     };
     [(Arc::from("auditor"), plan)].into()
-}
-
-/// C.1: of ten runs one has no fault, six have 1 to 3; a quarter has 4 to 8; one in twenty up to 30. Each family is
-/// switched off in half of the runs.
-fn draw_steps(
-    dice: &mut Dice<'_>,
-    half: Half,
-    topics: &BTreeMap<Arc<str>, TopicPlan>,
-) -> Vec<Step> {
-    let (least, most) = dice.weighted(&[(10, (0, 0)), (60, (1, 3)), (25, (4, 8)), (5, (9, 30))]);
-    let count = dice.within(least, most);
-    let follow_ups = if count == 0 {
-        0
-    } else {
-        dice.within(2, 2 + count.div_ceil(2))
-    };
-    let all = [
-        (30, Family::Partition),
-        (20, Family::Network),
-        (20, Family::Crash),
-        (8, Family::Power),
-        (12, Family::Pause),
-        (12, Family::Message),
-    ];
-    let mut families: Vec<(u64, Family)> = all.into_iter().filter(|_| dice.chance(50)).collect();
-    if families.is_empty() {
-        families.push((1, Family::Any));
-    }
-    let budget = match half {
-        Half::Safe => Budget::Recoverable,
-        Half::Free => Budget::None,
-    };
-    let step = |i: u64, dice: &mut Dice<'_>| Step {
-        id: 1_000 * (i + 1),
-        when: match i < count {
-            true => When::At(ScenarioTime(
-                dice.within(500, FAULTS_UNTIL - 1_000) as i64 * 1_000_000,
-            )),
-            false => draw_trigger(dice, topics),
-        },
-        action: Action::Random {
-            family: dice.weighted(&families),
-            budget,
-        },
-        lasts: Lasts::UntilHeal,
-        optional: true,
-    };
-    (0..count + follow_ups).map(|i| step(i, dice)).collect()
-}
-
-/// Protocols are weakest while they change hands: a fault may follow close upon an election, a change of the ISR, a
-/// truncation or a comeback, instead of falling at any time.
-fn draw_trigger(dice: &mut Dice<'_>, topics: &BTreeMap<Arc<str>, TopicPlan>) -> When {
-    let names: Vec<&Arc<str>> = topics.keys().collect();
-    let topic = dice.pick(&names);
-    let partitions = topics[topic].partitions as u64;
-    let partition = selector::TopicPartition {
-        topic: topic.clone(),
-        partition: dice.below(partitions) as i32,
-    };
-    let n = dice.within(1, 2) as i64;
-    let on = |verb, n| Fact::OnPartition(verb, partition, n);
-    let (who, fact) = match dice.below(7) {
-        0 => (Selector::Brokers, on(PartitionVerb::Elected, 1)),
-        1 => (Selector::Brokers, on(PartitionVerb::TruncatedTo, i64::MAX)),
-        2 => (Selector::Brokers, on(PartitionVerb::ShrankIsr, n)),
-        3 => (Selector::Brokers, on(PartitionVerb::ExpandedIsr, 2)),
-        4 | 5 => (Selector::Brokers, Fact::Itself(ProcessVerb::Unfenced)),
-        _ => (Selector::Controllers, Fact::Itself(ProcessVerb::Elected)),
-    };
-    When::Met {
-        trigger: Trigger { who, fact },
-        nth: dice.within(1, 2) as u32,
-        after: match dice.chance(30) {
-            true => Duration::ZERO,
-            false => Duration(1_000 * dice.octaves(100_000)),
-        },
-        only_while: None,
-    }
 }

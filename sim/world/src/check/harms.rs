@@ -47,6 +47,8 @@ pub struct Harms {
     starts: BTreeMap<ProcessId, Vec<u64>>,
     /// Records of ends and pauses, with the fault that made them.
     origins: BTreeMap<u64, u64>,
+    /// When each process learned that a connection of its own is gone, and the fault that broke it, if one did.
+    breaks: BTreeMap<ProcessId, Vec<(Time, Option<u64>)>>,
 }
 
 impl Harms {
@@ -97,6 +99,19 @@ impl Harms {
             fault,
         };
         self.ends.entry(process).or_default().push(end);
+    }
+
+    /// A process learned that a connection is gone.
+    pub fn broke(&mut self, process: ProcessId, at: Time, fault: Option<u64>) {
+        self.breaks.entry(process).or_default().push((at, fault));
+    }
+
+    /// The fault behind the first connection that a process lost from one time to another; none if it lost none, or by no
+    /// fault.
+    pub fn first_break(&self, process: ProcessId, from: Time, to: Time) -> Option<&Harm> {
+        let breaks = self.breaks.get(&process)?;
+        let first = breaks.get(breaks.partition_point(|(at, _)| *at < from))?;
+        (first.0 <= to).then(|| self.by_seq(first.1?))?
     }
 
     /// The fault that a record comes from directly: its own, an end's, a pause's.

@@ -280,7 +280,10 @@ impl History {
                     _ => None,
                 };
                 let is_closed = matches!(handled, Handled::Closed { .. });
-                self.connection_broken |= is_closed && fault.is_some();
+                if is_closed {
+                    self.connection_broken |= fault.is_some();
+                    self.harms.broke(p, record.at, fault);
+                }
                 self.input = (record.seq, fault);
             }
             What::Process(fact) => self.process(*fact, &mut taking),

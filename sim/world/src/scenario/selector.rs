@@ -226,6 +226,34 @@ impl Selector {
     }
 }
 
+/// Which of [`FORMS`] the words of a selector have.
+pub fn form_of_words(words: &[&str]) -> &'static str {
+    match words {
+        _ if words.contains(&"and") => "broker-1 and controllers",
+        ["brokers"] => "brokers",
+        ["controllers"] => "controllers",
+        ["clients"] => "clients",
+        ["everyone"] => "everyone",
+        ["rack", _] => "rack a",
+        ["leader", ..] => "leader of orders-0",
+        ["former", ..] => "former leader of orders-0",
+        ["follower", ..] => "follower of orders-0 [0]",
+        ["followers", ..] => "followers of orders-0",
+        ["replicas", ..] => "replicas of orders-0",
+        ["isr", ..] => "isr of orders-0",
+        ["any", "isr", ..] => "any isr member of orders-0 but the leader",
+        ["any", "controller", ..] => "any controller but the active one",
+        ["any", ..] => "any of brokers",
+        ["half", ..] => "half of brokers",
+        ["active", ..] => "active controller",
+        ["minority", ..] => "minority of controllers",
+        ["majority", ..] => "majority of controllers",
+        ["the", "others"] => "the others",
+        ["the", ..] => "the crashed broker",
+        _ => "broker-2",
+    }
+}
+
 fn no_selector(words: &[&str]) -> Mistake {
     let text = words.join(" ");
     let forms: Vec<&str> = FORMS.iter().map(|(form, _)| *form).collect();
@@ -433,6 +461,31 @@ pub(super) mod tests {
         for (form, _) in FORMS {
             let selector = Selector::parse(form, &known()).expect("a documented form");
             assert_eq!(selector.to_string(), form);
+        }
+    }
+
+    #[test]
+    fn every_form_is_found_by_its_words() {
+        for (form, _) in FORMS {
+            let words: Vec<&str> = form.split_whitespace().collect();
+            assert_eq!(form_of_words(&words), form);
+        }
+        for (text, form) in [
+            ("the cut controller", "the crashed broker"),
+            ("any of controllers", "any of brokers"),
+            ("half of everyone", "half of brokers"),
+            ("follower of payments-1 [1]", "follower of orders-0 [0]"),
+            ("isr of payments-1", "isr of orders-0"),
+            (
+                "any isr member of payments-1 but the leader",
+                "any isr member of orders-0 but the leader",
+            ),
+            ("shop", "broker-2"),
+            ("shop and brokers", "broker-1 and controllers"),
+            ("minority of controllers", "minority of controllers"),
+        ] {
+            let words: Vec<&str> = text.split_whitespace().collect();
+            assert_eq!(form_of_words(&words), form, "{text}");
         }
     }
 

@@ -9,13 +9,17 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// The families of drawn harm by name.
-pub const FAMILIES: [(Family, &str); 7] = [
+pub const FAMILIES: [(Family, &str); 11] = [
     (Family::Partition, "partition"),
     (Family::Network, "network"),
     (Family::Crash, "crash"),
     (Family::Power, "power"),
     (Family::Pause, "pause"),
     (Family::Message, "message"),
+    (Family::Disk, "disk"),
+    (Family::Clock, "clock"),
+    (Family::Slow, "slow"),
+    (Family::Answer, "answer"),
     (Family::Any, "any"),
 ];
 

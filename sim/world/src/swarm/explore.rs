@@ -5,6 +5,7 @@ pub mod recheck;
 
 use super::Half;
 use crate::census::{Among, Census};
+use crate::disks::Keep;
 use crate::fault::Realised;
 use crate::scenario::Scenario;
 use crate::scenario::expect::{GOALS, Goal};
@@ -41,6 +42,8 @@ pub struct Explored {
     pub goals: BTreeSet<Goal>,
     /// Kinds of harm that were done.
     pub harms: BTreeSet<&'static str>,
+    /// What it was given: keys of the grammar, kinds of selectors, settings off their defaults.
+    pub inputs: BTreeSet<String>,
     /// The verdict's sentence.
     pub sentence: String,
     /// Harm was done, and a leader, an ISR, a controller or a request under way changed.
@@ -126,6 +129,7 @@ impl Drawn {
             found,
             goals,
             harms,
+            inputs: super::inputs::used(world.scenario()),
             sentence: verdict.to_string(),
         }
     }
@@ -194,6 +198,10 @@ fn kind(fault: &Realised) -> &'static str {
         Hold(_) => "held message",
         Lose(_) => "lost message",
         Kill { .. } => "kill",
+        PowerLoss {
+            keep: Keep::Bytes(_),
+            ..
+        } => "torn power loss",
         PowerLoss { .. } => "power loss",
         DiskLoss { .. } => "disk replaced",
         Pause { .. } => "pause",

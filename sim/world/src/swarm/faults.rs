@@ -4,6 +4,7 @@
 //! timeouts. The budget says what may be destroyed for good.
 
 use super::dice::Dice;
+use crate::ambush::POINTS;
 use crate::disks::Keep;
 use crate::fault::{Fault, Intercept, Realised};
 use crate::process::ProcessId;
@@ -12,7 +13,7 @@ use crate::streams::Stream;
 use crate::view::View;
 use crate::world::World;
 use klab_kafka::ids::NodeId;
-use klab_kafka::protocol::Api;
+use klab_kafka::protocol::{Api, ErrorCode};
 use klab_kafka::time::Duration;
 
 /// Timeouts that durations are drawn around, in ms: quorum election and fetch, heartbeat, broker session, ISR lag,
@@ -51,11 +52,19 @@ pub fn draw_fault(
             (6, Family::Power),
             (12, Family::Pause),
             (12, Family::Message),
+            (6, Family::Disk),
+            (4, Family::Clock),
+            (6, Family::Slow),
+            (8, Family::Answer),
         ]),
         family => family,
     };
     let fault = draw(&targets, family, &mut dice)?;
-    let drawn = duration(&mut dice);
+    let drawn = match fault {
+        // D1: a disk that hangs longer than this is a dead one.
+        Fault::Stall { .. } => duration(&mut dice).min(5_000),
+        _ => duration(&mut dice),
+    };
     let lasts = match lasts {
         Lasts::UntilHeal => Lasts::For(Duration::millis(drawn)),
         other => other,
@@ -77,17 +86,37 @@ fn draw(targets: &Targets, family: Family, dice: &mut Dice<'_>) -> Option<Realis
         Family::Partition => Some(draw_cut(targets, dice)),
         Family::Network => {
             let (from, to) = draw_link(targets, dice);
-            Some(match dice.below(3) {
+            Some(match dice.below(8) {
                 0 => Fault::Reset { from, to },
                 1 => Fault::BlackHole { from, to },
-                _ => Fault::SlowLink {
+                2 => Fault::SlowLink {
                     from,
                     to,
                     factor: dice.within(2, 100) as u32,
                 },
+                3 | 4 => Fault::Clog {
+                    from,
+                    to,
+                    one_way: dice.chance(30),
+                },
+                5 => Fault::DropPackets {
+                    from,
+                    to,
+                    ppm: 1_000 * dice.octaves(200) as u32,
+                },
+                6 => Fault::Refuse {
+                    who: one(dice.pick(&targets.brokers)),
+                },
+                _ => Fault::SlowAccept {
+                    who: from,
+                    delay: Duration::millis(dice.octaves(15_000)),
+                },
             })
         }
         Family::Crash => {
+            if dice.chance(25) {
+                return Some(draw_crash_point(targets, dice, None));
+            }
             let who = one(draw_victim(targets, dice));
             Some(if dice.chance(25) {
                 Fault::Stop { who }
@@ -97,19 +126,34 @@ fn draw(targets: &Targets, family: Family, dice: &mut Dice<'_>) -> Option<Realis
         }
         Family::Power => {
             let who = one(dice.pick(&targets.brokers));
-            Some(if dice.chance(15) {
-                Fault::DiskLoss { who }
-            } else {
-                Fault::PowerLoss {
-                    who,
-                    keep: Keep::Drawn,
-                }
+            // D2: four of five cut a file anywhere.
+            let keep = match dice.chance(80) {
+                true => Keep::Bytes(dice.pick(&[1, 512, 4_096])),
+                false => Keep::Drawn,
+            };
+            Some(match dice.below(100) {
+                0..15 => Fault::DiskLoss { who },
+                15..30 => draw_crash_point(targets, dice, Some(keep)),
+                _ => Fault::PowerLoss { who, keep },
             })
         }
         Family::Pause => Some(Fault::Pause {
             who: one(draw_victim(targets, dice)),
         }),
         Family::Message => Some(draw_message(targets, dice)),
+        Family::Disk => {
+            let who = one(draw_victim(targets, dice));
+            Some(match dice.below(3) {
+                0 => Fault::Stall { who },
+                n => Fault::FailDisk { who, full: n == 1 },
+            })
+        }
+        Family::Clock => Some(draw_clock(targets, dice)),
+        Family::Slow => Some(Fault::SlowNode {
+            who: one(draw_victim(targets, dice)),
+            factor: dice.within(2, 100) as u32,
+        }),
+        Family::Answer => Some(draw_answer(targets, dice)),
         Family::Any => unreachable!("a family was drawn before"),
     }
 }
@@ -138,6 +182,104 @@ fn draw_link(targets: &Targets, dice: &mut Dice<'_>) -> (Box<[ProcessId]>, Box<[
     (one(victim), one(dice.pick(&others)))
 }
 
+/// P7: a process of any kind, at a point of its own work. Power is only taken from brokers.
+fn draw_crash_point(targets: &Targets, dice: &mut Dice<'_>, power: Option<Keep>) -> Realised {
+    let (point, ..) = dice.pick(&POINTS);
+    let who = match power {
+        Some(_) => dice.pick(&targets.brokers),
+        None if dice.chance(30) => dice.pick(&all(targets)),
+        None => draw_victim(targets, dice),
+    };
+    Fault::CrashAt {
+        who: one(who),
+        point,
+        power,
+    }
+}
+
+/// T1: up to half a second in most draws, up to an hour in a few; any process.
+fn draw_clock(targets: &Targets, dice: &mut Dice<'_>) -> Realised {
+    let who = one(dice.pick(&all(targets)));
+    let sign = if dice.chance(50) { 1 } else { -1 };
+    if dice.chance(40) {
+        let ppm = dice.octaves(20_000) as i32 * sign;
+        return Fault::Drift { who, ppm };
+    }
+    let longest = if dice.chance(30) { 3_600_000 } else { 500 };
+    let ahead_ms = dice.octaves(longest) as i64 * i64::from(sign);
+    Fault::Clock { who, ahead_ms }
+}
+
+/// K1: errors that a server could have given without having done anything.
+const ANSWERS: [(Api, &[ErrorCode]); 8] = [
+    (
+        Api::Produce,
+        &[
+            ErrorCode::NotLeaderOrFollower,
+            ErrorCode::NotEnoughReplicas,
+            ErrorCode::RequestTimedOut,
+            ErrorCode::KafkaStorageError,
+            ErrorCode::UnknownTopicOrPartition,
+        ],
+    ),
+    (
+        Api::Fetch,
+        &[
+            ErrorCode::NotLeaderOrFollower,
+            ErrorCode::UnknownLeaderEpoch,
+            ErrorCode::FencedLeaderEpoch,
+            ErrorCode::KafkaStorageError,
+        ],
+    ),
+    (
+        Api::ListOffsets,
+        &[
+            ErrorCode::LeaderNotAvailable,
+            ErrorCode::OffsetNotAvailable,
+            ErrorCode::NotLeaderOrFollower,
+        ],
+    ),
+    (
+        Api::OffsetForLeaderEpoch,
+        &[
+            ErrorCode::NotLeaderOrFollower,
+            ErrorCode::UnknownLeaderEpoch,
+        ],
+    ),
+    (
+        Api::InitProducerId,
+        &[
+            ErrorCode::CoordinatorLoadInProgress,
+            ErrorCode::CoordinatorNotAvailable,
+        ],
+    ),
+    (Api::AlterPartition, &[ErrorCode::NotController]),
+    (Api::BrokerHeartbeat, &[ErrorCode::NotController]),
+    (Api::BrokerRegistration, &[ErrorCode::NotController]),
+];
+
+/// Most of the draws are about what producers and followers ask.
+fn draw_answer(targets: &Targets, dice: &mut Dice<'_>) -> Realised {
+    let (api, errors) = match dice.chance(60) {
+        true => dice.pick(&ANSWERS[..2]),
+        false => dice.pick(&ANSWERS),
+    };
+    let of = Intercept {
+        api,
+        response: false,
+        from: all(targets).into(),
+        to: one(draw_victim(targets, dice)),
+        nth: dice.within(1, 10) as u32,
+    };
+    let take = dice.octaves(30) as u32;
+    if dice.chance(30) {
+        let by = Duration::millis(dice.octaves(10_000));
+        return Fault::Throttle { of, take, by };
+    }
+    let error = dice.pick(errors);
+    Fault::Answer { of, take, error }
+}
+
 fn draw_message(targets: &Targets, dice: &mut Dice<'_>) -> Realised {
     let apis = [
         Api::Produce,
@@ -150,7 +292,12 @@ fn draw_message(targets: &Targets, dice: &mut Dice<'_>) -> Realised {
         Api::InitProducerId,
     ];
     let everyone: Box<[ProcessId]> = all(targets).into();
-    let victim = one(draw_victim(targets, dice));
+    // What replicas of the metadata log fetch is a message like any other.
+    let is_metadata = dice.chance(20);
+    let victim = one(match is_metadata {
+        true => dice.pick(&targets.controllers),
+        false => draw_victim(targets, dice),
+    });
     let response = dice.chance(60);
     let (from, to) = if response {
         (victim, everyone)
@@ -159,7 +306,10 @@ fn draw_message(targets: &Targets, dice: &mut Dice<'_>) -> Realised {
     };
     let nth = dice.within(1, 20) as u32;
     let intercept = Intercept {
-        api: dice.pick(&apis),
+        api: match is_metadata {
+            true => Api::Fetch,
+            false => dice.pick(&apis),
+        },
         response,
         from,
         to,
@@ -229,6 +379,13 @@ fn draw_wide_cut(targets: &Targets, dice: &mut Dice<'_>) -> Realised {
     };
     let from = one(broker);
     let others = targets.brokers.iter().copied().filter(|p| *p != broker);
+    if dice.chance(20) {
+        let servers = targets.brokers.iter().chain(&targets.controllers);
+        let mut who: Vec<ProcessId> = servers.copied().collect();
+        let at = dice.below(who.len() as u64);
+        who.rotate_left(usize::try_from(at).expect("drawn below the length"));
+        return Fault::Ring { who: who.into() };
+    }
     let to: Box<[ProcessId]> = match dice.below(6) {
         0 => targets.controllers.clone().into(),
         1 => others.collect(),
@@ -295,6 +452,8 @@ fn may_strike(world: &World, fault: &Realised, budget: Budget) -> bool {
         return true;
     }
     match fault {
+        // Whom it will find then, nobody knows now.
+        Fault::CrashAt { power: Some(_), .. } => false,
         Fault::PowerLoss { who, .. } | Fault::DiskLoss { who } => {
             !has_tainted(world)
                 && !is_server_harmed(world)

@@ -122,6 +122,8 @@ pub enum Allowance {
 
 /// Sessions run out so long after the last heartbeat, and are looked at so much later (K-17).
 const GRACE: Duration = Duration::secs(12);
+/// A request without an answer is still on its way so long after it was sent.
+const SOON: Duration = Duration::secs(1);
 /// A request may wait so long for its answer and be retried (N-3).
 const PATIENCE: Duration = Duration::secs(35);
 
@@ -451,25 +453,38 @@ fn lacked(lineage: &Lineage, node: NodeRef, leader: ProcessId, election: &Electi
     !held
 }
 
-/// A record of a producer that waits for no answer, and that never came.
+/// A record of a producer that waits for no answer, and that never came: the fault that broke the connection on which it
+/// was under way; else one that lay between the producer and the partition's brokers when it was sent, or soon after; else
+/// what made the broker that it was sent to lead no more.
 fn unanswered(history: &History, id: RecordId, life: &Life) -> Explanation {
     let client = ProcessId(id.source);
-    let partition = life.partition.and_then(|p| history.place_of(p));
-    let brokers = partition.map_or(&[][..], |p| &history.lineage(p).replicas);
-    // The request may still have been on its way when the fault came: a fault soon afterwards counts too.
-    let at = match life.told {
-        Told::Written { at, .. } => at + PATIENCE,
-        _ => history.now,
+    let lineage = life.partition.and_then(|p| history.place_of(p));
+    let lineage = lineage.map(|place| history.lineage(place));
+    let (seq, at) = match life.told {
+        Told::Written { seq, at, .. } => (seq, at),
+        _ => (u64::MAX, history.now),
     };
-    let soon = |h: &&Harm| h.at <= at;
-    let faults = history.harms.applied.iter().rev().filter(soon);
-    let fault = faults.map(|h| (h, &h.fault)).find(|(_, fault)| {
+    let brokers = lineage.map_or(&[][..], |l| &l.replicas);
+    let between = |fault: &Realised| {
         let hurts = |b: ProcessId| strikes(fault, b) || lies_between(fault, client, b);
         brokers.iter().any(|b| hurts(b.process))
-    });
+    };
+    let harms = &history.harms;
+    let soon = |h: &&Harm| h.seq > seq && h.at <= at + SOON && between(&h.fault);
+    let moved = || {
+        let lineage = lineage?;
+        let before = |e: &&Election| e.at <= at + SOON && e.at + PATIENCE >= at;
+        let election = lineage.elections.iter().rev().find(before)?;
+        behind_election(history, lineage, election.epoch)
+    };
+    let fault = harms
+        .first_break(client, at, at + PATIENCE)
+        .or_else(|| harms.latest(seq, at, Duration::ZERO, between))
+        .or_else(|| harms.applied.iter().find(soon))
+        .or_else(moved);
     Explanation {
         allowed_by: vec![Allowance::Acks(Acks::Zero)],
-        fault: fault.map(|(harm, _)| name(harm)),
+        fault: fault.map(name),
         ..Explanation::default()
     }
 }

@@ -90,7 +90,35 @@ pub const AIMS: &[Aim] = &[
         does(e, &["kill", "clean stop"])
     }),
     aim("lost power or disks", TEN, |e| {
-        does(e, &["power loss", "disk replaced"])
+        does(e, &["power loss", "torn power loss", "disk replaced"])
+    }),
+    aim("torn files", TEN, |e| does(e, &["torn power loss"])),
+    aim("clogs and lost packets", TEN, |e| {
+        does(e, &["clog", "lost packets"])
+    }),
+    aim("connections refused or late", TEN, |e| {
+        does(e, &["refused connections", "slow accept"])
+    }),
+    aim("rings of majorities", TEN, |e| {
+        does(e, &["ring of majorities"])
+    }),
+    aim("wrong clocks", TEN, |e| {
+        does(e, &["wrong clock", "drifting clock"])
+    }),
+    aim("slow nodes", TEN, |e| does(e, &["slow node"])),
+    aim("stalled disks", TEN, |e| does(e, &["stalled disk"])),
+    aim("full and dead disks", TEN, |e| {
+        does(e, &["full disk", "dead disk"])
+    }),
+    aim("answers in a server's place", TEN, |e| {
+        does(e, &["answer in place"])
+    }),
+    aim("throttled clients", TEN, |e| does(e, &["throttle"])),
+    aim("crashes at a point of the own work", TEN, |e| {
+        does(e, &["crash point", "power lost at a point"])
+    }),
+    aim("rolling restarts", TEN, |e| {
+        e.inputs.contains("/steps/*/roll")
     }),
     aim("pauses", TEN, |e| does(e, &["pause"])),
     aim("messages held or lost", TEN, |e| {

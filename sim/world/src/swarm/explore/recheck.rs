@@ -132,6 +132,7 @@ fn without(world: &World, kind: FindingKind, step: u64, records: BTreeSet<Record
 fn is_safe(fate: &Fate, kind: FindingKind) -> bool {
     match kind {
         FindingKind::Lost | FindingKind::AcceptedLost => fate.copies >= 1,
-        _ => fate.copies == 1,
+        // One that was refused or never sent is not doubled either.
+        _ => fate.copies <= 1,
     }
 }
