@@ -122,12 +122,21 @@ impl World {
                     .close(conn, p, Closed::PeerGone, departure, &mut self.queue);
             }
         }
-        // Who is killed on its way to a clean stop stays down as long as the killer says.
-        let m = &self.machines[p.index()];
-        let is_healing = self.run.phase == Phase::Healing && !m.disk.is_failing();
-        let is_wanted = m.restart || (!m.stopping && is_healing);
-        if how == Down::Exited && is_wanted {
+        if how == Down::Exited && self.machines[p.index()].restart {
             self.start(p, record);
+        }
+    }
+
+    /// Starts whoever gave up by itself while the run is mended. Not at once, as no supervisor does: who gives up at boot
+    /// would boot for ever. Who was asked to stop stays down as long as the asker says.
+    pub(crate) fn start_who_gave_up(&mut self) {
+        let all: Vec<ProcessId> = self.names.iter().map(|(p, _)| p).collect();
+        for p in all {
+            let m = &self.machines[p.index()];
+            let gave_up = m.down == Some(Down::Exited) && !m.stopping;
+            if m.process.is_none() && gave_up && !m.disk.is_failing() {
+                self.start(p, 0);
+            }
         }
     }
 

@@ -23,6 +23,8 @@ use std::sync::Arc;
 const READY_WITHIN: Duration = Duration::secs(60);
 /// How often the run looks whether its next phase can begin.
 const LOOK: Duration = Duration::millis(10);
+/// While a run is mended, who gave up is started again so often.
+const SUPERVISED_EVERY: Duration = Duration::secs(1);
 /// A run that goes on so long is stopped.
 const LONGEST: Time = Time(100 * 86_400 * 1_000_000_000);
 
@@ -131,6 +133,9 @@ impl World {
     }
 
     pub(crate) fn look_at_phase(&mut self) {
+        if self.run.phase == Phase::Healing && self.is_time_to_supervise() {
+            self.start_who_gave_up();
+        }
         match self.run.phase {
             Phase::Booting if !self.run.asked_for_topics && self.missing_brokers().is_empty() => {
                 self.ask_for_topics()
@@ -256,6 +261,11 @@ impl World {
 
     fn is_quiet(&self) -> bool {
         self.scenario().end.heal == Heal::None || (self.apps_are_finished() && self.is_ready())
+    }
+
+    fn is_time_to_supervise(&self) -> bool {
+        let mended_for = self.run.healing.map(|since| self.now().since(since));
+        mended_for.is_some_and(|d| d.0 % SUPERVISED_EVERY.0 < LOOK.0)
     }
 
     fn took_too_long(&self, since: Option<Time>) -> bool {

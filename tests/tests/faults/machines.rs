@@ -213,3 +213,28 @@ fn a_controller_whose_disk_dies_halts_and_another_takes_over() {
     let mut later = run.between(Duration::ZERO, Duration::secs(10));
     assert!(later.any(elected));
 }
+
+#[test]
+fn who_halts_at_every_boot_is_started_again_once_a_second_until_the_run_gives_up() {
+    // Brokers that hold more of the metadata log than a quorum that forgot it halt.
+    let who = Selector::Controllers;
+    let run = Run::of(&with(
+        Fault::DiskLoss { who },
+        Lasts::For(Duration::secs(1)),
+    ));
+    assert!(
+        run.world.stuck().is_some(),
+        "no harm of this size is mended"
+    );
+    let broker = run.p("broker-2");
+    let since = run.world.ready().expect("ready") + run.world.scenario().end.at;
+    let starts = run.world.trace().records().iter().filter(|r| {
+        let is_start = matches!(r.what, What::Process(ProcessFact::Started { .. }));
+        r.process == Some(broker) && r.at >= since && is_start
+    });
+    let starts: Vec<Time> = starts.map(|r| r.at).collect();
+    assert!(starts.len() > 10, "{} starts", starts.len());
+    for pair in starts.windows(2) {
+        assert!(pair[1].since(pair[0]) >= Duration::millis(900), "{pair:?}");
+    }
+}

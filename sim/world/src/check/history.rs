@@ -687,7 +687,11 @@ impl History {
         let disk = taking.view.disk(taking.p);
         let untold = disk.batches(id).filter(|b| b.base_offset >= known);
         for batch in untold.cloned().collect::<Vec<_>>() {
-            self.append(id, &batch, true, taking);
+            // Whoever died as a follower has a copy of what its leader told of.
+            let replica = self.lineage(partition).replica(taking.p);
+            let tip = replica.and_then(|r| r.path.last().map(|c| c.node));
+            let is_copy = self.lineage(partition).follower_of(tip, &batch).is_some();
+            self.append(id, &batch, !is_copy, taking);
         }
     }
 

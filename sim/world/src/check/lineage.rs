@@ -662,7 +662,8 @@ impl Lineage {
         false
     }
 
-    fn follower_of(&self, tip: Option<NodeRef>, batch: &RecordBatch) -> Option<NodeRef> {
+    /// The known batch behind `tip` that is this one.
+    pub fn follower_of(&self, tip: Option<NodeRef>, batch: &RecordBatch) -> Option<NodeRef> {
         let mut next = match tip {
             Some(tip) => self.node(tip).child,
             None => self.roots,

@@ -110,13 +110,8 @@ fn say(
     history: &History,
     scenario: &Scenario,
 ) -> Option<Seen> {
-    // Of a record that was sent again it is not said which of the times its first copy is from.
-    let was_sent_again = |id| history.lives.get(id).is_some_and(|l| l.sends > 1);
-    let unexplained = |(id, behind, node): &(RecordId, RecordId, NodeRef)| {
+    let unexplained = |(id, _, node): &(RecordId, RecordId, NodeRef)| {
         let life = history.lives.get(*id);
-        if was_sent_again(*behind) {
-            return false;
-        }
         let spot = Spot {
             place: partition,
             node: *node,

@@ -1,6 +1,7 @@
 //! **No phantom**: what a reader gets was sent, and to that partition (B6).
 
 use super::history::History;
+use super::life::Life;
 use super::{About, Promise, Seen};
 use crate::trace::{Record, What};
 use klab_kafka::event::{ClientEvent, Event};
@@ -36,7 +37,9 @@ impl NoPhantom {
         self.opportunities += records.len() as u64;
         let was_sent = |id: RecordId| {
             let life = history.lives.get(id);
-            life.is_some_and(|l| l.is_real() && l.partition == Some(*partition))
+            // What was sent again may have gone to another partition.
+            let went_there = |l: &Life| l.partition == Some(*partition) || l.sends > 1;
+            life.is_some_and(|l| l.is_real() && went_there(l))
         };
         let (offset, _, id) = records.iter().find(|(_, _, id)| !was_sent(*id))?;
         Some(Seen {

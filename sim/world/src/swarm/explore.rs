@@ -83,10 +83,13 @@ impl Drawn {
     pub fn run(seed: u64, half: Half, rules: &Rules) -> Drawn {
         let scenario = Arc::new(super::scenario(seed, half, rules));
         let mut world = World::new(scenario, seed, WATCHED);
-        while matches!(world.phase(), Phase::Booting | Phase::Running) && world.step() {}
+        while matches!(world.phase(), Phase::Booting | Phase::Running)
+            && world.events() < MOST_EVENTS
+            && world.step()
+        {}
         let ready = world.ready().unwrap_or(world.now());
         let open_to_harm = world.now().since(ready);
-        world.run_to_end();
+        run_to_an_end(&mut world);
         Drawn {
             world,
             half,
@@ -121,7 +124,10 @@ impl Drawn {
             events: world.events(),
             unexplained: verdict.unexplained().count() as u64,
             broken,
-            stuck: world.stuck().map(str::to_owned),
+            stuck: match world.phase() {
+                Phase::Done => world.stuck().map(str::to_owned),
+                _ => Some(format!("it went on after {MOST_EVENTS} inputs")),
+            },
             bites: !harms.is_empty()
                 && (breaks_a_connection || BITING.iter().any(|g| goals.contains(g))),
             elects_cleanly: census.elections(all) > census.unclean_elections(all),
@@ -152,6 +158,13 @@ fn goals(census: &Census, found: &BTreeMap<FindingKind, u64>) -> BTreeSet<Goal> 
     GOALS.iter().map(|(g, ..)| *g).filter(is_reached).collect()
 }
 
+/// A drawn run that handles so many inputs has a loop in it and is over; a hundredth is usual.
+const MOST_EVENTS: u64 = 3_000_000;
+
+fn run_to_an_end(world: &mut World) {
+    while world.events() < MOST_EVENTS && world.step() {}
+}
+
 /// Draws the run of a seed, runs it to its end and tells what it showed.
 pub fn explore(seed: u64, half: Half, rules: &Rules) -> Explored {
     Drawn::run(seed, half, rules).report()
@@ -171,7 +184,7 @@ pub fn replay_without(
 ) -> World {
     let kept: Vec<Entry> = tape.iter().filter(|e| keep(e)).cloned().collect();
     let mut world = World::replay(scenario, seed, WATCHED, Arc::new(kept));
-    world.run_to_end();
+    run_to_an_end(&mut world);
     world
 }
 

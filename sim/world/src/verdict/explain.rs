@@ -244,7 +244,9 @@ pub fn of_disorder(
     let plan = history.plan(scenario, id)?;
     let batch = &lineage.node(node).batch;
     let allowance = match batch.data.producer {
-        _ if life.sends > 1 => Allowance::SentAgain,
+        _ if life.sends > 1 || stands_behind_one_sent_again(history, id, life, place, node) => {
+            Allowance::SentAgain
+        }
         // Requests without answers overtake one another on an old connection and a new one.
         None if plan.config.acks.value == Acks::Zero => Allowance::Acks(Acks::Zero),
         None if plan.config.max_in_flight > 1 => Allowance::InFlight(plan.config.max_in_flight),
@@ -258,6 +260,25 @@ pub fn of_disorder(
         election: None,
         copies: copies(history, lineage, node, id),
     })
+}
+
+/// Whether a record of the same application stands before that was sent again later than this one was sent: its copy there
+/// may well be from its first time.
+fn stands_behind_one_sent_again(
+    history: &History,
+    id: RecordId,
+    life: &Life,
+    place: u32,
+    node: NodeRef,
+) -> bool {
+    let lineage = history.lineage(place);
+    let depth = lineage.node(node).depth;
+    let before = lineage.committed.iter().map(|c| lineage.node(c.node));
+    let mut ids = before
+        .take_while(|n| n.depth <= depth)
+        .flat_map(|n| n.batch.data.ids());
+    let is_later = |l: &Life| l.sends > 1 && l.last_queued > life.last_queued;
+    ids.any(|other| other.source == id.source && history.lives.get(*other).is_some_and(is_later))
 }
 
 /// Why a record that the application called accepted, and was told nothing good of, is not in the log; none if nothing allowed it.
