@@ -300,24 +300,13 @@ fn draw_topics(dice: &mut Dice<'_>, half: Half, brokers: u32) -> BTreeMap<Arc<st
     (0..count).map(|i| topic(i, dice)).collect()
 }
 
-/// A third of the topics give records up, or are compacted; their segments are small, so that there is something to give up.
+/// A third of the topics give records up; their segments are small, so that there is something to give up.
 fn draw_storage(dice: &mut Dice<'_>, config: &mut BTreeMap<Arc<str>, Arc<str>>) {
     if !dice.chance(33) {
         return;
     }
     let mut set = |key: &str, value: &str| config.insert(key.into(), value.into());
     set("segment.ms", dice.pick(&["500", "2000", "10000"]));
-    match dice.pick(&["delete", "compact", "compact,delete"]) {
-        "delete" => {}
-        policy => {
-            set("cleanup.policy", policy);
-            set(
-                "min.cleanable.dirty.ratio",
-                dice.pick(&["0.0", "0.1", "0.5"]),
-            );
-            set("delete.retention.ms", dice.pick(&["0", "5000", "60000"]));
-        }
-    }
     set("retention.ms", dice.pick(&["2000", "10000", "604800000"]));
     set("retention.bytes", dice.pick(&["-1", "500", "5000"]));
     set("file.delete.delay.ms", dice.pick(&["1000", "60000"]));
