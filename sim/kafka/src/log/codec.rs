@@ -1,7 +1,9 @@
 //! Compression of a batch's records (Kafka's CompressionType and its Compression classes): real codecs with real output, in
 //! the frames that Kafka's clients write and read.
 //!
-//! It keeps: what was compressed is read back to the byte, and the same records give the same bytes on every machine.
+//! It keeps: what was compressed is read back to the byte, and the same records give the same bytes on every machine with words
+//! of 64 bits. Not kept yet: lz4's encoder looks for matches by the width of a machine's words, so that a run with `lz4` has
+//! another hash in WebAssembly.
 //!
 //! Left out: `compression.lz4.level` and `compression.zstd.level`: the encoders here have one level each (lz4's is that of
 //! Kafka's default, zstd's is the fastest). Sizes come near to those of Kafka's own libraries and are not the same:
