@@ -1,9 +1,7 @@
 //! Compression of a batch's records (Kafka's CompressionType and its Compression classes): real codecs with real output, in
 //! the frames that Kafka's clients write and read.
 //!
-//! It keeps: what was compressed is read back to the byte, and the same records give the same bytes on every machine with words
-//! of 64 bits. Not kept yet: lz4's encoder looks for matches by the width of a machine's words, so that a run with `lz4` has
-//! another hash in WebAssembly.
+//! It keeps: what was compressed is read back to the byte, and the same records give the same bytes on every machine.
 //!
 //! Left out: `compression.lz4.level` and `compression.zstd.level`: the encoders here have one level each (lz4's is that of
 //! Kafka's default, zstd's is the fastest). Sizes come near to those of Kafka's own libraries and are not the same:
@@ -12,7 +10,7 @@
 use crate::config::ConfigValue;
 use bytes::Bytes;
 use flate2::write::GzEncoder;
-use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
+use lz4_flex::frame::FrameDecoder;
 use serde::Serialize;
 use std::io::{Read, Write};
 
@@ -135,20 +133,39 @@ impl Compression {
                 encoder.finish().expect(NEVER)
             }
             Codec::Snappy => snap(&records),
-            Codec::Lz4 => {
-                let frame = FrameInfo::new()
-                    .block_size(BlockSize::Max64KB)
-                    .block_mode(BlockMode::Independent);
-                let mut encoder = FrameEncoder::with_frame_info(frame, Vec::new());
-                encoder.write_all(&records).expect(NEVER);
-                encoder.finish().expect(NEVER)
-            }
+            Codec::Lz4 => lz4(&records),
             Codec::Zstd => {
                 let level = ruzstd::encoding::CompressionLevel::Fastest;
                 ruzstd::encoding::compress_to_vec(&records[..], level)
             }
         })
     }
+}
+
+/// The frame of Kafka's Lz4BlockOutputStream: version 1, independent blocks of at most 64 KiB, no checksum of content; the last
+/// byte is the descriptor's own checksum, which does not change as it does not.
+const LZ4_DESCRIPTOR: [u8; 7] = [0x04, 0x22, 0x4D, 0x18, 0x60, 0x40, 0x82];
+/// Blocks end two bytes short of 64 KiB: up to there the library looks for matches in the same way whatever the width of a
+/// machine's words, above it and in its own frames it does not, and a run in WebAssembly would have another hash.
+const LZ4_BLOCK: usize = 0xFFFE;
+/// Of a block's length: the block is stored as it came.
+const LZ4_STORED: u32 = 1 << 31;
+
+fn lz4(records: &[u8]) -> Vec<u8> {
+    let mut out = LZ4_DESCRIPTOR.to_vec();
+    for block in records.chunks(LZ4_BLOCK) {
+        let packed = lz4_flex::block::compress(block);
+        let (kept, flag) = if packed.len() < block.len() {
+            (&packed[..], 0)
+        } else {
+            (block, LZ4_STORED)
+        };
+        let length = u32::try_from(kept.len()).expect("a block is below 64 KiB");
+        out.extend_from_slice(&(length | flag).to_le_bytes());
+        out.extend_from_slice(kept);
+    }
+    out.extend_from_slice(&[0; 4]);
+    out
 }
 
 fn snap(records: &[u8]) -> Vec<u8> {
