@@ -271,9 +271,9 @@ pub struct Doctor {
     pub seed: Option<u64>,
 }
 
-/// `klab state`
+/// A moment of a run.
 #[derive(Args, Debug)]
-pub struct State {
+pub struct Moment {
     /// What to run.
     #[command(flatten)]
     pub scenario: Scenario,
@@ -283,6 +283,14 @@ pub struct State {
     /// The time, such as 12.5s.
     #[arg(long, value_name = "T", value_parser = duration)]
     pub at: u64,
+}
+
+/// `klab state`
+#[derive(Args, Debug)]
+pub struct State {
+    /// When in which run.
+    #[command(flatten)]
+    pub moment: Moment,
     /// The process, such as broker-1.
     #[arg(long, value_name = "NAME")]
     pub process: String,
@@ -291,15 +299,9 @@ pub struct State {
 /// `klab topics`
 #[derive(Args, Debug)]
 pub struct Topics {
-    /// What to run.
+    /// When in which run.
     #[command(flatten)]
-    pub scenario: Scenario,
-    /// The seed; without one the scenario's.
-    #[arg(long)]
-    pub seed: Option<u64>,
-    /// The time, such as 12.5s.
-    #[arg(long, value_name = "T", value_parser = duration)]
-    pub at: u64,
+    pub moment: Moment,
     /// The broker that is asked, such as broker-2; without one the first that runs.
     #[arg(long, value_name = "NAME")]
     pub broker: Option<String>,

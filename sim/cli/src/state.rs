@@ -8,7 +8,7 @@ use klab_world::scenario::quantity::write_duration;
 use klab_world::view::View;
 use klab_world::world::{Watch, World};
 
-use crate::args::{Scenario, State};
+use crate::args::{Moment, State};
 use crate::engine::{self, Plan};
 use crate::files;
 use crate::outcome::{Outcome, Wrong};
@@ -17,7 +17,7 @@ use crate::run::SEED;
 
 /// Runs up to the time and shows the process.
 pub fn state(args: &State) -> Result<Outcome, Wrong> {
-    let Some((world, seed)) = world_at(&args.scenario, args.seed, args.at)? else {
+    let Some((world, seed)) = world_at(&args.moment)? else {
         return Ok(Outcome::Bug);
     };
     let view = View::new(&world);
@@ -50,13 +50,9 @@ pub fn state(args: &State) -> Result<Outcome, Wrong> {
 }
 
 /// A run up to a time, with its seed; none if klab has a bug, which is told.
-pub fn world_at(
-    chosen: &Scenario,
-    seed: Option<u64>,
-    at: u64,
-) -> Result<Option<(World, u64)>, Wrong> {
-    let scenario = Arc::new(files::chosen(chosen)?);
-    let seed = seed.or(scenario.seed).unwrap_or(SEED);
+pub fn world_at(moment: &Moment) -> Result<Option<(World, u64)>, Wrong> {
+    let scenario = Arc::new(files::chosen(&moment.scenario)?);
+    let seed = moment.seed.or(scenario.seed).unwrap_or(SEED);
     let watch = Watch {
         records: false,
         checkers: false,
@@ -65,9 +61,9 @@ pub fn world_at(
         scenario,
         seed,
         watch,
-        until: Some(Duration(at)),
+        until: Some(Duration(moment.at)),
         tape: None,
     };
-    let ended = engine::ended(&plan, chosen)?;
+    let ended = engine::ended(&plan, &moment.scenario)?;
     Ok(ended.map(|ended| (ended.world, seed)))
 }

@@ -10,7 +10,7 @@ use crate::state::world_at;
 
 /// Runs up to the time and describes the topics.
 pub fn topics(args: &Topics) -> Result<Outcome, Wrong> {
-    let Some((world, _)) = world_at(&args.scenario, args.seed, args.at)? else {
+    let Some((world, _)) = world_at(&args.moment)? else {
         return Ok(Outcome::Bug);
     };
     let view = View::new(&world);

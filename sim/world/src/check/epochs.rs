@@ -22,7 +22,7 @@ pub const PROMISE: Promise = Promise {
 pub struct EpochsAscend {
     /// Records that a reader got after another.
     pub opportunities: u64,
-    last: BTreeMap<(ProcessId, ClientId, TopicIdPartition), (Offset, LeaderEpoch)>,
+    last: BTreeMap<(ProcessId, ClientId, TopicIdPartition), Option<(Offset, LeaderEpoch)>>,
 }
 
 impl EpochsAscend {
@@ -37,27 +37,25 @@ impl EpochsAscend {
         else {
             return None;
         };
-        let key = (record.process?, *client, *partition);
-        let mut last = self.last.get(&key).copied();
+        let reader = record.process?;
+        let key = (reader, *client, *partition);
+        let last = self.last.entry(key).or_default();
         let mut seen = None;
         for (offset, epoch, id) in records {
-            if let Some((before, highest)) = last {
+            if let Some((before, highest)) = *last {
                 self.opportunities += 1;
                 if before < *offset && *epoch < highest && seen.is_none() {
                     seen = Some(Seen {
                         about: About::Record(*id),
                         seen: format!(
                             "{} got {} at offset {offset} of epoch {epoch}, after offset {before} of epoch {highest}",
-                            history.names.of(key.0),
+                            history.names.of(reader),
                             history.record_name(*id),
                         ),
                     });
                 }
             }
-            last = Some((*offset, *epoch));
-        }
-        if let Some(last) = last {
-            self.last.insert(key, last);
+            *last = Some((*offset, *epoch));
         }
         seen
     }

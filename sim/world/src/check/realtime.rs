@@ -94,14 +94,7 @@ impl OffsetsFollowTime {
     /// The highest offset that was known before a record of the trace.
     fn known_at(&self, partition: TopicIdPartition, seq: u64) -> Option<Offset> {
         let known = self.known.get(&partition)?;
-        let (mut low, mut high) = (0, known.len());
-        while low < high {
-            let middle = low.midpoint(high);
-            match known.get(middle)?.0 < seq {
-                true => low = middle + 1,
-                false => high = middle,
-            }
-        }
-        Some(known.get(low.checked_sub(1)?)?.1)
+        let before = known.partition_point(|(since, _)| *since < seq);
+        Some(known.get(before.checked_sub(1)?)?.1)
     }
 }

@@ -30,12 +30,11 @@ impl SaneRegistry {
         match change {
             Change::Registered { partition } => self.look(*partition, history),
             Change::Fenced { broker } => {
-                let data: Vec<u32> = history.data().map(|(at, _)| at).collect();
                 let has = |at: &u32| {
                     let registration = history.registration(*at);
                     registration.is_some_and(|r| r.isr.contains(broker))
                 };
-                let mut of_broker = data.into_iter().filter(has);
+                let mut of_broker = history.data().map(|(at, _)| at).filter(has);
                 of_broker.find_map(|at| self.look(at, history))
             }
             _ => None,

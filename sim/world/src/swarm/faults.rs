@@ -23,6 +23,22 @@ const TIMEOUTS: [u64; 7] = [1_000, 2_000, 2_000, 9_000, 30_000, 30_000, 120_000]
 /// The longest drawn duration in ms.
 const LONGEST: u64 = 60_000;
 
+/// The families, each with its weight; `power` is that of losses of power.
+pub(super) fn families(power: u64) -> [(u64, Family); 10] {
+    [
+        (30, Family::Partition),
+        (20, Family::Network),
+        (20, Family::Crash),
+        (power, Family::Power),
+        (12, Family::Pause),
+        (12, Family::Message),
+        (6, Family::Disk),
+        (4, Family::Clock),
+        (6, Family::Slow),
+        (8, Family::Answer),
+    ]
+}
+
 /// Who there is to harm.
 struct Targets {
     brokers: Vec<ProcessId>,
@@ -45,18 +61,7 @@ pub fn draw_fault(
     let mut source = |n| streams.below(Stream::Step(step), n, names);
     let mut dice = Dice::new(&mut source);
     let family = match family {
-        Family::Any => dice.weighted(&[
-            (30, Family::Partition),
-            (20, Family::Network),
-            (20, Family::Crash),
-            (6, Family::Power),
-            (12, Family::Pause),
-            (12, Family::Message),
-            (6, Family::Disk),
-            (4, Family::Clock),
-            (6, Family::Slow),
-            (8, Family::Answer),
-        ]),
+        Family::Any => dice.weighted(&families(6)),
         family => family,
     };
     let fault = draw(&targets, family, &mut dice)?;

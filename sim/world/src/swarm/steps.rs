@@ -93,19 +93,8 @@ pub fn draw_steps(dice: &mut Dice<'_>, half: Half, cast: &Cast<'_>) -> Vec<Step>
 }
 
 fn draw_families(dice: &mut Dice<'_>) -> Vec<(u64, Family)> {
-    let all = [
-        (30, Family::Partition),
-        (20, Family::Network),
-        (20, Family::Crash),
-        (8, Family::Power),
-        (12, Family::Pause),
-        (12, Family::Message),
-        (6, Family::Disk),
-        (4, Family::Clock),
-        (6, Family::Slow),
-        (8, Family::Answer),
-    ];
-    let mut families: Vec<(u64, Family)> = all.into_iter().filter(|_| dice.chance(50)).collect();
+    let all = super::faults::families(8).into_iter();
+    let mut families: Vec<(u64, Family)> = all.filter(|_| dice.chance(50)).collect();
     if families.is_empty() {
         families.push((1, Family::Any));
     }
