@@ -232,10 +232,17 @@ impl Lives {
         }
     }
 
-    /// The refusals of a record because it came out of order.
-    pub fn out_of_order(&self, id: RecordId) -> impl Iterator<Item = &OutOfOrder> {
+    /// The refusals, because a batch came out of order, of a producer's batches for a partition.
+    pub fn out_of_order(
+        &self,
+        source: u32,
+        partition: TopicIdPartition,
+    ) -> impl Iterator<Item = &OutOfOrder> {
+        let is_for = move |id: &RecordId| {
+            id.source == source && self.get(*id).and_then(|l| l.partition) == Some(partition)
+        };
         let refused = self.out_of_order.iter();
-        refused.filter(move |r| r.ids.contains(&id))
+        refused.filter(move |r| r.ids.iter().any(is_for))
     }
 
     /// A record's latest retry.

@@ -6,7 +6,8 @@
 
 use super::grammar::{self, Kind, Missing, Table};
 use klab_kafka::config::{
-    AdminConfig, ConfigKey, Configs, ConsumerConfig, ProducerConfig, ServerConfig, TopicConfig,
+    AdminConfig, ConfigKey, Configs, ConsumerConfig, LibrdkafkaConfig, ProducerConfig,
+    ServerConfig, TopicConfig,
 };
 use klab_kafka::rules::{Rules, SWITCHES};
 use serde_json::{Map, Value, json};
@@ -118,7 +119,10 @@ fn value(path: &str, kind: Kind) -> Value {
         ] }),
         Kind::Config(Table::Server) => for_all_or_one(settings::<ServerConfig>()),
         Kind::Config(Table::Topic) => topic_settings(path),
-        Kind::Config(Table::Producer) => closed(settings::<ProducerConfig>()),
+        Kind::Config(Table::Producer) => json!({ "anyOf": [
+            closed(settings::<ProducerConfig>()),
+            closed(settings::<LibrdkafkaConfig>()),
+        ] }),
         Kind::Config(Table::Admin) => closed(settings::<AdminConfig>()),
         Kind::Config(Table::Consumer) => closed(settings::<ConsumerConfig>()),
         Kind::Switches => for_all_or_one(switches()),

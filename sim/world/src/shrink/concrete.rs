@@ -58,6 +58,7 @@ pub fn steps(
         })
     };
     let mut steps: Vec<Step> = tape.iter().filter_map(one).collect();
+    drop_idle_starts(&mut steps);
     name(&mut steps);
     steps
 }
@@ -79,29 +80,41 @@ fn named(names: &Names, who: &[crate::process::ProcessId]) -> Selector {
     }
 }
 
-/// Whether every step has what it needs of the others: a start needs something that ended the process.
+/// Takes out what started a process that nothing had ended: it did nothing.
+fn drop_idle_starts(steps: &mut Vec<Step>) {
+    let needed: Vec<bool> = steps.iter().map(|step| has_cause(step, steps)).collect();
+    let mut needed = needed.into_iter();
+    steps.retain(|_| needed.next().unwrap_or(true));
+}
+
+/// Whether every step has what it needs of the others.
 pub fn is_valid(steps: &[Step]) -> bool {
-    let ends = |fault: &Fault<Selector>, name: &str| match fault {
-        Fault::Kill { who }
-        | Fault::PowerLoss { who, .. }
-        | Fault::DiskLoss { who }
-        | Fault::Stop { who } => mentions(who, name),
-        _ => false,
+    steps.iter().all(|step| has_cause(step, steps))
+}
+
+/// Whether a step has what it needs of the others: a start needs something that ended one of its processes, or may have.
+fn has_cause(step: &Step, steps: &[Step]) -> bool {
+    let Action::Fault(Fault::Start { who }) = &step.action else {
+        return true;
     };
-    let is_due_before = |a: &Step, b: &Step| match (&a.when, &b.when) {
+    let is_due_before = |a: &Step| match (&a.when, &step.when) {
         (When::At(a), When::At(b)) => a <= b,
         _ => true,
     };
-    let has_cause = |step: &Step| match &step.action {
-        Action::Fault(Fault::Start { who }) => processes(who).iter().all(|name| {
-            steps.iter().any(|other| match &other.action {
-                Action::Fault(fault) => is_due_before(other, step) && ends(fault, name),
-                _ => false,
-            })
-        }),
-        _ => true,
+    let ends = |other: &Step, name: &str| match &other.action {
+        Action::Fault(
+            Fault::Kill { who }
+            | Fault::PowerLoss { who, .. }
+            | Fault::DiskLoss { who }
+            | Fault::Stop { who }
+            | Fault::FailDisk { who, .. },
+        ) => mentions(who, name),
+        Action::Random { .. } => true,
+        Action::Fault(_) | Action::Roll { .. } | Action::Admin(_) => false,
     };
-    steps.iter().all(has_cause)
+    let is_ended = |name: &Arc<str>| steps.iter().any(|s| is_due_before(s) && ends(s, name));
+    let named = processes(who);
+    named.is_empty() || named.iter().any(is_ended)
 }
 
 /// The processes that a selector names; none where it names a role.
@@ -157,5 +170,12 @@ mod tests {
         assert!(!is_valid(&[kill(30, who()), start()]));
         let both = Selector::Several(vec![who(), other()]);
         assert!(is_valid(&[kill(10, both), start()]));
+        let mut steps = vec![start(), kill(30, who())];
+        drop_idle_starts(&mut steps);
+        assert_eq!(
+            steps,
+            [kill(30, who())],
+            "a start of what was running did nothing"
+        );
     }
 }

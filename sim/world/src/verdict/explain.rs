@@ -532,7 +532,8 @@ fn behind_new_epoch(
     if has_hole(lineage, producer) {
         return Some(Allowance::FirstBatchHole);
     }
-    let mut refused = history.lives.out_of_order(id);
+    // A new epoch gives new numbers to all batches under way to the partition, not only to the one that was refused.
+    let mut refused = history.lives.out_of_order(id.source, lineage.id);
     let forgot = refused.any(|refusal| {
         let fates = lineage.fates(first).into_iter();
         let mut own = fates.filter(|(p, ..)| *p == refusal.by);
