@@ -88,9 +88,11 @@ fn mdbook() -> Result<PathBuf> {
     println!(
         "mdbook {MDBOOK} is not here; cargo installs it into target/tools, once (some minutes)"
     );
+    // Without optimisations: it is built in half the time, and our book is small.
     let status = Command::new("cargo")
         .args([
             "install",
+            "--debug",
             "mdbook",
             "--version",
             MDBOOK,

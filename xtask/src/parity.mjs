@@ -13,8 +13,8 @@ const job = JSON.parse(readFileSync(jobFile, "utf8"));
 initSync({ module: readFileSync(join(folder, "klab_web_bg.wasm")) });
 rehearsePanic(job.scenarios[0].text);
 rehearsePanic(job.scenarios[0].text);
-for (const [scenario, { text, twin }] of job.scenarios.entries()) {
-  for (let seed = job.from; seed < job.to; seed++) {
+for (const [scenario, { text, twin, from, to }] of job.scenarios.entries()) {
+  for (let seed = from; seed < to; seed++) {
     console.log(JSON.stringify({ scenario, seed, ...runWhole(text, twin, BigInt(seed)) }));
   }
 }

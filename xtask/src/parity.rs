@@ -17,17 +17,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use klab_web::run::Run;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// Records per call into the module: long enough to be cheap, short enough for the engine to switch to optimised code.
 const SLICE: u32 = 50_000;
+/// A twin is its scenario but for one setting: it runs with the seeds of a scenario divided by this.
+const TWINS_SHARE: u64 = 5;
 /// Differences shown one by one; the rest are counted.
 const SHOWN: usize = 10;
 
 /// What may be said on the command line.
 #[derive(clap::Args)]
 pub struct Options {
-    /// How many seeds each scenario runs with, from 1
+    /// How many seeds each scenario runs with, from 1; its twins with a fifth of them
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// Only this scenario file, instead of all in scenarios/
@@ -36,14 +38,22 @@ pub struct Options {
 }
 
 /// A scenario file, or one of its twins.
-#[derive(Serialize)]
 pub struct Scenario {
     pub name: String,
-    #[serde(skip)]
     pub file: PathBuf,
     text: Rc<str>,
     /// From 1; 0 is the file's own story.
     pub twin: u32,
+}
+
+impl Scenario {
+    /// The seeds it runs with, of so many.
+    fn seeds(&self, most: u64) -> Range<u64> {
+        match self.twin {
+            0 => 1..most + 1,
+            _ => 1..most.div_ceil(TWINS_SHARE) + 1,
+        }
+    }
 }
 
 /// How one run ended on one side.
@@ -90,16 +100,16 @@ pub fn run(options: &Options) -> Result<()> {
     let built = crate::web::build()?;
     println!("{built}");
 
-    let seeds = 1..options.seeds + 1;
-    let node = start_node(&built.folder, &scenarios, &seeds)?;
+    let node = start_node(&built.folder, &scenarios, options.seeds)?;
     let collecting = std::thread::spawn(|| collect(node));
-    let native = run_natively(&scenarios, &seeds);
+    let native = run_natively(&scenarios, options.seeds);
     let wasm = collecting.join().expect("collect returns its errors")?;
 
     let mut totals = Census::new();
     let mut differences = Vec::new();
     for (number, scenario) in scenarios.iter().enumerate() {
         let mut sums = Census::new();
+        let seeds = scenario.seeds(options.seeds);
         for seed in seeds.clone() {
             let key = (number, seed);
             match difference(native.runs.get(&key), wasm.runs.get(&key)) {
@@ -110,7 +120,7 @@ pub fn run(options: &Options) -> Result<()> {
         println!(
             "{:<60} {} seeds{}",
             scenario.name,
-            options.seeds,
+            seeds.count(),
             columns(&sums)
         );
         add(&mut totals, &sums);
@@ -242,11 +252,11 @@ fn read(file: &Path, name: &Path) -> Result<Vec<Scenario>> {
     Ok(std::iter::once(own).chain(twins).collect())
 }
 
-fn run_natively(scenarios: &[Scenario], seeds: &Range<u64>) -> Side {
+fn run_natively(scenarios: &[Scenario], seeds: u64) -> Side {
     let started = Instant::now();
     let mut runs = Runs::new();
     for (number, scenario) in scenarios.iter().enumerate() {
-        for seed in seeds.clone() {
+        for seed in scenario.seeds(seeds) {
             let ended = std::panic::catch_unwind(AssertUnwindSafe(|| run_whole(scenario, seed)))
                 .unwrap_or_else(|_| Err("a panic (its words are above)".to_owned()))
                 .unwrap_or_else(|error| Ended::Badly { error });
@@ -270,8 +280,13 @@ fn run_whole(scenario: &Scenario, seed: u64) -> Result<Ended, String> {
 }
 
 /// Starts Node on the module; its answers are read by `collect`.
-fn start_node(bindings: &Path, scenarios: &[Scenario], seeds: &Range<u64>) -> Result<Child> {
-    let job = serde_json::json!({ "scenarios": scenarios, "from": seeds.start, "to": seeds.end, "slice": SLICE });
+fn start_node(bindings: &Path, scenarios: &[Scenario], seeds: u64) -> Result<Child> {
+    let one = |s: &Scenario| {
+        let seeds = s.seeds(seeds);
+        serde_json::json!({ "text": s.text, "twin": s.twin, "from": seeds.start, "to": seeds.end })
+    };
+    let scenarios: Vec<_> = scenarios.iter().map(one).collect();
+    let job = serde_json::json!({ "scenarios": scenarios, "slice": SLICE });
     let job_file = bindings.join("parity.json");
     std::fs::write(&job_file, job.to_string())
         .with_context(|| format!("writing {}", job_file.display()))?;

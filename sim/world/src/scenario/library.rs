@@ -26,6 +26,7 @@ library! {
     "gallery/bookings-two-copies",
     "gallery/sensors-fresh-not-whole",
     "log/l01-all-replicas-go-down",
+    "producer/l13-one-batch-remembered",
     "producer/p01-lost-acknowledgement",
     "producer/p02-pipelined-retry-reorders",
     "producer/p03-acks-one-loses",
