@@ -48,8 +48,10 @@ fn records(c: &Cluster, p: ProcessId) -> Vec<Record> {
 }
 
 fn reads_from_the_start() -> ConsumerPlan {
-    let mut config = ConsumerConfig::default();
-    config.auto_offset_reset = OffsetReset::Earliest;
+    let config = ConsumerConfig {
+        auto_offset_reset: OffsetReset::Earliest,
+        ..ConsumerConfig::default()
+    };
     let partition = TopicPartition {
         topic: TOPIC.into(),
         partition: 0,
