@@ -9,6 +9,7 @@ mod callgrind;
 mod casts;
 mod costs;
 mod new;
+mod oracle;
 mod page;
 mod parity;
 mod profiles;
@@ -44,6 +45,8 @@ enum Step {
     New(new::Options),
     /// Write the goldens anew and say which changed
     Bless(bless::Options),
+    /// Ask Apache Kafka itself what klab is compared with, and keep its answers under tests/vectors
+    Oracle(oracle::Options),
     /// Find casts in the engine crates that a browser's 32-bit usize would cut
     Casts,
     /// Count the instructions per delivered record and per idle virtual second, under valgrind
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Step::Switches(options) => switches::run(&options),
         Step::New(options) => new::run(&options),
         Step::Bless(options) => bless::run(&options),
+        Step::Oracle(options) => oracle::run(&options),
         Step::Casts => casts::run(),
         Step::Callgrind(options) => callgrind::run(&options),
     };

@@ -84,7 +84,8 @@ impl Api {
             Api::CreateTopics => 7,
             Api::DeleteTopics => 6,
             Api::DeleteRecords => 2,
-            Api::InitProducerId => 6,
+            // 6 (KIP-939) is not stable.
+            Api::InitProducerId => 5,
             Api::OffsetForLeaderEpoch => 4,
             Api::DescribeConfigs => 4,
             Api::CreatePartitions => 3,

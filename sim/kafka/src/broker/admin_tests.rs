@@ -143,6 +143,23 @@ fn acks_all_needs_as_many_replicas_as_the_dynamic_min_isr_says() {
 }
 
 #[test]
+fn a_refusal_that_the_broker_did_not_expect_says_where_the_log_starts() {
+    let mut bench = Bench::with_orders(1, &[1, 2]);
+    let refused = |bench: &mut Bench, acks| {
+        let conn = bench.ask(produce(acks));
+        let answer = produced(bench, conn).expect("it is answered");
+        (answer.error_code, answer.log_start_offset)
+    };
+    let all = || ConfigResource::AllBrokers;
+    bench.commit(vec![config(all(), "min.insync.replicas", "3")]);
+    let too_few = (ErrorCode::NotEnoughReplicas, Offset(0));
+    assert_eq!(refused(&mut bench, -1), too_few);
+    bench.commit(vec![config(all(), "message.max.bytes", "10")]);
+    let too_large = (ErrorCode::MessageTooLarge, Offset(-1));
+    assert_eq!(refused(&mut bench, 1), too_large);
+}
+
+#[test]
 fn a_broker_refuses_what_it_cannot_take_at_runtime_and_forwards_the_rest() {
     let mut bench = Bench::running();
     let change = |resource, key: &str| AlterConfigsResource {

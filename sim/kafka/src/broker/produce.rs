@@ -38,13 +38,16 @@ struct Batch {
 
 /// The legal transitions, with their causes:
 /// - Waiting -> Decided: the high watermark passed it, the leader changed, or the request's time is over;
-/// - without acks=all a batch is Decided at once.
+/// - without acks=all a batch is Decided at once;
+/// - one that is not appended is Refused at once.
 #[derive(Clone, Copy, Debug, Serialize)]
 enum State {
     /// Appended; the in-sync replicas are not there yet.
     Waiting(Place),
-    /// NONE, with where it lies; or why not.
-    Decided(ErrorCode, Option<Place>),
+    /// NONE, or why it is not known to be replicated; with where it lies.
+    Decided(ErrorCode, Place),
+    /// Why it was not appended, and where the log starts, or -1.
+    Refused(ErrorCode, Offset),
 }
 
 /// Where a batch was put.
@@ -80,8 +83,9 @@ impl Producing {
                     .map_or(Offset(-1), |p| p.log().log_start());
                 let state = match appended {
                     Ok(a) if acks == -1 => State::Waiting(Place::of(&a, log_start)),
-                    Ok(a) => State::Decided(ErrorCode::None, Some(Place::of(&a, log_start))),
-                    Err(error) => State::Decided(error, None),
+                    Ok(a) => State::Decided(ErrorCode::None, Place::of(&a, log_start)),
+                    Err(error) if is_expected(error) => State::Refused(error, Offset(-1)),
+                    Err(error) => State::Refused(error, log_start),
                 };
                 batches.push(Batch {
                     partition,
@@ -112,19 +116,19 @@ impl Producing {
             if let Replication::Decided(error) =
                 replicas.replication(batch.partition, place.end, here)
             {
-                batch.state = State::Decided(error, Some(place));
+                batch.state = State::Decided(error, place);
             }
         }
         self.batches
             .iter()
-            .all(|b| matches!(b.state, State::Decided(..)))
+            .all(|b| !matches!(b.state, State::Waiting(_)))
     }
 
     /// The time that the client gave is over.
     pub fn time_out(&mut self) {
         for batch in &mut self.batches {
             if let State::Waiting(place) = batch.state {
-                batch.state = State::Decided(ErrorCode::RequestTimedOut, Some(place));
+                batch.state = State::Decided(ErrorCode::RequestTimedOut, place);
             }
         }
     }
@@ -171,13 +175,14 @@ impl Batch {
         hints: &mut Hints,
         out: &mut Effects,
     ) -> PartitionProduceResponse {
-        let State::Decided(error_code, place) = self.state else {
-            unreachable!("because a request is answered when all is decided");
+        let (error_code, base_offset, log_append_time, log_start_offset) = match self.state {
+            State::Decided(error, place) => (error, place.base, place.append_time, place.log_start),
+            State::Refused(error, log_start) => (error, Offset(-1), None, log_start),
+            State::Waiting(_) => unreachable!("because a request is answered when all is decided"),
         };
         match error_code {
             ErrorCode::None => {
-                let place = place.expect("what went well lies somewhere");
-                tell_acknowledged(self.partition, place.base, acks, &self.records, out);
+                tell_acknowledged(self.partition, base_offset, acks, &self.records, out);
             }
             ErrorCode::NotLeaderOrFollower => {
                 let event = ReplicaEvent::Fenced {
@@ -195,9 +200,9 @@ impl Batch {
         PartitionProduceResponse {
             index: self.partition.partition,
             error_code,
-            base_offset: place.map_or(Offset(-1), |p| p.base),
-            log_append_time: place.and_then(|p| p.append_time),
-            log_start_offset: place.map_or(Offset(-1), |p| p.log_start),
+            base_offset,
+            log_append_time,
+            log_start_offset,
             current_leader,
         }
     }
@@ -229,6 +234,21 @@ fn append(
         return Err(ErrorCode::InvalidRequiredAcks);
     }
     replicas.append(partition, records, acks, here, out)
+}
+
+/// Refusals that Kafka's ReplicaManager expects; with any other it says where the log starts.
+fn is_expected(error: ErrorCode) -> bool {
+    matches!(
+        error,
+        ErrorCode::UnknownTopicOrPartition
+            | ErrorCode::UnknownTopicId
+            | ErrorCode::InvalidRequiredAcks
+            | ErrorCode::NotLeaderOrFollower
+            | ErrorCode::MessageTooLarge
+            | ErrorCode::RecordListTooLarge
+            | ErrorCode::CorruptMessage
+            | ErrorCode::KafkaStorageError
+    )
 }
 
 fn tell_acknowledged(

@@ -336,6 +336,10 @@ impl Producer {
         if size > self.settings.max_request_size || size > self.settings.buffer_memory {
             return Err(Obstacle::Refuse(SendFailure::RecordTooLarge));
         }
+        let at = match sticks && self.accumulator.is_switch_due(at, &plain) {
+            true => self.next_sticky(topic, cx),
+            false => at,
+        };
         let send = SendId(self.next_send);
         let appended = match self.accumulator.append(at, send, &plain, cx.now()) {
             Ok(appended) => appended,
@@ -430,13 +434,17 @@ impl Producer {
                 (at(partitioner::partition_for_key(key, partitions)), false)
             }
             _ => {
-                if self.accumulator.sticky_partition(topic).is_none() {
-                    self.choose_sticky(topic, cx);
-                }
                 let sticky = self.accumulator.sticky_partition(topic);
-                (at(sticky.expect("just chosen")), true)
+                (sticky.map_or_else(|| self.next_sticky(topic, cx), at), true)
             }
         }
+    }
+
+    fn next_sticky(&mut self, topic: TopicIndex, cx: &mut Context<'_>) -> TopicPartition {
+        self.choose_sticky(topic, cx);
+        let sticky = self.accumulator.sticky_partition(topic);
+        let partition = sticky.expect("just chosen");
+        TopicPartition { topic, partition }
     }
 
     fn choose_sticky(&mut self, topic: TopicIndex, cx: &mut Context<'_>) {

@@ -102,6 +102,15 @@ const DYNAMIC: &[&str] = &[
 /// synonym of that layer.
 const DEFAULT_ELSEWHERE: &[&str] = &["log.roll.ms", "log.retention.ms", "log.flush.interval.ms"];
 
+/// Keys that a broker does not describe: internal ones of Kafka's, and constants of its own clients.
+const UNDESCRIBED: &[&str] = &[
+    "log.initial.task.delay.ms",
+    "unclean.leader.election.interval.ms",
+    "retry.backoff.ms",
+    "reconnect.backoff.ms",
+    "reconnect.backoff.max.ms",
+];
+
 /// The least value that Kafka takes; other keys take what their type takes.
 const AT_LEAST: &[(&str, i64)] = &[
     ("min.insync.replicas", 1),
@@ -221,7 +230,10 @@ impl Layers<'_> {
             let synonyms = self.synonyms(key.name);
             entry(key.name, (key.get)(&effective), synonyms)
         };
-        ServerConfig::KEYS.iter().map(described).collect()
+        let keys = ServerConfig::KEYS.iter();
+        keys.filter(|key| !UNDESCRIBED.contains(&key.name))
+            .map(described)
+            .collect()
     }
 
     /// DescribeConfigs of the dynamic default: only what is set there.
@@ -332,6 +344,20 @@ mod tests {
         synonyms
             .map(|s| (s.source.name(), s.value.to_string()))
             .collect()
+    }
+
+    #[test]
+    fn what_is_internal_to_kafka_is_not_described() {
+        let (fixed, dynamic) = (ServerConfig::default(), DynamicConfigs::default());
+        let layers = Layers {
+            fixed: &fixed,
+            dynamic: &dynamic,
+            node: ME,
+        };
+        let described = layers.describe();
+        assert!(described.iter().all(|c| !UNDESCRIBED.contains(&c.name)));
+        let rows = ServerConfig::KEYS.len();
+        assert_eq!(described.len(), rows - UNDESCRIBED.len());
     }
 
     #[test]

@@ -218,6 +218,19 @@ impl Accumulator {
         (!(all_full && sticky.is_spent(self.batch_size, true))).then_some(partition)
     }
 
+    /// Whether the sticky partition must be left before this record is appended (P-4): its last batch has no room for it and
+    /// takes no more, and with that a switch is due that the batch held up. As in Kafka memory for a new batch comes first.
+    pub fn is_switch_due(&mut self, at: TopicPartition, record: &PlainRecord) -> bool {
+        let sticky = &self.topics[at.topic.0 as usize].sticky;
+        if !sticky.is_spent(self.batch_size, true) {
+            return false;
+        }
+        let bytes = self.batch_size.max(size_upper_bound(record));
+        let last = self.queue(at).and_then(VecDeque::back).copied();
+        let has_memory = self.has_memory(bytes);
+        last.is_some_and(|last| has_memory && self.batches.get_mut(last).closes_for(record))
+    }
+
     /// Draws the next sticky partition of a topic.
     pub fn choose_sticky(&mut self, topic: TopicIndex, metadata: &ClientMetadata, drawn: u64) {
         let (available, count) = self.available(topic, metadata);

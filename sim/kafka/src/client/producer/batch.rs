@@ -114,23 +114,27 @@ impl ProducerBatch {
 
     /// Appends a record if there is room; takes no more from then on if not.
     pub fn append(&mut self, send: SendId, record: &PlainRecord, now: Time) -> bool {
-        if self.is_full() {
+        if self.is_full() || self.closes_for(record) {
             return false;
         }
         let Contents::Open(builder) = &mut self.contents else {
             unreachable!("because a drained batch is full");
         };
-        let guessed = guess(self.compression, self.ratio, builder.size());
-        let more = builder.size_with(record) - builder.size();
-        let fits = self.sends.is_empty() || guessed + more <= self.limit;
-        if !fits {
-            self.closed_for_appends = true;
-            return false;
-        }
         builder.append(record);
         self.sends.push(send);
         self.last_append = now;
         true
+    }
+
+    /// Takes no more records if it has no room for this one; whether that is so.
+    pub fn closes_for(&mut self, record: &PlainRecord) -> bool {
+        let Contents::Open(builder) = &self.contents else {
+            return true;
+        };
+        let guessed = guess(self.compression, self.ratio, builder.size());
+        let more = builder.size_with(record) - builder.size();
+        self.closed_for_appends |= !self.sends.is_empty() && guessed + more > self.limit;
+        self.closed_for_appends
     }
 
     /// Takes no more records.

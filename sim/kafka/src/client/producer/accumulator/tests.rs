@@ -67,8 +67,8 @@ fn led_by(leaders: &[Option<i32>], epoch: i32) -> ClientMetadata {
     metadata
 }
 
-fn append(a: &mut Accumulator, partition: i32, size: usize, ms: u64) -> Appended {
-    let record = PlainRecord {
+fn plain(size: usize, ms: u64) -> PlainRecord {
+    PlainRecord {
         id: RecordId {
             source: 0,
             number: 0,
@@ -77,8 +77,11 @@ fn append(a: &mut Accumulator, partition: i32, size: usize, ms: u64) -> Appended
         key: None,
         value: Some(Bytes::from(vec![0; size])),
         headers: Vec::new(),
-    };
-    a.append(to(partition), SendId(0), &record, at(ms))
+    }
+}
+
+fn append(a: &mut Accumulator, partition: i32, size: usize, ms: u64) -> Appended {
+    a.append(to(partition), SendId(0), &plain(size, ms), at(ms))
         .expect("memory")
 }
 
@@ -330,6 +333,23 @@ fn sticky_partitions(a: &mut Accumulator, metadata: &ClientMetadata, draws: u64)
         sticky.partition().expect("chosen")
     });
     chosen.collect()
+}
+
+#[test]
+fn a_record_that_does_not_fit_after_a_batchs_worth_goes_to_the_next_sticky_partition() {
+    let mut a = accumulator(&[("batch.size", "1000")]);
+    let metadata = led_by(&[Some(1), Some(1)], 0);
+    a.choose_sticky(TopicIndex(0), &metadata, 0);
+    let record = |size| plain(size, 0);
+    for _ in 0..2 {
+        assert!(!a.is_switch_due(to(0), &record(500)));
+        let appended = append(&mut a, 0, 500, 0);
+        assert!(!a.count_sticky(to(0), appended), "a half-full batch waits");
+    }
+    assert_eq!(a.sticky_partition(TopicIndex(0)), Some(0));
+    assert!(!a.is_switch_due(to(0), &record(100)), "there is room");
+    assert!(a.is_switch_due(to(0), &record(500)));
+    assert_eq!(a.sticky_partition(TopicIndex(0)), None);
 }
 
 /// Three batches wait for partition 0, one for partition 1, led by broker 1 and broker 2.
