@@ -274,11 +274,7 @@ impl Cluster {
     pub fn read(&self, p: ProcessId) -> Vec<(Offset, RecordId)> {
         let log = self.log(p);
         let readable = log.batches().filter(|b| b.end_offset() > log.log_start());
-        let records = readable.flat_map(|b| {
-            (0i64..)
-                .zip(b.data.ids())
-                .map(|(i, id)| (b.base_offset.plus(i), *id))
-        });
+        let records = readable.flat_map(|b| b.offsets().into_iter().zip(b.data.ids().to_vec()));
         records.collect()
     }
 

@@ -9,6 +9,7 @@ use klab_kafka::time::Duration;
 use klab_world::disks::Keep;
 use klab_world::fault::Fault;
 use klab_world::scenario::{Action, Budget, OnRestart, ProducerPlan, Scenario, TopicPlan};
+use klab_world::steps::Taped;
 use klab_world::swarm::explore::aims::{AIMS, HARM_FOR, Least};
 use klab_world::swarm::explore::recheck::{Guilt, recheck};
 use klab_world::swarm::explore::{Drawn, Explored};
@@ -16,7 +17,9 @@ use klab_world::swarm::{self, Half, leaves_nothing_to_explain};
 use klab_world::trace::Phase;
 use klab_world::verdict::FindingKind;
 use klab_world::view::View;
+use klab_world::world::{Watch, World};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// How many runs of each half.
 const RUNS: u64 = 30;
@@ -109,6 +112,51 @@ fn the_free_half_explains_everything_and_the_faults_that_it_accuses_are_guilty()
     );
     assert!(guilt.is_sound(), "{guilt:?}");
     assert!(2 * guilt.safe >= guilt.accusing, "{guilt:?}");
+}
+
+/// Whether a drawn loss of power at 2.5 s strikes broker-1 in one of twenty runs, after these steps.
+fn strikes_broker_1(before: &str) -> bool {
+    let text = format!(
+        r#"{{
+            "format": 1,
+            "title": "Fellows that are to register anew",
+            "topics": {{ "orders": {{ "replication.factor": 3, "config": {{ "min.insync.replicas": 2 }} }} }},
+            "producers": {{ "shop": {{ "topic": "orders", "records": 10 }} }},
+            "steps": [{before} {{ "at": "2500ms", "random": "power", "optional": true }}],
+            "end": {{ "within": "60s" }}
+        }}"#
+    );
+    let scenario = Scenario::parse("spare.jsonc", &text);
+    let scenario = Arc::new(scenario.unwrap_or_else(|e| panic!("{e}")));
+    let watch = Watch {
+        records: false,
+        checkers: false,
+    };
+    (0..20).any(|seed| {
+        let mut world = World::new(scenario.clone(), seed, watch);
+        let is_past = |w: &World| w.ready().is_some_and(|r| w.now() > r + Duration::secs(3));
+        while !is_past(&world) && world.step() {}
+        let first = View::new(&world)
+            .names()
+            .find("broker-1")
+            .expect("it is there");
+        world.tape().iter().any(|entry| match &entry.what {
+            Taped::Fault(Fault::PowerLoss { who, .. } | Fault::DiskLoss { who }, _) => {
+                who.contains(&first)
+            }
+            _ => false,
+        })
+    })
+}
+
+// Seed 1360 of the safe half: two brokers had come back within their old sessions and held every record, but they left the ISR
+// when they registered anew, and the one that had lost its power was alone in it.
+#[test]
+fn no_drawn_loss_strikes_a_broker_whose_fellows_are_to_register_anew() {
+    assert!(strikes_broker_1(""));
+    let crashes =
+        [2, 3].map(|n| format!(r#"{{ "at": "1s", "crash": "broker-{n}", "for": "200ms" }},"#));
+    assert!(!strikes_broker_1(&crashes.concat()));
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub mod table;
 #[cfg(test)]
 mod canaries;
 #[cfg(test)]
+mod fair;
+#[cfg(test)]
 pub(crate) mod story;
 
 use crate::scenario::Heal;

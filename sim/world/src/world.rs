@@ -735,16 +735,18 @@ impl World {
             what,
         };
         self.trace.push(&record);
-        // Once the healing has begun nothing new breaks.
-        if self.steps.is_waiting() && Steps::are_armed(self.run.phase) {
-            self.look_for_triggers(&record);
-        }
         if let Some(mut census) = self.census.take() {
             census.look(self, &record);
             self.census = Some(census);
         }
+        // What a trigger does now is told behind this record, and checkers learn it in this order.
+        let place = self.fresh.len();
+        // Once the healing has begun nothing new breaks.
+        if self.steps.is_waiting() && Steps::are_armed(self.run.phase) {
+            self.look_for_triggers(&record);
+        }
         if self.checkers.is_some() {
-            self.fresh.push(record);
+            self.fresh.insert(place, record);
         }
         seq
     }

@@ -238,3 +238,39 @@ fn who_halts_at_every_boot_is_started_again_once_a_second_until_the_run_gives_up
         assert!(pair[1].since(pair[0]) >= Duration::millis(900), "{pair:?}");
     }
 }
+
+// Seed 1049 of the free half: the copy came to the checkers behind the loss that it had set off, and lay in no log's end.
+#[test]
+fn a_loss_that_an_append_sets_off_is_learnt_behind_it() {
+    let text = r#"{
+        "format": 1,
+        "title": "A loss right behind an append",
+        "topics": { "orders": { "replication.factor": 3 } },
+        "producers": { "shop": { "topic": "orders", "records": 100, "rate": "50/s", "config": { "acks": "0" } } },
+        "steps": [
+            {
+                "when": "leader of orders-0 appended offset 30",
+                "crash": "leader of orders-0",
+                "how": "power-loss",
+                "for": "20s"
+            }
+        ]
+    }"#;
+    let scenario = Scenario::parse("loss.jsonc", text).unwrap_or_else(|e| panic!("{e}"));
+    let watch = Watch {
+        records: false,
+        checkers: true,
+    };
+    let mut world = World::new(Arc::new(scenario), 1, watch);
+    world.run_to_end();
+    let view = klab_world::view::View::new(&world);
+    let verdict = world.checkers().expect("watched").verdict(view);
+    let broken: Vec<String> = verdict.broken.iter().map(|v| v.to_string()).collect();
+    assert_eq!(broken, Vec::<String>::new());
+    assert!(
+        verdict
+            .found(klab_world::verdict::FindingKind::Lost)
+            .count()
+            > 0
+    );
+}

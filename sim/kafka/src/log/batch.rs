@@ -143,6 +143,20 @@ impl RecordBatch {
         self.data.records_from(self.base_offset)
     }
 
+    /// The offsets of an application's records, in order; empty for other batches. They follow one another without a gap
+    /// unless compaction has taken some: then each record says its own.
+    pub fn offsets(&self) -> Vec<Offset> {
+        let ids = self.data.ids();
+        let span = i64::from(self.data.last_offset_delta) + 1;
+        if i64::try_from(ids.len()) == Ok(span) {
+            return (0..span)
+                .map(|delta| self.base_offset.plus(delta))
+                .collect();
+        }
+        let records = self.records().map_while(Result::ok);
+        records.map(|record| record.offset).collect()
+    }
+
     /// The bytes that Kafka would write; `None` for batches of the metadata log, which have no encoding here.
     pub fn encode(&self) -> Option<Bytes> {
         let body = self.data.body()?;

@@ -114,7 +114,11 @@ impl Filter<'_> {
 
 impl BatchData {
     /// The same batch with some of its records, each with its offset less the base offset.
-    fn keeping(&self, kept: &[(i64, PlainRecord)], horizon: Option<Timestamp>) -> BatchData {
+    pub(crate) fn keeping(
+        &self,
+        kept: &[(i64, PlainRecord)],
+        horizon: Option<Timestamp>,
+    ) -> BatchData {
         let first = kept
             .first()
             .map_or(self.base_timestamp, |(_, r)| r.timestamp);

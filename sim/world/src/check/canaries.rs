@@ -606,7 +606,7 @@ fn every_promise_has_a_mutated_history_in_the_table_of_canaries() {
 }
 
 /// The records of a batch with keys: the same records, each of this key.
-fn of_key(batch: &RecordBatch, key: &'static [u8]) -> RecordBatch {
+pub(super) fn of_key(batch: &RecordBatch, key: &'static [u8]) -> RecordBatch {
     let keyed = |id: &RecordId| PlainRecord {
         id: *id,
         timestamp: Timestamp(0),
@@ -629,16 +629,21 @@ fn compacted(gone: &[i64]) -> Story {
         let batch = story.batch(first..first + 2, first.into(), 0, Some(first as i32));
         story.deliver("broker-1", &of_key(&batch, b"k"));
     }
-    let compacted = LogEvent::Compacted {
-        upto: Offset(4),
+    story.tell("broker-1", compaction(4, gone));
+    end(&mut story, 4);
+    story
+}
+
+/// A whole round.
+pub(super) fn compaction(upto: i64, gone: &[i64]) -> Event {
+    let event = LogEvent::Compacted {
+        upto: Offset(upto),
         gone: gone.iter().map(|o| Offset(*o)).collect(),
         bytes_before: 300,
         bytes_after: 100,
         is_over: true,
     };
-    story.tell("broker-1", Event::Log(ORDERS_0, compacted));
-    end(&mut story, 4);
-    story
+    Event::Log(ORDERS_0, event)
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! **Latest kept**: compaction takes a record only if a later one of its key stands for it, or if it is a tombstone that an
 //! earlier round has seen; and behind the point up to which a log is compacted no key has two (B35, L-28, L-29).
 //!
+//! Replicas are compacted on their own and at other times, and one that was away copies what another has compacted: a record
+//! may be missing here because of one that lies behind the point. So each round is held against what this log held before it.
+//!
 //! Offsets that move would show as a read of another record than the committed one (*consistent read*).
 
 use super::history::{Change, History};
@@ -21,8 +24,9 @@ pub const PROMISE: Promise = Promise {
 pub struct LatestKept {
     /// Records taken, and records left behind the point.
     pub opportunities: u64,
-    /// By partition and process: up to where a round has come before.
-    seen: BTreeMap<(u32, u32), Offset>,
+    /// By partition: up to where a round of any replica has come before. A copy takes over with its batch since when a
+    /// tombstone may go (L-29).
+    seen: BTreeMap<u32, Offset>,
 }
 
 /// A record of a log as its key sees it.
@@ -55,7 +59,9 @@ impl LatestKept {
             }
             for record in batch.records().filter_map(Result::ok) {
                 let below = record.offset < *upto && record.offset >= replica.log_start;
-                if let Some(key) = record.key.filter(|_| below) {
+                let was_there = !replica.compacted.contains_key(&record.offset)
+                    || gone.binary_search(&record.offset).is_ok();
+                if let Some(key) = record.key.filter(|_| below && was_there) {
                     records.push(Keyed {
                         offset: record.offset,
                         key: key.to_vec(),
@@ -66,8 +72,8 @@ impl LatestKept {
         }
         let latest: BTreeMap<&[u8], &Keyed> =
             records.iter().map(|r| (r.key.as_slice(), r)).collect();
-        let id = (*partition, process.0);
-        let before = self.seen.get(&id).copied().unwrap_or_default();
+        let seen = self.seen.entry(*partition).or_default();
+        let before = *seen;
         let by_offset: BTreeMap<Offset, &Keyed> = records.iter().map(|r| (r.offset, r)).collect();
         let say = |what: String| Seen {
             about: About::Partition(lineage.id),
@@ -90,7 +96,7 @@ impl LatestKept {
         if !is_over {
             return None;
         }
-        self.seen.insert(id, *upto);
+        *seen = before.max(*upto);
         let mut there = records
             .iter()
             .filter(|r| !replica.compacted.contains_key(&r.offset));

@@ -171,6 +171,8 @@ pub struct Cut {
     pub isr_since: Option<u64>,
     /// The committed batches that it lacks.
     pub missing: Vec<Committed>,
+    /// What it has in their place: an older leader had overruled that before, and now it stands again.
+    pub instead: Vec<NodeRef>,
 }
 
 impl Cut {
@@ -436,6 +438,12 @@ impl Lineage {
         (node.batch.base_offset <= offset).then_some(node)
     }
 
+    /// Whether what lies at an offset by the leader of an epoch was overruled by a later leader, which lacks it.
+    pub fn is_overruled(&self, offset: Offset, epoch: LeaderEpoch) -> bool {
+        let mut cuts = self.cuts.iter();
+        cuts.any(|c| offset >= c.offset && epoch < c.epoch)
+    }
+
     /// The end of the committed log.
     pub fn committed_end(&self) -> Offset {
         let last = self.committed.last();
@@ -451,13 +459,63 @@ impl Lineage {
     /// The cut that took a batch out of the committed log, or kept it out.
     pub fn cut_of(&self, node: NodeRef) -> Option<&Cut> {
         let batch = &self.node(node).batch;
-        self.cuts
-            .iter()
-            .find(|c| batch.base_offset >= c.offset && batch.leader_epoch < c.epoch)
+        let takes = |c: &&Cut| batch.base_offset >= c.offset && batch.leader_epoch < c.epoch;
+        // Most nodes were cut by nobody: the list of what stands instead is looked at last.
+        let mut cuts = self.cuts.iter().filter(takes);
+        cuts.find(|c| !c.instead.contains(&node))
+    }
+
+    /// What lies before a batch at its leader, if a replica copies it behind something else, and nobody will read that: either
+    /// the replica has given up everything, because it started over at this offset; or its leader has given up everything
+    /// before. Of epochs that it has given up a leader knows only where the next one begins (L-39), so the follower cuts
+    /// nothing more, and gives up what differs when it hears of the log start.
+    fn given_up_before(&self, at: usize, batch: &RecordBatch) -> Option<Vec<NodeRef>> {
+        let own = &self.replicas[at];
+        let tip = own.path.last().map(|c| c.node);
+        let ends = self.leo(own);
+        if batch.base_offset != ends || self.follower_of(tip, batch).is_some() {
+            return None;
+        }
+        let nobody_reads = |r: &&Replica| own.log_start >= ends || r.log_start >= ends;
+        self.replicas.iter().filter(nobody_reads).find_map(|r| {
+            let base = |c: &Copied| self.node(c.node).batch.base_offset;
+            let place = r.path.partition_point(|c| base(c) < ends);
+            let there = r.path.get(place).map(|c| &self.node(c.node).batch);
+            let before = r.path.iter().take(place).map(|c| c.node);
+            there
+                .filter(|b| is_same(b, batch))
+                .map(|_| before.collect())
+        })
+    }
+
+    /// A replica stands from now on at an offset behind these batches, as if it had copied and given up all of them.
+    fn stand_on(&mut self, at: usize, before: Vec<NodeRef>, offset: Offset, seq: u64) {
+        let replica = &self.replicas[at];
+        let both = replica.path.iter().zip(&before);
+        let shared = both.take_while(|(own, node)| own.node == **node).count();
+        let removal = Removal::Truncated {
+            why: Truncation::OutOfRange,
+            epoch: replica.role.epoch().unwrap_or_default(),
+        };
+        self.cut_replica(at, self.end_of(replica, shared), seq, removal);
+        let replica = &mut self.replicas[at];
+        for node in &before[shared..] {
+            let node = *node;
+            replica.path.push(Copied { node, seq });
+        }
+        replica.compacted.clear();
+        replica.log_start = offset;
     }
 
     /// A batch is written at the end of a replica's log.
     pub fn append(&mut self, at: usize, batch: &RecordBatch, by_leader: bool, seq: u64) -> Grown {
+        let before = match by_leader {
+            true => None,
+            false => self.given_up_before(at, batch),
+        };
+        if let Some(before) = before {
+            self.stand_on(at, before, batch.base_offset, seq);
+        }
         let mut ends = self.leo(&self.replicas[at]);
         if self.is_compacted && !by_leader && batch.base_offset > ends {
             for node in self.passed_over(at, batch) {
@@ -568,6 +626,7 @@ impl Lineage {
             seq,
             isr_since,
             missing: self.committed.starting_at(shared).copied().collect(),
+            instead: replica.path.starting_at(shared).map(|c| c.node).collect(),
         };
         self.committed.truncate(shared);
         for replica in &mut self.replicas {

@@ -108,11 +108,7 @@ fn is_committed<'a>(
     batch: &mut Option<&'a Node>,
 ) -> bool {
     let lineage = history.lineage(partition);
-    let overruled = lineage
-        .cuts
-        .iter()
-        .any(|c| offset >= c.offset && epoch < c.epoch);
-    if overruled {
+    if lineage.is_overruled(offset, epoch) {
         return true;
     }
     let holds = |n: &Node| n.batch.base_offset <= offset && offset < n.batch.end_offset();

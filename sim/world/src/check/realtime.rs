@@ -2,7 +2,8 @@
 //! was sent (B21): the log is one line, and what comes later stands later.
 //!
 //! An offset is known when a reader got it, or when an application was told of it with acks=all; what acks=1 tells may go with its
-//! leader. Where committed records were cut off, by an unclean election or a harm, nothing is known any more.
+//! leader. Where committed records were cut off, by an unclean election or a harm, nothing is known any more; and what a leader
+//! tells that was overruled then and has not heard of it, was never known.
 
 use super::history::{Change, History};
 use super::table::Table;
@@ -11,7 +12,7 @@ use crate::scenario::Scenario;
 use crate::trace::{Record, What};
 use klab_kafka::config::Acks;
 use klab_kafka::event::{ClientEvent, Event};
-use klab_kafka::ids::{Offset, TopicIdPartition};
+use klab_kafka::ids::{Offset, RecordId, TopicIdPartition};
 use std::collections::BTreeMap;
 
 /// The promise.
@@ -55,8 +56,18 @@ impl OffsetsFollowTime {
             return None;
         };
         match event {
-            ClientEvent::Delivered { partition, to, .. } => {
-                self.learn(*partition, Offset(to.0 - 1), record.seq);
+            ClientEvent::Delivered {
+                partition,
+                to,
+                records,
+                ..
+            } => {
+                let place = history.place_of(*partition)?;
+                let lineage = history.lineage(place);
+                let last = records.last();
+                if last.is_some_and(|(at, epoch, _)| !lineage.is_overruled(*at, *epoch)) {
+                    self.learn(*partition, Offset(to.0 - 1), record.seq);
+                }
                 None
             }
             ClientEvent::Acked {
@@ -68,7 +79,8 @@ impl OffsetsFollowTime {
                 let known = sent.and_then(|sent| self.known_at(*partition, sent.get()));
                 self.opportunities += u64::from(known.is_some());
                 let plan = history.plan(scenario, *id);
-                if plan.is_some_and(|plan| plan.config.acks.value == Acks::All) {
+                let is_all = plan.is_some_and(|plan| plan.config.acks.value == Acks::All);
+                if is_all && stands(history, *partition, *id, *offset) {
                     self.learn(*partition, *offset, record.seq);
                 }
                 let known = known.filter(|known| offset <= known)?;
@@ -97,4 +109,14 @@ impl OffsetsFollowTime {
         let before = known.partition_point(|(since, _)| *since < seq);
         Some(known.get(before.checked_sub(1)?)?.1)
     }
+}
+
+/// Whether a record was written at an offset by a leader that nobody has overruled.
+fn stands(history: &History, partition: TopicIdPartition, id: RecordId, offset: Offset) -> bool {
+    let (Some(place), Some(life)) = (history.place_of(partition), history.lives.get(id)) else {
+        return false;
+    };
+    let lineage = history.lineage(place);
+    let mut nodes = life.nodes_in(place);
+    nodes.any(|n| lineage.offset_of(n, id) == Some(offset) && !lineage.is_dead(n))
 }

@@ -259,15 +259,19 @@ fn cells_of(
     lexicon: &Lexicon,
     judged: &Judged,
 ) -> Vec<Cell> {
-    let ids = batch.data.ids();
+    let placed = batch.offsets().into_iter().zip(batch.data.ids());
+    let mut records = placed.peekable();
     let count = i64::from(batch.data.last_offset_delta) + 1;
     let mut cells = Vec::new();
-    for (i, place) in (0..count).zip(0usize..) {
+    for i in 0..count {
         let offset = batch.base_offset.plus(i);
-        if offset.0 < from {
+        let id = records.next_if(|(at, _)| *at == offset);
+        let id: Option<RecordId> = id.map(|(_, id)| *id);
+        // Where compaction took a record there is nothing to be seen.
+        let is_taken = id.is_none() && !batch.data.is_control();
+        if offset.0 < from || is_taken {
             continue;
         }
-        let id: Option<RecordId> = ids.get(place).copied();
         let told = id.and_then(|id| judged.told(id));
         let acked = told.is_some_and(|(acked, _)| acked);
         let committed = hw.is_some_and(|hw| offset < hw);

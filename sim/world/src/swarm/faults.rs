@@ -495,16 +495,22 @@ fn is_server_harmed(world: &World) -> bool {
         })
 }
 
-/// Whether every partition with this broker in its ISR has another member there, unfenced, and a leader.
+/// Whether every partition with this broker in its ISR has another member there, unfenced, that stays: one that has come
+/// back from a crash within its old session is out as soon as it registers anew (K-15), whatever it holds.
 fn is_spare(world: &World, p: ProcessId) -> bool {
-    let node = node_of(world, p);
-    let Some(image) = View::new(world).image() else {
+    let (node, view) = (node_of(world, p), View::new(world));
+    let Some(image) = view.image() else {
         return false;
     };
-    let is_unfenced = |n: &NodeId| image.brokers.get(n).is_some_and(|b| b.is_active());
+    let stays = |n: &NodeId| {
+        let registered = image.brokers.get(n).filter(|b| b.is_active());
+        let mut running = view.brokers().filter(|(p, _)| node_of(world, *p) == *n);
+        let own = running.next().and_then(|(_, b)| b.lifecycle().epoch());
+        registered.is_some_and(|b| own == Some(b.epoch))
+    };
     image
         .topics
         .values()
         .flat_map(|t| t.partitions.values())
-        .all(|r| !r.isr.contains(&node) || r.isr.iter().any(|n| *n != node && is_unfenced(n)))
+        .all(|r| !r.isr.contains(&node) || r.isr.iter().any(|n| *n != node && stays(n)))
 }

@@ -163,22 +163,22 @@ impl CompletedFetch {
                 ));
             }
             self.last_epoch = Some(batch.leader_epoch);
-            let count = application_records(batch);
-            let first = u32::try_from(self.next_offset.0 - batch.base_offset.0)
-                .unwrap_or(0)
-                .min(count);
-            let taken = left.min(count - first);
+            let offsets = application_records(batch);
+            let first = offsets.partition_point(|offset| *offset < self.next_offset);
+            let taken = (left as usize).min(offsets.len() - first);
+            let index = |n: usize| u32::try_from(n).expect("a batch holds fewer than 2^31 records");
             if taken > 0 {
                 slices.push(Slice {
                     batch: batch.clone(),
-                    from: first,
-                    to: first + taken,
+                    from: index(first),
+                    to: index(first + taken),
                 });
-                self.next_offset = batch.base_offset.plus(i64::from(first + taken));
+                self.next_offset = offsets[first + taken - 1].plus(1);
                 self.read = true;
-                left -= taken;
+                left -= index(taken);
             }
-            if first + taken == count {
+            // A batch keeps its last offset when compaction takes its last record: the next fetch asks behind it.
+            if first + taken == offsets.len() {
                 self.next_offset = self.next_offset.max(batch.end_offset());
                 self.batch += 1;
             }
@@ -213,12 +213,10 @@ fn can_be_read(batch: &RecordBatch) -> bool {
     batch.data.codec == Codec::None || batch.records().all(|record| record.is_ok())
 }
 
-/// Control records are not for applications: the position moves over them.
-fn application_records(batch: &RecordBatch) -> u32 {
+/// The offsets of what an application sees. Control records are not for it: the position moves over them.
+fn application_records(batch: &RecordBatch) -> Vec<Offset> {
     match &batch.data.payload {
-        Payload::Records { ids, .. } => {
-            u32::try_from(ids.len()).expect("a batch holds fewer than 2^31 records")
-        }
-        Payload::Control(_) | Payload::Metadata(_) => 0,
+        Payload::Records { .. } => batch.offsets(),
+        Payload::Control(_) | Payload::Metadata(_) => Vec::new(),
     }
 }

@@ -1,8 +1,7 @@
 //! What a poll returns: Kafka's ConsumerRecords, and the exceptions it throws.
 //!
-//! Records stay in the batches in which they came; keys and values are decoded when they are asked for.
-//!
-//! Left out: gaps left by compaction (a batch's records lie at consecutive offsets).
+//! Records stay in the batches in which they came; keys and values are decoded when they are asked for. Each lies at the
+//! offset that it always had: compaction leaves gaps between them.
 
 use super::positions::TopicPartition;
 use crate::ids::{LeaderEpoch, Offset, RecordId, TopicId, TopicIdPartition};
@@ -31,7 +30,7 @@ pub struct PartitionRecords {
 pub struct Slice {
     /// The batch.
     pub batch: RecordBatch,
-    /// The first record, by its offset less the base offset.
+    /// The first record, counted within the batch from 0.
     pub from: u32,
     /// The record after the last.
     pub to: u32,
@@ -49,13 +48,9 @@ impl PartitionRecords {
     /// Every record: its offset, the epoch of the leader that appended it, and what its writer calls it.
     pub fn records(&self) -> impl Iterator<Item = (Offset, LeaderEpoch, RecordId)> + '_ {
         self.slices.iter().flat_map(|s| {
-            (s.from..s.to).map(|i| {
-                (
-                    s.batch.base_offset.plus(i64::from(i)),
-                    s.batch.leader_epoch,
-                    s.batch.data.ids()[i as usize],
-                )
-            })
+            let placed = s.batch.offsets().into_iter().zip(s.batch.data.ids());
+            let taken = placed.skip(s.from as usize).take((s.to - s.from) as usize);
+            taken.map(|(offset, id)| (offset, s.batch.leader_epoch, *id))
         })
     }
 

@@ -168,6 +168,43 @@ fn what_is_returned_can_be_decoded() {
     assert_eq!(offsets, [3, 4, 5]);
 }
 
+/// Five records from `base` on, of which compaction has left two, at deltas 1 and 3.
+fn compacted(base: i64) -> RecordBatch {
+    let whole = batch(base, 5);
+    let records = whole.records().map(|r| r.expect("it is whole"));
+    let placed = records.map(|r| (r.offset.0 - base, r.into_plain()));
+    let kept: Vec<_> = placed.filter(|(delta, _)| [1, 3].contains(delta)).collect();
+    let data = Arc::new(whole.data.keeping(&kept, None));
+    RecordBatch { data, ..whole }
+}
+
+#[test]
+fn records_that_compaction_left_keep_their_offsets() {
+    let (mut fetcher, mut positions) = (Fetcher::default(), positions(1));
+    let answer = vec![good(0, vec![compacted(0), batch(5, 1)])];
+    fetched(&mut fetcher, &positions, answer);
+    assert_eq!(offsets(&poll(&mut fetcher, &mut positions, 1)), [1]);
+    assert_eq!(position(&positions, 0), 2);
+    let second = poll(&mut fetcher, &mut positions, 1);
+    assert_eq!(offsets(&second), [3]);
+    let ids = second.records.iter().flat_map(PartitionRecords::records);
+    assert_eq!(ids.map(|(.., id)| id.number).collect::<Vec<_>>(), [3]);
+    let decoded = second.records.iter().flat_map(PartitionRecords::decoded);
+    let decoded: Vec<_> = decoded.map(|r| r.expect("it is whole").offset.0).collect();
+    assert_eq!(decoded, [3]);
+    // The last record is gone, not its offset: the next is asked for behind the batch.
+    assert_eq!(position(&positions, 0), 5);
+    assert_eq!(offsets(&poll(&mut fetcher, &mut positions, 1)), [5]);
+}
+
+#[test]
+fn a_position_in_a_gap_that_compaction_left_goes_on_behind_it() {
+    let (mut fetcher, mut positions) = (Fetcher::default(), positions(1));
+    positions.iter_mut().for_each(|a| a.seek(at(2)));
+    fetched(&mut fetcher, &positions, vec![good(0, vec![compacted(0)])]);
+    assert_eq!(offsets(&poll(&mut fetcher, &mut positions, 500)), [3]);
+}
+
 #[test]
 fn records_before_the_position_are_not_returned() {
     let (mut fetcher, mut positions) = (Fetcher::default(), positions(1));

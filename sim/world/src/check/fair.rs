@@ -1,0 +1,174 @@
+//! Histories that look wrong and are not: each was met by a seed. The same history with one thing that is wrong stays wrong.
+
+use super::canaries::{compaction, of_key};
+use super::story::{ORDERS_0, Story};
+use klab_kafka::event::*;
+use klab_kafka::ids::*;
+use std::collections::BTreeSet;
+
+/// A log of one key. While broker-2 is away the others go on, and its leader is compacted; then it copies the one batch that
+/// is left, and compacts its own first segment, of which these offsets go.
+fn compacted_after_its_leader(gone: &[i64]) -> Story {
+    let mut story = Story::begin(|_| {});
+    let batch = |story: &mut Story, first: u32| {
+        let batch = story.batch(first..first + 2, first.into(), 0, Some(first as i32));
+        of_key(&batch, b"k")
+    };
+    let first = batch(&mut story, 0);
+    story.deliver("broker-1", &first);
+    story.change(None, Some(&[1, 3]));
+    for number in [2, 4] {
+        let next = batch(&mut story, number);
+        story.send(number..number + 2);
+        story.append("broker-1", &next);
+        story.copy("broker-3", &next);
+        story.hw("broker-1", next.end_offset().0);
+        if number == 4 {
+            story.tell("broker-1", compaction(6, &[0, 1, 2, 3, 4]));
+            story.copy("broker-2", &next);
+        }
+    }
+    story.tell("broker-2", compaction(4, gone));
+    story
+}
+
+// Seed 32 of the safe half: a key that stands three times, at offsets 112, 200 and 318, and a follower that was away.
+#[test]
+fn a_follower_keeps_what_is_superseded_only_by_what_it_never_had() {
+    assert_eq!(compacted_after_its_leader(&[0]).broken(), BTreeSet::new());
+    for wrong in [&[0, 1][..], &[]] {
+        let broken = compacted_after_its_leader(wrong).broken();
+        assert_eq!(broken, BTreeSet::from(["latest kept"]), "{wrong:?}");
+    }
+}
+
+/// broker-1 wrote a batch that nobody copied, and broker-2, elected, wrote another there, gave up all before `log_start`,
+/// and wrote more, which broker-1 copies.
+fn copied_behind_a_log_start(log_start: i64) -> Story {
+    let mut story = Story::begin(|_| {});
+    let first = story.batch(0..2, 0, 0, None);
+    story.deliver("broker-1", &first);
+    let alone = story.batch(2..4, 2, 0, None);
+    story.send(2..4);
+    story.append("broker-1", &alone);
+    story.elect("broker-2", Some(&[2, 3]));
+    story.lead("broker-2", 1);
+    for number in [4, 6] {
+        let next = story.batch(
+            number..number + 2,
+            i64::from(number) - 2,
+            1,
+            Some(number as i32),
+        );
+        story.send(number..number + 2);
+        story.append("broker-2", &next);
+        story.copy("broker-3", &next);
+        story.hw("broker-2", next.end_offset().0);
+        if number == 4 {
+            story.tell("broker-2", moved(log_start, LogStart::RetentionTime));
+        } else {
+            story.copy("broker-1", &next);
+            story.tell("broker-1", moved(log_start, LogStart::Leader));
+            story.hw("broker-1", next.end_offset().0);
+        }
+    }
+    story
+}
+
+fn moved(log_start: i64, why: LogStart) -> Event {
+    let log_start = Offset(log_start);
+    Event::Log(ORDERS_0, LogEvent::LogStartMoved { log_start, why })
+}
+
+// Seed 900 of the safe half: the leader had given up its whole first epoch, and the follower's last batch was of it.
+#[test]
+fn what_differs_before_its_leaders_log_start_does_not_keep_a_follower_from_copying_on() {
+    assert_eq!(copied_behind_a_log_start(4).broken(), BTreeSet::new());
+    let broken = copied_behind_a_log_start(2).broken();
+    assert!(broken.contains("log matching"), "{broken:?}");
+}
+
+/// broker-1 commits two batches alone; before the second, broker-2 is elected without the first, and broker-1 hears of it or
+/// acknowledges all the same. Then broker-2 acknowledges a record at offset 1.
+fn told_by_a_leader_of_old(hears_of_it: bool) -> Story {
+    let mut story = Story::begin(|s| {
+        s.cluster.config.unclean_leader_election_enable = true;
+    });
+    story.change(None, Some(&[1]));
+    for first in [0, 4] {
+        if first == 4 {
+            story.elect("broker-2", Some(&[2]));
+            let leads = ReplicaEvent::BecameLeader {
+                epoch: LeaderEpoch(1),
+                start_offset: Offset(0),
+                hw: Offset(0),
+            };
+            story.tell("broker-2", Event::Replica(ORDERS_0, leads));
+        }
+        let batch = story.batch(first..first + 4, first.into(), 0, None);
+        story.send(first..first + 4);
+        if first == 0 || !hears_of_it {
+            story.append("broker-1", &batch);
+            story.hw("broker-1", batch.end_offset().0);
+            story.acked(first + 3, i64::from(first) + 3);
+        }
+    }
+    let new = story.batch(8..10, 0, 1, None);
+    story.send(8..10);
+    story.append("broker-2", &new);
+    story.hw("broker-2", 2);
+    story.acked(9, 1);
+    story
+}
+
+// Seed 439 of the free half: a paused leader woke, and wrote, committed and acknowledged alone before it heard of the other.
+#[test]
+fn what_an_overruled_leader_tells_is_not_known() {
+    let name = "offsets follow time";
+    for hears_of_it in [true, false] {
+        let broken = told_by_a_leader_of_old(hears_of_it).broken();
+        assert!(!broken.contains(name), "{broken:?}");
+    }
+    // What its own leader has told is.
+    let mut story = told_by_a_leader_of_old(true);
+    story.send(10..11);
+    story.acked(10, 1);
+    assert!(story.broken().contains(name));
+}
+
+// Seed 1031 of the free half: broker-1's batch at offset 2 was overruled by broker-2, and stands again with broker-1's election.
+// broker-2 has given up more than that by then, and starts over at the end of broker-1's log.
+#[test]
+fn what_an_unclean_election_puts_back_stands_again() {
+    let mut story = Story::begin(|s| {
+        s.cluster.config.unclean_leader_election_enable = true;
+    });
+    let first = story.batch(0..2, 0, 0, None);
+    story.deliver("broker-1", &first);
+    let back = story.batch(2..4, 2, 0, None);
+    story.send(2..4);
+    story.append("broker-1", &back);
+    story.elect("broker-2", Some(&[2, 3]));
+    story.lead("broker-2", 1);
+    let other = story.batch(4..8, 2, 1, None);
+    story.send(4..8);
+    story.append("broker-2", &other);
+    story.copy("broker-3", &other);
+    story.hw("broker-2", 6);
+    story.tell("broker-2", moved(6, LogStart::RetentionTime));
+    story.elect("broker-1", Some(&[1]));
+    story.lead("broker-1", 2);
+    let (from, at) = (Offset(6), Offset(4));
+    let over = LogEvent::StartedOver { from, at };
+    story.tell("broker-2", Event::Log(ORDERS_0, over));
+    let next = story.batch(8..10, 4, 2, None);
+    story.send(8..10);
+    story.append("broker-1", &next);
+    story.copy("broker-2", &next);
+    story.hw("broker-1", 6);
+    story.hw("broker-2", 6);
+    story.read(4, 2, 8..10);
+    let broken = story.broken();
+    assert!(!broken.contains("log matching"), "{broken:?}");
+    assert!(!broken.contains("consistent read"), "{broken:?}");
+}
