@@ -195,6 +195,9 @@ impl Census {
                 self.goals.insert(Goal::LogTruncated);
                 *self.truncated.entry(partition).or_default() += from.0.abs_diff(to.0);
             }
+            LogEvent::Compacted { gone, .. } if !gone.is_empty() => {
+                self.goals.insert(Goal::LogCompacted);
+            }
             LogEvent::Deduplicated { .. } => {
                 self.goals.insert(Goal::DuplicateRecognised);
             }

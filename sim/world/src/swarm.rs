@@ -300,16 +300,40 @@ fn draw_topics(dice: &mut Dice<'_>, half: Half, brokers: u32) -> BTreeMap<Arc<st
     (0..count).map(|i| topic(i, dice)).collect()
 }
 
-/// A third of the topics give records up; their segments are small, so that there is something to give up.
+/// Half of the topics give records up, by age and size, by key, or by both; their segments are small, so that there is
+/// something to give up.
 fn draw_storage(dice: &mut Dice<'_>, config: &mut BTreeMap<Arc<str>, Arc<str>>) {
-    if !dice.chance(33) {
+    let policies = [
+        (50, ""),
+        (25, "delete"),
+        (15, "compact"),
+        (10, "compact,delete"),
+    ];
+    let policy = dice.weighted(&policies);
+    if policy.is_empty() {
         return;
     }
     let mut set = |key: &str, value: &str| config.insert(key.into(), value.into());
     set("segment.ms", dice.pick(&["500", "2000", "10000"]));
-    set("retention.ms", dice.pick(&["2000", "10000", "604800000"]));
-    set("retention.bytes", dice.pick(&["-1", "500", "5000"]));
     set("file.delete.delay.ms", dice.pick(&["1000", "60000"]));
+    if policy.contains("delete") {
+        set("retention.ms", dice.pick(&["2000", "10000", "604800000"]));
+        set("retention.bytes", dice.pick(&["-1", "500", "5000"]));
+    }
+    if policy.contains("compact") {
+        set("cleanup.policy", policy);
+        set("min.cleanable.dirty.ratio", dice.pick(&["0", "0.1", "0.9"]));
+        set("min.compaction.lag.ms", dice.pick(&["0", "0", "2000"]));
+        // No shorter than the other, or the topic is refused.
+        set("max.compaction.lag.ms", dice.pick(&["2000", "20000"]));
+        set("delete.retention.ms", dice.pick(&["0", "1000", "60000"]));
+    }
+}
+
+/// Whether records of a topic must have keys.
+fn is_compacted(topic: &TopicPlan) -> bool {
+    let policy = topic.config.get("cleanup.policy");
+    policy.is_some_and(|p| p.contains("compact"))
 }
 
 fn draw_producers(
@@ -326,7 +350,7 @@ fn draw_producers(
             count,
             per_ns: 1_000_000_000,
         };
-        let plan = ProducerPlan {
+        let mut plan = ProducerPlan {
             records: count * dice.within(20, 60) as u32,
             rate,
             burst: match dice.chance(20) {
@@ -334,7 +358,15 @@ fn draw_producers(
                 false => 1,
             },
             after: Duration::millis(dice.within(0, 2_000)),
-            keys: dice.chance(60).then(|| dice.within(1, 20) as u32),
+            keys: {
+                // A few send records without keys all the same, which are refused.
+                let percent = if is_compacted(&topics[&topic]) {
+                    95
+                } else {
+                    60
+                };
+                dice.chance(percent).then(|| dice.within(1, 20) as u32)
+            },
             tombstones: None,
             key_order: dice.pick(&[KeyOrder::InTurn, KeyOrder::Uniform, KeyOrder::Skewed]),
             size: {
@@ -368,6 +400,13 @@ fn draw_producers(
             librdkafka: None,
             polls: Polls::AfterSend,
         };
+        // Behind slow commits, a queue of small batches and a short deadline: what is sent at last has no time left to be
+        // acknowledged, and an application that sends it again keeps the queue as long as it is, for ever (seed 1849).
+        if plan.on_failure == OnFailure::Resend && plan.config.batch_size < 16_384 {
+            let defaults = ProducerConfig::default();
+            plan.config.delivery_timeout_ms = defaults.delivery_timeout_ms;
+            plan.config.request_timeout_ms = defaults.request_timeout_ms;
+        }
         let i = usize::try_from(i).expect("one of three");
         (Arc::from(["shop", "bank", "sensor"][i]), plan)
     };

@@ -1,4 +1,5 @@
-//! Histories that look wrong and are not: each was met by a seed. The same history with one thing that is wrong stays wrong.
+//! Histories that look wrong and are not: each was met by a seed, as runs were drawn then. The same history with one thing that is
+//! wrong stays wrong.
 
 use super::canaries::{compaction, of_key};
 use super::story::{ORDERS_0, Story};

@@ -296,6 +296,7 @@ pub enum Goal {
     IsrShrunk,
     IsrExpanded,
     LogTruncated,
+    LogCompacted,
     RequestRetried,
     DuplicateRecognised,
     EpochBumped,
@@ -313,7 +314,7 @@ pub enum Goal {
 }
 
 /// All goals: name and sentence.
-pub const GOALS: [(Goal, &str, &str); 22] = [
+pub const GOALS: [(Goal, &str, &str); 23] = [
     (
         Goal::TopicDeleted,
         "topic deleted",
@@ -374,6 +375,11 @@ pub const GOALS: [(Goal, &str, &str); 22] = [
         Goal::LogTruncated,
         "log truncated",
         "A replica cut records off its log.",
+    ),
+    (
+        Goal::LogCompacted,
+        "log compacted",
+        "Compaction took records of a replica's log, by their keys.",
     ),
     (
         Goal::RequestRetried,

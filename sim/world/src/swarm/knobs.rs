@@ -34,7 +34,6 @@ use Drawn::*;
 use Table::*;
 
 const ADMIN_ONLY: &str = "topics say it for themselves";
-const COMPACTION: &str = "drawn runs with compaction break `consistent read` and `latest kept` in one of thirty, and it is not known yet who is wrong";
 const CORRUPTION: &str = "a reader that checks nothing shows nothing while nothing is corrupted";
 
 /// The table.
@@ -102,16 +101,16 @@ pub const KNOBS: &[Knob] = &[
     knob(Topic, "segment.ms", Either(&["5000", "30000"])),
     knob(Topic, "message.timestamp.before.max.ms", Free(&["60000"])),
     knob(Topic, "message.timestamp.after.max.ms", Free(&["60000"])),
-    knob(Topic, "cleanup.policy", Never(COMPACTION)),
+    knob(Topic, "cleanup.policy", Elsewhere),
     knob(Topic, "retention.ms", Elsewhere),
     knob(Topic, "retention.bytes", Elsewhere),
     knob(Topic, "file.delete.delay.ms", Elsewhere),
     knob(Topic, "index.interval.bytes", Either(&["100", "1000"])),
     knob(Topic, "segment.index.bytes", Either(&["120", "1200"])),
-    knob(Topic, "min.cleanable.dirty.ratio", Never(COMPACTION)),
-    knob(Topic, "min.compaction.lag.ms", Never(COMPACTION)),
-    knob(Topic, "max.compaction.lag.ms", Never(COMPACTION)),
-    knob(Topic, "delete.retention.ms", Never(COMPACTION)),
+    knob(Topic, "min.cleanable.dirty.ratio", Elsewhere),
+    knob(Topic, "min.compaction.lag.ms", Elsewhere),
+    knob(Topic, "max.compaction.lag.ms", Elsewhere),
+    knob(Topic, "delete.retention.ms", Elsewhere),
     knob(Topic, "message.timestamp.type", Either(&["LogAppendTime"])),
     knob(Topic, "compression.type", Either(&["uncompressed", "gzip"])),
     knob(Topic, "max.message.bytes", Either(&["200000"])),

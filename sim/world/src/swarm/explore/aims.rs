@@ -60,6 +60,9 @@ pub const AIMS: &[Aim] = &[
     aim("log truncated", TEN, |e| {
         e.goals.contains(&Goal::LogTruncated)
     }),
+    aim("log compacted", TEN, |e| {
+        e.goals.contains(&Goal::LogCompacted)
+    }),
     aim("isr shrunk", TEN, |e| e.goals.contains(&Goal::IsrShrunk)),
     aim("isr expanded", TEN, |e| {
         e.goals.contains(&Goal::IsrExpanded)
