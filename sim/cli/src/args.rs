@@ -168,7 +168,7 @@ pub struct Swarm {
     /// Settings that leave nothing to explain, any settings, or both in turn.
     #[arg(long, value_enum, default_value_t = Halves::Both)]
     pub half: Halves,
-    /// Writes the scenario of each bad run into this folder, to be run, looked at and kept.
+    /// Writes the scenario of each bad run, and of each that accuses a fault in doubt, into this folder.
     #[arg(long, value_name = "FOLDER")]
     pub keep: Option<PathBuf>,
     /// Turns a protocol switch of every server, such as hw-quorum=committed-isr.

@@ -2,7 +2,7 @@
 //! reached. In the safe half nothing may be lost, duplicated or reordered; in the free half everything must be explained, and
 //! every fault that an explanation names is tried again without it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Instant;
 
@@ -62,7 +62,10 @@ pub fn swarm(args: &Swarm) -> Result<Outcome, Wrong> {
         }
     }
     let bad: Vec<&Explored> = explored.iter().filter(|e| e.is_bad()).collect();
-    keep(args, &rules, bad.iter().map(|e| e.seed), &bugs)?;
+    let doubtful = guilt.iter().flat_map(|g| &g.doubtful).map(|d| d.seed);
+    let of_bugs = bugs.iter().map(|b| b.0);
+    let kept = bad.iter().map(|e| e.seed).chain(doubtful).chain(of_bugs);
+    keep(args, &rules, &kept.collect())?;
     let mut all_reached = true;
     if args.json {
         println!("{}", as_json(&explored, &bad, &bugs));
@@ -131,17 +134,12 @@ fn until_bad(args: &Swarm, rules: &Rules) -> Result<sweep::Seeds<Checked>, Wrong
     Ok(runs)
 }
 
-/// Writes the scenarios of bad runs, if that is wanted.
-fn keep(
-    args: &Swarm,
-    rules: &Rules,
-    bad: impl Iterator<Item = u64>,
-    bugs: &[(u64, String)],
-) -> Result<(), Wrong> {
+/// Writes the scenarios of these runs, if that is wanted.
+fn keep(args: &Swarm, rules: &Rules, seeds: &BTreeSet<u64>) -> Result<(), Wrong> {
     let Some(folder) = &args.keep else {
         return Ok(());
     };
-    for seed in bad.chain(bugs.iter().map(|b| b.0)) {
+    for seed in seeds.iter().copied() {
         let scenario = klab_world::swarm::scenario(seed, half(args, seed), rules);
         let path = folder.join(format!("swarm-{seed}.jsonc"));
         files::write(&path, scenario.export().as_bytes())?;

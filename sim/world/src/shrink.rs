@@ -384,10 +384,9 @@ impl Search<'_> {
             }
         }
         self.change(|s| s.end.within = Duration::secs(120));
+        // The end is cut only afterwards: it takes steps away.
         for i in 0..self.best.steps.len() {
-            if self.change(|s| s.steps[i].lasts = Lasts::UntilHeal) {
-                self.cut_the_end();
-            }
+            self.change(|s| s.steps[i].lasts = Lasts::UntilHeal);
             for unit in UNITS {
                 if self.change(|s| round_at(&mut s.steps[i], unit)) {
                     break;
