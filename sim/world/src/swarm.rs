@@ -322,7 +322,10 @@ fn draw_storage(dice: &mut Dice<'_>, config: &mut BTreeMap<Arc<str>, Arc<str>>) 
     }
     if policy.contains("compact") {
         set("cleanup.policy", policy);
-        set("min.cleanable.dirty.ratio", dice.pick(&["0.0", "0.1", "0.9"]));
+        set(
+            "min.cleanable.dirty.ratio",
+            dice.pick(&["0.0", "0.1", "0.9"]),
+        );
         set("min.compaction.lag.ms", dice.pick(&["0", "0", "2000"]));
         // No shorter than the other, or the topic is refused.
         set("max.compaction.lag.ms", dice.pick(&["2000", "20000"]));
