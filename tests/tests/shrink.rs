@@ -63,16 +63,20 @@ fn failing_runs_of_the_switches_shrink_to_at_most_three_faults_in_the_median_and
     for directed in ["r01", "r03", "r06", "r10", "r12", "k03", "k06"] {
         runs.push((story(directed), 1));
     }
-    let mut faults = Vec::new();
+    let (mut faults, mut drawn) = (Vec::new(), Vec::new());
     for (scenario, seed) in runs {
         let title = scenario.title.clone();
         let small = shrunk(scenario, seed).unwrap_or_else(|why| panic!("{title}: {why}"));
         fails_when_read_again(&small);
         assert!(small.after.steps <= small.before.steps, "{title}");
-        let network = &small.scenario.network.latency;
-        assert_eq!(network.min, network.max, "{title}: latencies are fixed");
+        let latency = small.scenario.network.latency;
+        if latency.min != latency.max {
+            drawn.push(title);
+        }
         faults.push(small.after.steps);
     }
+    // A failure may hang on one message being slower than another.
+    assert!(drawn.len() <= 1, "their latencies are not fixed: {drawn:?}");
     faults.sort();
     assert!(faults[faults.len() / 2] <= 3, "{faults:?}");
 }
