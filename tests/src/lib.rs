@@ -6,7 +6,7 @@
 use klab_kafka::broker::Broker;
 use klab_kafka::config::{Configs, ProducerConfig, ServerConfig};
 use klab_kafka::controller::records::PartitionRegistration;
-use klab_kafka::event::Event;
+use klab_kafka::event::{ClientEvent, Event, SendFailure};
 use klab_kafka::ids::{LeaderEpoch, NodeId, Offset, RecordId, TopicIdPartition};
 use klab_kafka::log::Log;
 use klab_kafka::protocol::Api;
@@ -17,9 +17,10 @@ use klab_world::process::{Process, ProcessId};
 use klab_world::scenario::operation::Operation;
 use klab_world::scenario::quantity::{Range, Rate};
 use klab_world::scenario::{EndPlan, Lasts, ProducerPlan, Scenario, TopicPlan};
-use klab_world::trace::{Phase, Record, What};
+use klab_world::trace::{Handled, Phase, Record, What};
 use klab_world::view::View;
 use klab_world::world::{Watch, World};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A message that a test lies in wait for.
@@ -274,7 +275,7 @@ impl Cluster {
     pub fn read(&self, p: ProcessId) -> Vec<(Offset, RecordId)> {
         let log = self.log(p);
         let readable = log.batches().filter(|b| b.end_offset() > log.log_start());
-        let records = readable.flat_map(|b| b.offsets().into_iter().zip(b.data.ids().to_vec()));
+        let records = readable.flat_map(|b| b.offsets().zip(b.data.ids().iter().copied()));
         records.collect()
     }
 
@@ -410,6 +411,40 @@ impl Cluster {
         found.expect("the loop ends with it")
     }
 
+    /// Records that applications were told are written.
+    pub fn acked(&self) -> BTreeSet<RecordId> {
+        self.told().filter_map(|(_, _, e)| acked(e)).collect()
+    }
+
+    /// Runs until so many records are acknowledged.
+    pub fn run_until_acked(&mut self, n: usize) {
+        let mut known = self.acked();
+        if known.len() < n {
+            self.run_until_told("so many records are acknowledged", |_, e| {
+                known.extend(acked(e));
+                known.len() >= n
+            });
+        }
+    }
+
+    /// Sends that failed: when, of which record, and how.
+    pub fn failures(&self) -> Vec<(Time, RecordId, SendFailure)> {
+        let failed = self.told().filter_map(|(at, _, e)| match e {
+            Event::Client(_, ClientEvent::Failed { id, error, .. }) => Some((at, *id, *error)),
+            _ => None,
+        });
+        failed.collect()
+    }
+
+    /// The answer that a process handled when it told something: to which request, and from whom.
+    pub fn answer_behind(&self, told: &Record) -> (Api, ProcessId) {
+        let cause = told.cause.expect("it was told of it");
+        match self.world.trace().records()[cause as usize - 1].what {
+            What::Handled(Handled::Response { api, from, .. }) => (api, from),
+            ref other => panic!("a response was expected: {other:?}"),
+        }
+    }
+
     /// Lets so much virtual time pass.
     pub fn pass(&mut self, time: Duration) {
         let until = self.world.now() + time;
@@ -420,6 +455,13 @@ impl Cluster {
     pub fn told(&self) -> impl Iterator<Item = (Time, ProcessId, &Event)> {
         let records = self.world.trace().records().iter();
         records.filter_map(|r| told(r).map(|(p, e)| (r.at, p, e)))
+    }
+}
+
+fn acked(event: &Event) -> Option<RecordId> {
+    match event {
+        Event::Client(_, ClientEvent::Acked { id, .. }) => Some(*id),
+        _ => None,
     }
 }
 

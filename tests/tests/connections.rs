@@ -13,11 +13,6 @@ use klab_world::trace::{Handled, Record, What};
 use std::collections::BTreeSet;
 use tests::{Cluster, Setting, produce_response};
 
-fn acked(c: &Cluster) -> usize {
-    let is_acked = |e: &Event| matches!(e, Event::Client(_, ClientEvent::Acked { .. }));
-    c.told().filter(|(_, _, e)| is_acked(e)).count()
-}
-
 /// The open connection from one process to another.
 fn connection(c: &Cluster, from: ProcessId, to: ProcessId) -> (ConnId, &Connection) {
     let mut all = c.view().network().connections();
@@ -29,7 +24,9 @@ fn connection(c: &Cluster, from: ProcessId, to: ProcessId) -> (ConnId, &Connecti
 /// A cluster under way, its leader and its shop, of which each record is a batch.
 fn under_way(setting: Setting) -> (Cluster, ProcessId, ProcessId) {
     let mut c = setting.producer("linger.ms", "0").begin();
-    c.run_until("the shop has some records acknowledged", |c| acked(c) >= 5);
+    c.run_until("the shop has some records acknowledged", |c| {
+        c.acked().len() >= 5
+    });
     let (leader, shop) = (c.leader().expect("ready"), c.process("shop"));
     (c, leader, shop)
 }
@@ -129,7 +126,7 @@ fn one_request_that_times_out_closes_its_connection_and_ends_the_younger_ones_in
         let mut records = c.world.trace().records().iter();
         records.any(|r| r.process == Some(leader) && r.what == What::Handled(closed))
     });
-    c.run_until("the shop goes on", |c| acked(c) >= 20);
+    c.run_until("the shop goes on", |c| c.acked().len() >= 20);
     assert_ne!(
         connection(&c, shop, leader).0,
         conn,

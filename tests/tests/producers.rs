@@ -1,27 +1,11 @@
 //! What producers do to a whole cluster: compression, batches that are too large, records made by hand.
 
 use klab_kafka::event::{ClientEvent, Event, LogEvent};
-use klab_kafka::ids::RecordId;
 use klab_kafka::log::batch::RecordBatch;
 use klab_kafka::log::codec::Codec;
 use klab_kafka::time::Timestamp;
 use klab_world::scenario::KeyOrder;
-use std::collections::BTreeSet;
 use tests::{Cluster, Setting};
-
-fn acked(c: &Cluster) -> BTreeSet<RecordId> {
-    let acked = c.told().filter_map(|(_, _, e)| match e {
-        Event::Client(_, ClientEvent::Acked { id, .. }) => Some(*id),
-        _ => None,
-    });
-    acked.collect()
-}
-
-fn run_until_acked(c: &mut Cluster, n: usize) {
-    c.run_until("the shop's records are acknowledged", |c| {
-        acked(c).len() >= n
-    });
-}
 
 /// What leaders and followers wrote.
 fn appended(c: &Cluster) -> Vec<(bool, RecordBatch)> {
@@ -46,7 +30,7 @@ fn a_compressed_batch_is_stored_as_it_came_unless_its_topic_says_otherwise() {
             .producer("compression.type", "gzip")
             .topic_config("compression.type", topic)
             .begin();
-        run_until_acked(&mut c, 40);
+        c.run_until_acked(40);
         let written = appended(&c);
         assert!(written.iter().any(|(as_leader, _)| !as_leader));
         for (_, batch) in written {
@@ -67,7 +51,7 @@ fn a_batch_that_is_too_large_for_its_topic_arrives_in_parts_once_and_in_order() 
             .producer("max.in.flight.requests.per.connection", "1")
             .topic_config("max.message.bytes", "4000")
             .begin();
-        run_until_acked(&mut c, 30);
+        c.run_until_acked(30);
         let split = |(_, _, e): &(_, _, &Event)| {
             matches!(e, Event::Client(_, ClientEvent::BatchSplit { .. }))
         };
@@ -89,7 +73,7 @@ fn what_an_application_says_of_a_record_is_in_the_log() {
     shop.headers = [("source".into(), "web".into())].into();
     shop.key_order = KeyOrder::Skewed;
     let mut c = setting.begin();
-    run_until_acked(&mut c, 20);
+    c.run_until_acked(20);
     for (_, batch) in appended(&c) {
         for record in batch.records() {
             let record = record.expect("sound");

@@ -1,6 +1,6 @@
 //! Stories of the metadata quorum: failover of the active controller, isolation, pre-vote, and what brokers notice of it.
 
-use klab_kafka::event::{ClientEvent, ControllerEvent, Event, RaftEvent, RaftState, ReplicaEvent};
+use klab_kafka::event::{ControllerEvent, Event, RaftEvent, RaftState, ReplicaEvent};
 use klab_kafka::ids::{LeaderEpoch, NodeId, Offset};
 use klab_kafka::protocol::{Api, Response};
 use klab_kafka::raft::log::MetadataLog;
@@ -156,11 +156,6 @@ fn ends_from(c: &Cluster, p: ProcessId, from: Offset) -> Vec<(Offset, LeaderEpoc
     batches.map(|b| (b.end_offset(), b.leader_epoch)).collect()
 }
 
-fn acked(c: &Cluster) -> usize {
-    let is_acked = |e: &Event| matches!(e, Event::Client(_, ClientEvent::Acked { .. }));
-    c.told().filter(|(_, _, e)| is_acked(e)).count()
-}
-
 #[test]
 fn without_a_quorum_produce_goes_on_and_an_isr_change_waits_until_there_is_one_again() {
     let mut c = Setting::default().begin();
@@ -179,9 +174,12 @@ fn without_a_quorum_produce_goes_on_and_an_isr_change_waits_until_there_is_one_a
     let pending = c.run_until_told("the leader asks for it back", |p, e| {
         p == leader && matches!(e, Event::Replica(_, ReplicaEvent::IsrChangePending { isr, .. }) if isr.len() == 3)
     });
-    let before = acked(&c);
+    let before = c.acked().len();
     c.pass(Duration::secs(20));
-    assert!(acked(&c) >= before + 399, "20 a second, with acks=all");
+    assert!(
+        c.acked().len() >= before + 399,
+        "20 a second, with acks=all"
+    );
     let done = |at: Time, e: &Event| {
         at >= pending.at
             && matches!(
@@ -233,7 +231,7 @@ fn a_broker_cut_off_from_the_controllers_names_another_leader_than_one_that_is_n
         .producer("metadata.max.age.ms", "100")
         .producer("acks", "1")
         .begin();
-    c.run_until("the shop talks with all brokers", |c| acked(c) >= 20);
+    c.run_until("the shop talks with all brokers", |c| c.acked().len() >= 20);
     let [old, new, cut_off] = ["broker-1", "broker-2", "broker-3"].map(|name| c.process(name));
     assert_eq!(c.leader(), Some(old));
     let cut = Fault::Cut {

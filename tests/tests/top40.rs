@@ -15,28 +15,6 @@ use klab_world::trace::{Handled, What};
 use std::collections::{BTreeMap, BTreeSet};
 use tests::{Cluster, Setting, TOPIC, produce_request, produce_response};
 
-fn shop_acked(c: &Cluster) -> BTreeSet<RecordId> {
-    let acked = c.told().filter_map(|(_, _, e)| match e {
-        Event::Client(_, ClientEvent::Acked { id, .. }) => Some(*id),
-        _ => None,
-    });
-    acked.collect()
-}
-
-fn failures(c: &Cluster) -> Vec<(Time, RecordId, SendFailure)> {
-    let failed = c.told().filter_map(|(at, _, e)| match e {
-        Event::Client(_, ClientEvent::Failed { id, error, .. }) => Some((at, *id, *error)),
-        _ => None,
-    });
-    failed.collect()
-}
-
-fn run_until_acked(c: &mut Cluster, n: usize) {
-    c.run_until("the shop has some records acknowledged", |c| {
-        shop_acked(c).len() >= n
-    });
-}
-
 fn first_told(c: &Cluster, mut is_it: impl FnMut(ProcessId, &Event) -> bool) -> Option<Time> {
     c.told().find(|(_, p, e)| is_it(*p, e)).map(|(at, ..)| at)
 }
@@ -56,7 +34,7 @@ fn row_1_two_followers_dead_means_not_enough_replicas_until_the_delivery_timeout
     (late.records, late.after) = (1, Duration::secs(60));
     setting.scenario.producers.insert("late".into(), late);
     let mut c = setting.begin();
-    run_until_acked(&mut c, 5);
+    c.run_until_acked(5);
     let leader = c.leader().expect("ready");
     for follower in c.followers() {
         c.crash(follower);
@@ -64,8 +42,8 @@ fn row_1_two_followers_dead_means_not_enough_replicas_until_the_delivery_timeout
     c.run_until("the leader is alone", |c| c.isr().len() == 1);
     let leo = c.log(leader).leo();
     assert!(c.time() < Duration::secs(60), "the late record comes then");
-    c.run_until("it has failed", |c| !failures(c).is_empty());
-    let (failed, id, error) = failures(&c)[0];
+    c.run_until("it has failed", |c| !c.failures().is_empty());
+    let (failed, id, error) = c.failures()[0];
     assert_eq!(error, SendFailure::DeliveryTimeout, "TimeoutException");
     let waited = failed.since(queued_at(&c, id)).as_millis();
     assert_eq!(waited, 120_000, "delivery.timeout.ms");
@@ -103,7 +81,7 @@ fn retries(c: &Cluster, record: RecordId) -> Vec<(Time, ErrorCode)> {
 #[test]
 fn row_3_followers_dead_after_the_append_means_a_timeout_first_and_one_copy_in_the_end() {
     let mut c = Setting::default().sends(40, 10).begin();
-    run_until_acked(&mut c, 5);
+    c.run_until_acked(5);
     let leader = c.leader().expect("ready");
     for follower in c.followers() {
         c.pause(follower);
@@ -126,9 +104,7 @@ fn row_3_followers_dead_after_the_append_means_a_timeout_first_and_one_copy_in_t
     assert_eq!(waited, 30_000, "request.timeout.ms");
     assert_eq!(tries[1].1.code(), 19, "then NOT_ENOUGH_REPLICAS");
     c.heal();
-    c.run_until("every record is acknowledged", |c| {
-        shop_acked(c).len() == 40
-    });
+    c.run_until("every record is acknowledged", |c| c.acked().len() == 40);
     let all = retries(&c, id);
     assert!(
         all.iter().all(|(_, error)| error.code() != 20),
@@ -162,7 +138,7 @@ fn row_4_a_killed_leader_is_replaced_within_its_session_and_nothing_acked_is_los
         let mut setting = Setting::default().sends(600, 20);
         setting.seed = seed;
         let mut c = setting.begin();
-        run_until_acked(&mut c, 20 + seed as usize * 7);
+        c.run_until_acked(20 + seed as usize * 7);
         let old = c.leader().expect("ready");
         let beat = last_heartbeat(&c, old);
         let killed = c.world.now();
@@ -181,11 +157,11 @@ fn row_4_a_killed_leader_is_replaced_within_its_session_and_nothing_acked_is_los
             (7_000..=10_200).contains(&after_kill),
             "{after_kill} ms after the kill"
         );
-        c.run_until("the shop is done", |c| shop_acked(c).len() == 600);
-        assert_eq!(failures(&c), [], "the application sees no error");
+        c.run_until("the shop is done", |c| c.acked().len() == 600);
+        assert_eq!(c.failures(), [], "the application sees no error");
         let kept = copies(&c, c.leader().expect("there is one"));
         assert!(
-            shop_acked(&c).iter().all(|id| kept.contains_key(id)),
+            c.acked().iter().all(|id| kept.contains_key(id)),
             "no acknowledged record is lost"
         );
     }
@@ -211,12 +187,12 @@ fn row_5_an_acked_but_unreplicated_suffix_vanishes_with_the_leader_and_no_reader
     config.auto_offset_reset = klab_kafka::config::OffsetReset::Earliest;
     setting.scenario.consumers = [("auditor".into(), ConsumerPlan { assign, config })].into();
     let mut c = setting.begin();
-    run_until_acked(&mut c, 50);
+    c.run_until_acked(50);
     let old = c.leader().expect("ready");
     let followers = c.followers();
     c.cut(&[old], &followers);
-    let cut = shop_acked(&c).len();
-    run_until_acked(&mut c, cut + 30);
+    let cut = c.acked().len();
+    c.run_until_acked(cut + 30);
     c.crash(old);
     let lost_range = c.run_until_lost(old);
     let suffix: Vec<RecordId> = lost_range.1;
@@ -238,7 +214,7 @@ fn row_5_an_acked_but_unreplicated_suffix_vanishes_with_the_leader_and_no_reader
     c.run_until("all is in sync", |c| c.isr().len() == 3);
     let leader = c.leader().expect("healed");
     let kept = copies(&c, leader);
-    let acked = shop_acked(&c);
+    let acked = c.acked();
     let vanished: Vec<&RecordId> = suffix.iter().filter(|id| acked.contains(id)).collect();
     assert!(
         vanished.len() >= 25,
@@ -312,7 +288,7 @@ fn row_13_a_broker_back_in_a_second_is_refused_until_its_old_session_lapses() {
         .sends(2_000, 10)
         .replicas(&places)
         .begin();
-    run_until_acked(&mut c, 20);
+    c.run_until_acked(20);
     let (victim, node) = (c.process("broker-2"), NodeId(2));
     let beats = last_heartbeat(&c, victim);
     c.run_until("its heart has just beaten", |c| {
@@ -399,17 +375,13 @@ fn learned_from(c: &Cluster, follower: ProcessId) -> (Api, ProcessId) {
         let raised = |e: &Event| matches!(e, Event::Log(tp, LogEvent::HighWatermark { hw: Offset(20) }) if *tp == partition);
         r.process == Some(follower) && matches!(&r.what, What::Told(e) if raised(e))
     });
-    let cause = raised.and_then(|r| r.cause).expect("it was told of it");
-    match records[cause as usize - 1].what {
-        What::Handled(Handled::Response { api, from, .. }) => (api, from),
-        ref other => panic!("a response was expected: {other:?}"),
-    }
+    c.answer_behind(raised.expect("it was told of it"))
 }
 
 #[test]
 fn row_19_a_lost_response_is_answered_again_with_the_first_offset() {
     let mut c = Setting::default().sends(30, 10).begin();
-    run_until_acked(&mut c, 5);
+    c.run_until_acked(5);
     let leader = c.leader().expect("ready");
     let shop = c.process("shop");
     c.lose(produce_response(leader, shop));
@@ -419,9 +391,7 @@ fn row_19_a_lost_response_is_answered_again_with_the_first_offset() {
     let What::Told(Event::Log(_, LogEvent::Deduplicated { base_offset, ids })) = again.what else {
         unreachable!("just matched")
     };
-    c.run_until("every record is acknowledged", |c| {
-        shop_acked(c).len() == 30
-    });
+    c.run_until("every record is acknowledged", |c| c.acked().len() == 30);
     let place = |id| {
         c.read(leader)
             .iter()
@@ -446,7 +416,7 @@ fn row_20_a_restarted_producer_that_resends_has_another_id_and_duplicates() {
     let mut setting = Setting::default().sends(30, 10);
     setting.shop().on_restart = OnRestart::ResendUnconfirmed;
     let mut c = setting.begin();
-    run_until_acked(&mut c, 5);
+    c.run_until_acked(5);
     let leader = c.leader().expect("ready");
     let shop = c.process("shop");
     c.hold(produce_response(leader, shop));
@@ -472,7 +442,7 @@ fn row_20_a_restarted_producer_that_resends_has_another_id_and_duplicates() {
     });
     c.crash(shop);
     c.restart(shop);
-    c.run_until("the rest is acknowledged", |c| shop_acked(c).len() == 30);
+    c.run_until("the rest is acknowledged", |c| c.acked().len() == 30);
     assert_eq!(
         copies(&c, leader)[&id],
         2,
@@ -499,7 +469,7 @@ fn row_20_a_restarted_producer_that_resends_has_another_id_and_duplicates() {
 #[test]
 fn row_19_a_retry_older_than_five_batches_is_out_of_order_and_not_written_again() {
     let mut c = Setting::default().sends(60, 2).begin();
-    run_until_acked(&mut c, 5);
+    c.run_until_acked(5);
     let (leader, shop) = (c.leader().expect("ready"), c.process("shop"));
     c.hold(produce_request(shop, leader));
     let held = c.run_until_told("a request is held", |_, e| {
@@ -510,10 +480,10 @@ fn row_19_a_retry_older_than_five_batches_is_out_of_order_and_not_written_again(
     };
     // The client gives the connection up after 30 s and sends again on another one; the held request still waits.
     c.run_until("it was acknowledged on another connection", |c| {
-        shop_acked(c).contains(&ids[0])
+        c.acked().contains(&ids[0])
     });
-    let before = shop_acked(&c).len();
-    run_until_acked(&mut c, before + 6);
+    let before = c.acked().len();
+    c.run_until_acked(before + 6);
     c.heal();
     let refused = c.run_until_told("the held request arrives", |p, e| {
         p == leader && matches!(e, Event::Log(_, LogEvent::Refused { ids: of, .. }) if *of == ids)
@@ -522,7 +492,7 @@ fn row_19_a_retry_older_than_five_batches_is_out_of_order_and_not_written_again(
         unreachable!("just matched")
     };
     assert_eq!(error.code(), 45, "OUT_OF_ORDER_SEQUENCE_NUMBER");
-    run_until_acked(&mut c, 60);
+    c.run_until_acked(60);
     let written = copies(&c, leader);
     assert!(written.len() == 60 && written.values().all(|n| *n == 1));
 }
@@ -561,7 +531,7 @@ fn partitions_by_key(partitions: usize) -> BTreeMap<Vec<u8>, BTreeSet<i32>> {
     let places: Vec<&[i32]> = [&[1, 2, 3][..], &[2, 3, 1], &[3, 1, 2]].repeat(2);
     let setting = Setting::default().sends(60, 50).keys(6);
     let mut c = setting.replicas(&places[..partitions]).begin();
-    run_until_acked(&mut c, 60);
+    c.run_until_acked(60);
     let mut found: BTreeMap<Vec<u8>, BTreeSet<i32>> = BTreeMap::new();
     for (partition, batch) in appended_by_leaders(&c) {
         for record in batch.records() {
@@ -596,7 +566,7 @@ fn row_22_a_burst_without_keys_sticks_to_a_partition_for_a_batch_and_then_draws_
     let places: [&[i32]; 3] = [&[1, 2, 3], &[2, 3, 1], &[3, 1, 2]];
     let setting = Setting::default().sends(1_000, 1_000_000).size(1_000);
     let mut c = setting.replicas(&places).begin();
-    run_until_acked(&mut c, 1_000);
+    c.run_until_acked(1_000);
     let bytes = bytes_of_records(&c);
     let runs = sticky_runs(&c);
     let (mut drawn_again, mut others) = (0, 0);
@@ -661,7 +631,7 @@ fn lingered(c: &Cluster) -> Vec<u64> {
 #[test]
 fn row_23_a_single_record_waits_5_ms() {
     let mut c = Setting::default().sends(10, 1).begin();
-    run_until_acked(&mut c, 10);
+    c.run_until_acked(10);
     // The first one also waits for the first connection.
     assert_eq!(lingered(&c)[1..], [5_000; 9]);
 }
@@ -677,7 +647,7 @@ fn two_brokers_and_a_filling_batch(size: u32) -> Vec<u64> {
         .replicas(&places)
         .latency(Duration::micros(10), Duration::micros(10))
         .begin();
-    run_until_acked(&mut c, 4);
+    c.run_until_acked(4);
     lingered(&c)
 }
 

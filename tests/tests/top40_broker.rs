@@ -10,18 +10,9 @@ use klab_kafka::time::{Duration, Time};
 use klab_world::process::ProcessId;
 use klab_world::scenario::selector::{Selector, TopicPartition};
 use klab_world::scenario::{ConsumerPlan, EndPlan, LinkPlan};
-use klab_world::trace::{Handled, ProcessFact, What};
+use klab_world::trace::{ProcessFact, What};
 use std::collections::{BTreeMap, BTreeSet};
 use tests::{Cluster, Setting, TOPIC};
-
-fn acked(c: &Cluster) -> usize {
-    let is_acked = |e: &Event| matches!(e, Event::Client(_, ClientEvent::Acked { .. }));
-    c.told().filter(|(_, _, e)| is_acked(e)).count()
-}
-
-fn run_until_acked(c: &mut Cluster, n: usize) {
-    c.run_until("the shop has some records acknowledged", |c| acked(c) >= n);
-}
 
 /// Records that a broker acknowledged since, asked to wait for so many copies.
 fn acknowledged(c: &Cluster, since: Time, by: ProcessId, asked: i16) -> Vec<RecordId> {
@@ -73,7 +64,7 @@ fn row_6_a_leader_cut_off_with_its_clients_acknowledges_acks_1_in_vain_and_acks_
     producers.insert("careful".into(), careful);
     producers.extend(["late-a", "late-b", "late-c"].map(|name| (name.into(), late.clone())));
     let mut c = setting.begin();
-    run_until_acked(&mut c, 50);
+    c.run_until_acked(50);
     let old = c.leader().expect("ready");
     let others = [c.followers(), c.controllers()].concat();
     c.cut(&[old], &others);
@@ -221,7 +212,7 @@ fn last_caught_up(c: &Cluster, leader: ProcessId, follower: NodeId) -> Time {
 #[test]
 fn row_14_a_leader_that_is_stopped_cleanly_hands_over_first_and_nobody_waits_a_session() {
     let mut c = Setting::default().sends(400, 100).begin();
-    run_until_acked(&mut c, 100);
+    c.run_until_acked(100);
     let (old, shop) = (c.leader().expect("ready"), c.process("shop"));
     let asked = c.world.now();
     c.stop(old);
@@ -238,7 +229,7 @@ fn row_14_a_leader_that_is_stopped_cleanly_hands_over_first_and_nobody_waits_a_s
             .any(|r| r.process == Some(old) && ended(&r.what))
     };
     assert!(!has_ended(&c), "the old leader is up until then");
-    c.run_until("the shop is done", |c| acked(c) == 400);
+    c.run_until_acked(400);
     c.run_until("the old leader has ended", has_ended);
     let tries: BTreeSet<ErrorCode> = c
         .told()
@@ -255,11 +246,7 @@ fn row_14_a_leader_that_is_stopped_cleanly_hands_over_first_and_nobody_waits_a_s
         (Api::Produce, old),
         "the hint in the answer, before any metadata"
     );
-    let failed = |e: &Event| matches!(e, Event::Client(_, ClientEvent::Failed { .. }));
-    assert!(
-        !c.told().any(|(_, _, e)| failed(e)),
-        "the application sees no error"
-    );
+    assert_eq!(c.failures(), [], "the application sees no error");
 }
 
 fn retried(is_its: bool, event: &Event) -> Option<ErrorCode> {
@@ -277,18 +264,13 @@ fn learned_by(c: &Cluster, client: ProcessId, since: Time) -> (Api, ProcessId) {
             && r.at >= since
             && matches!(&r.what, What::Told(Event::Client(_, ClientEvent::LeaderLearned { epoch, .. })) if *epoch == LeaderEpoch(1))
     };
-    let learned = records.iter().find(is_it).expect("it learned of it");
-    let cause = learned.cause.expect("from something");
-    match records[cause as usize - 1].what {
-        What::Handled(Handled::Response { api, from, .. }) => (api, from),
-        ref other => panic!("a response was expected: {other:?}"),
-    }
+    c.answer_behind(records.iter().find(is_it).expect("it learned of it"))
 }
 
 #[test]
 fn row_15_a_leader_that_comes_back_leads_again_only_at_the_next_sweep_of_300_s() {
     let mut c = Setting::default().sends(100, 10).begin();
-    run_until_acked(&mut c, 50);
+    c.run_until_acked(50);
     let activated = c
         .told()
         .filter(|(_, _, e)| matches!(e, Event::Controller(ControllerEvent::Activated { .. })));
@@ -327,9 +309,9 @@ fn row_39_old_data_goes_though_its_segment_is_active_and_a_reader_below_the_star
     };
     let mut c = setting.begin();
     let (leader, auditor) = (c.leader().expect("ready"), c.process("auditor"));
-    run_until_acked(&mut c, 20);
+    c.run_until_acked(20);
     c.pause(auditor);
-    run_until_acked(&mut c, 100);
+    c.run_until_acked(100);
     let written = c.world.now();
     let is_new_segment = |e: &Event| matches!(e, Event::Log(_, LogEvent::Rolled { .. }));
     c.pass(Duration::secs(3_590));
@@ -447,7 +429,7 @@ fn row_40_compaction_keeps_the_last_of_each_key_at_its_offset_and_never_touches_
     let mut c = compacted("120000").begin();
     let leader = c.leader().expect("ready");
     let partition = c.partition();
-    run_until_acked(&mut c, 110);
+    c.run_until_acked(110);
     let over = c.run_until_told("a round is over that has all of the shop's records", |p, e| {
         p == leader && matches!(e, Event::Log(_, LogEvent::Compacted { upto, is_over: true, .. }) if *upto > Offset(100))
     });
@@ -518,12 +500,9 @@ fn row_40_a_record_without_a_key_is_refused() {
     let mut c = setting.begin();
     let shop = c.process("shop");
     let errors = |c: &Cluster| -> Vec<SendFailure> {
-        let told = c.told().filter(|(_, p, _)| *p == shop);
-        let failed = told.filter_map(|(_, _, e)| match e {
-            Event::Client(_, ClientEvent::Failed { error, .. }) => Some(*error),
-            _ => None,
-        });
-        failed.collect()
+        let failed = c.failures().into_iter();
+        let own = failed.filter(|(_, id, _)| id.source == shop.0);
+        own.map(|(_, _, error)| error).collect()
     };
     c.run_until("all five are refused", |c| errors(c).len() == 5);
     for error in errors(&c) {

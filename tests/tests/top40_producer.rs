@@ -9,21 +9,6 @@ use klab_kafka::time::{Duration, Time};
 use klab_world::fault::Fault;
 use tests::{Cluster, Setting, produce_request};
 
-fn shop_acked(c: &Cluster) -> usize {
-    let acked = c
-        .told()
-        .filter(|(_, _, e)| matches!(e, Event::Client(_, ClientEvent::Acked { .. })));
-    acked.count()
-}
-
-fn failures(c: &Cluster) -> Vec<(Time, RecordId, SendFailure)> {
-    let failed = c.told().filter_map(|(at, _, e)| match e {
-        Event::Client(_, ClientEvent::Failed { id, error, .. }) => Some((at, *id, *error)),
-        _ => None,
-    });
-    failed.collect()
-}
-
 fn queued_at(c: &Cluster, record: RecordId) -> Time {
     let queued = c.told().find(
         |(_, _, e)| matches!(e, Event::Client(_, ClientEvent::Queued { id, .. }) if *id == record),
@@ -60,7 +45,7 @@ fn row_18_a_pipelined_retry_is_written_behind_the_next_batch_unless_it_is_idempo
         c.pass(Duration::secs(1));
         let (shop, leader) = (c.process("shop"), c.leader().expect("ready"));
         c.harm(Fault::Lose(produce_request(shop, leader)));
-        c.run_until("both are written", |c| shop_acked(c) == 2);
+        c.run_until("both are written", |c| c.acked().len() == 2);
         assert_eq!(numbers_in_log(&c), expected, "idempotence {idempotence}");
     }
 }
@@ -73,12 +58,12 @@ fn row_24_with_full_memory_and_no_brokers_send_blocks_60_s_and_what_is_queued_fa
         .producer("buffer.memory", "1000")
         .producer("batch.size", "500")
         .begin();
-    c.run_until("some are acknowledged", |c| shop_acked(c) >= 5);
+    c.run_until("some are acknowledged", |c| c.acked().len() >= 5);
     for broker in c.brokers() {
         c.crash(broker);
     }
     let failed = |c: &Cluster, error| {
-        let all = failures(c).into_iter();
+        let all = c.failures().into_iter();
         all.filter(|(.., e)| *e == error).collect::<Vec<_>>()
     };
     c.run_until("a send has given up", |c| {
@@ -104,11 +89,11 @@ fn row_25_a_record_of_1_2_mb_is_refused_by_the_client_and_with_a_larger_limit_by
             setting = setting.producer("max.request.size", limit);
         }
         let mut c = setting.begin();
-        c.run_until("it has failed", |c| !failures(c).is_empty());
+        c.run_until("it has failed", |c| !c.failures().is_empty());
         let sent = c
             .told()
             .any(|(_, _, e)| matches!(e, Event::Client(_, ClientEvent::BatchSent { .. })));
-        (failures(&c)[0].2, sent)
+        (c.failures()[0].2, sent)
     };
     assert_eq!(refused(None), (SendFailure::RecordTooLarge, false));
     assert_eq!(ErrorCode::MessageTooLarge.code(), 10);
@@ -126,7 +111,7 @@ fn row_25_a_batch_of_several_records_is_split_and_tried_again() {
         .producer("batch.size", "2000000")
         .producer("max.request.size", "4000000")
         .begin();
-    c.run_until("all are acknowledged", |c| shop_acked(c) == 12);
+    c.run_until("all are acknowledged", |c| c.acked().len() == 12);
     let split = c.told().filter_map(|(_, _, e)| match e {
         Event::Client(_, ClientEvent::BatchSplit { ids, parts, .. }) => Some((ids.len(), *parts)),
         _ => None,
@@ -138,6 +123,6 @@ fn row_25_a_batch_of_several_records_is_split_and_tried_again() {
         split.last().is_some_and(|(_, parts)| *parts >= 2),
         "{split:?}"
     );
-    assert_eq!(failures(&c), []);
+    assert_eq!(c.failures(), []);
     assert_eq!(numbers_in_log(&c), (0..12).collect::<Vec<_>>());
 }

@@ -74,6 +74,31 @@ pub enum Api {
 }
 
 impl Api {
+    /// All of them.
+    pub const ALL: [Api; 21] = [
+        Api::Produce,
+        Api::Fetch,
+        Api::ListOffsets,
+        Api::Metadata,
+        Api::CreateTopics,
+        Api::DeleteTopics,
+        Api::InitProducerId,
+        Api::OffsetForLeaderEpoch,
+        Api::DescribeConfigs,
+        Api::CreatePartitions,
+        Api::ElectLeaders,
+        Api::IncrementalAlterConfigs,
+        Api::Vote,
+        Api::BeginQuorumEpoch,
+        Api::EndQuorumEpoch,
+        Api::AlterPartition,
+        Api::Envelope,
+        Api::BrokerRegistration,
+        Api::BrokerHeartbeat,
+        Api::AllocateProducerIds,
+        Api::DeleteRecords,
+    ];
+
     /// The version this model speaks: the newest stable one of Kafka 4.2.
     pub fn version(self) -> i16 {
         match self {

@@ -5,7 +5,7 @@
 use crate::disks::Keep;
 use crate::network::harm::Chance;
 use crate::network::{Departure, Network};
-use crate::process::{Coming, Down, Pending, Process, ProcessId};
+use crate::process::{Coming, Down, Machine, Pending, Process, ProcessId};
 use crate::streams::Stream;
 use crate::trace::{Phase, ProcessFact, What};
 use crate::world::World;
@@ -130,23 +130,22 @@ impl World {
     /// Starts whoever gave up by itself while the run is mended. Not at once, as no supervisor does: who gives up at boot
     /// would boot for ever. Who was asked to stop stays down as long as the asker says.
     pub(crate) fn start_who_gave_up(&mut self) {
-        let all: Vec<ProcessId> = self.names.iter().map(|(p, _)| p).collect();
-        for p in all {
-            let m = &self.machines[p.index()];
+        self.start_those(|_, m| {
             let gave_up = m.down == Some(Down::Exited) && !m.stopping;
-            if m.process.is_none() && gave_up && !m.disk.is_failing() {
-                self.start(p, 0);
-            }
-        }
+            m.process.is_none() && gave_up && !m.disk.is_failing()
+        });
     }
 
     /// Starts all that does not run though no lasting harm keeps it down: at the end of a run even a process that gave up
     /// by itself, before the healing or during it, has somebody who starts it again.
     pub(crate) fn start_all(&mut self, kept_down: &[ProcessId]) {
+        self.start_those(|p, m| m.down.is_some_and(|d| d != Down::New) && !kept_down.contains(&p));
+    }
+
+    fn start_those(&mut self, is_due: impl Fn(ProcessId, &Machine) -> bool) {
         let all: Vec<ProcessId> = self.names.iter().map(|(p, _)| p).collect();
         for p in all {
-            let down = self.machines[p.index()].down;
-            if down.is_some_and(|d| d != Down::New) && !kept_down.contains(&p) {
+            if is_due(p, &self.machines[p.index()]) {
                 self.start(p, 0);
             }
         }

@@ -58,22 +58,12 @@ fn ten_thousand_keys_go_where_kafka_puts_them() {
 
 #[test]
 fn records_share_the_batches_that_they_share_in_kafka() {
-    let courses = kept("batches");
-    let courses = courses.as_array().expect("a list");
-    assert!(courses.len() > 10);
-    for (number, course) in courses.iter().enumerate() {
-        run(number, course);
-    }
+    assert!(run_all(&kept("batches")) > 10);
 }
 
 #[test]
 fn sticky_partitions_switch_where_kafkas_do() {
-    let vectors = kept("sticky");
-    let courses = vectors["courses"].as_array().expect("a list");
-    assert!(courses.len() > 20);
-    for (number, course) in courses.iter().enumerate() {
-        run(number, course);
-    }
+    assert!(run_all(&kept("sticky")["courses"]) > 20);
 }
 
 #[test]
@@ -125,6 +115,15 @@ struct Course {
     drawn: usize,
     /// Of each partition the guessed sizes of the batches that wait.
     waiting: BTreeMap<i32, Vec<u64>>,
+}
+
+/// Runs all courses of a list; how many they are.
+fn run_all(kept: &Value) -> usize {
+    let courses = kept.as_array().expect("a list");
+    for (number, course) in courses.iter().enumerate() {
+        run(number, course);
+    }
+    courses.len()
 }
 
 fn run(number: usize, kept: &Value) {

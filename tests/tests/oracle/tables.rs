@@ -20,35 +20,10 @@ fn errors_have_kafkas_numbers_and_clients_do_about_them_what_kafkas_do() {
     }
 }
 
-/// All that klab speaks.
-const APIS: [Api; 21] = [
-    Api::Produce,
-    Api::Fetch,
-    Api::ListOffsets,
-    Api::Metadata,
-    Api::CreateTopics,
-    Api::DeleteTopics,
-    Api::DeleteRecords,
-    Api::InitProducerId,
-    Api::OffsetForLeaderEpoch,
-    Api::DescribeConfigs,
-    Api::CreatePartitions,
-    Api::ElectLeaders,
-    Api::IncrementalAlterConfigs,
-    Api::Vote,
-    Api::BeginQuorumEpoch,
-    Api::EndQuorumEpoch,
-    Api::AlterPartition,
-    Api::Envelope,
-    Api::BrokerRegistration,
-    Api::BrokerHeartbeat,
-    Api::AllocateProducerIds,
-];
-
 #[test]
 fn each_api_is_spoken_at_kafkas_newest_stable_version() {
     let apis = &kept("tables")["apis"];
-    for api in APIS {
+    for api in Api::ALL {
         let kafkas = &apis[(api as i16).to_string()];
         assert_eq!(kafkas["name"], format!("{api:?}"));
         assert_eq!(kafkas["version"], api.version(), "{api:?}");

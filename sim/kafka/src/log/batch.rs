@@ -145,16 +145,14 @@ impl RecordBatch {
 
     /// The offsets of an application's records, in order; empty for other batches. They follow one another without a gap
     /// unless compaction has taken some: then each record says its own.
-    pub fn offsets(&self) -> Vec<Offset> {
-        let ids = self.data.ids();
+    pub fn offsets(&self) -> impl Iterator<Item = Offset> + '_ {
         let span = i64::from(self.data.last_offset_delta) + 1;
-        if i64::try_from(ids.len()) == Ok(span) {
-            return (0..span)
-                .map(|delta| self.base_offset.plus(delta))
-                .collect();
-        }
-        let records = self.records().map_while(Result::ok);
-        records.map(|record| record.offset).collect()
+        let is_whole = i64::try_from(self.data.ids().len()) == Ok(span);
+        let whole = 0..if is_whole { span } else { 0 };
+        let left = (!is_whole).then(|| self.records().map_while(Result::ok));
+        whole
+            .map(|delta| self.base_offset.plus(delta))
+            .chain(left.into_iter().flatten().map(|record| record.offset))
     }
 
     /// The bytes that Kafka would write; `None` for batches of the metadata log, which have no encoding here.

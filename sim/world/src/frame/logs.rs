@@ -259,7 +259,7 @@ fn cells_of(
     lexicon: &Lexicon,
     judged: &Judged,
 ) -> Vec<Cell> {
-    let placed = batch.offsets().into_iter().zip(batch.data.ids());
+    let placed = batch.offsets().zip(batch.data.ids());
     let mut records = placed.peekable();
     let count = i64::from(batch.data.last_offset_delta) + 1;
     let mut cells = Vec::new();

@@ -83,13 +83,10 @@ impl Drawn {
     pub fn run(seed: u64, half: Half, rules: &Rules) -> Drawn {
         let scenario = Arc::new(super::scenario(seed, half, rules));
         let mut world = World::new(scenario, seed, WATCHED);
-        while matches!(world.phase(), Phase::Booting | Phase::Running)
-            && world.events() < MOST_EVENTS
-            && world.step()
-        {}
+        while matches!(world.phase(), Phase::Booting | Phase::Running) && goes_on(&mut world) {}
         let ready = world.ready().unwrap_or(world.now());
         let open_to_harm = world.now().since(ready);
-        run_to_an_end(&mut world);
+        while goes_on(&mut world) {}
         Drawn {
             world,
             half,
@@ -161,8 +158,9 @@ fn goals(census: &Census, found: &BTreeMap<FindingKind, u64>) -> BTreeSet<Goal> 
 /// A drawn run that handles so many inputs has a loop in it and is over; a hundredth is usual.
 const MOST_EVENTS: u64 = 3_000_000;
 
-fn run_to_an_end(world: &mut World) {
-    while world.events() < MOST_EVENTS && world.step() {}
+/// A step of a drawn run; false if it is over.
+fn goes_on(world: &mut World) -> bool {
+    world.events() < MOST_EVENTS && world.step()
 }
 
 /// Draws the run of a seed, runs it to its end and tells what it showed.
@@ -184,7 +182,7 @@ pub fn replay_without(
 ) -> World {
     let kept: Vec<Entry> = tape.iter().filter(|e| keep(e)).cloned().collect();
     let mut world = World::replay(scenario, seed, WATCHED, Arc::new(kept));
-    run_to_an_end(&mut world);
+    while goes_on(&mut world) {}
     world
 }
 

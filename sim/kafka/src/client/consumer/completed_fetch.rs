@@ -8,7 +8,7 @@
 use super::positions::{Positions, ResetTo, TopicPartition};
 use super::records::{ConsumerError, PartitionRecords, Slice};
 use crate::ids::{LeaderEpoch, Offset, TopicId, TopicIdPartition};
-use crate::log::batch::{Payload, RecordBatch};
+use crate::log::batch::RecordBatch;
 use crate::log::codec::Codec;
 use crate::protocol::ErrorCode;
 use crate::protocol::fetch::FetchPartitionResponse;
@@ -163,22 +163,28 @@ impl CompletedFetch {
                 ));
             }
             self.last_epoch = Some(batch.leader_epoch);
-            let offsets = application_records(batch);
-            let first = offsets.partition_point(|offset| *offset < self.next_offset);
-            let taken = (left as usize).min(offsets.len() - first);
-            let index = |n: usize| u32::try_from(n).expect("a batch holds fewer than 2^31 records");
-            if taken > 0 {
+            // Control records are not for applications: the position moves over them.
+            let read = self.next_offset;
+            let before = batch.offsets().take_while(|offset| *offset < read);
+            let first =
+                u32::try_from(before.count()).expect("a batch holds fewer than 2^31 records");
+            let mut behind = batch.offsets().skip(first as usize);
+            let mut end = first;
+            for offset in behind.by_ref().take(left as usize) {
+                end += 1;
+                self.next_offset = offset.plus(1);
+            }
+            if end > first {
                 slices.push(Slice {
                     batch: batch.clone(),
-                    from: index(first),
-                    to: index(first + taken),
+                    from: first,
+                    to: end,
                 });
-                self.next_offset = offsets[first + taken - 1].plus(1);
                 self.read = true;
-                left -= index(taken);
+                left -= end - first;
             }
             // A batch keeps its last offset when compaction takes its last record: the next fetch asks behind it.
-            if first + taken == offsets.len() {
+            if behind.next().is_none() {
                 self.next_offset = self.next_offset.max(batch.end_offset());
                 self.batch += 1;
             }
@@ -211,12 +217,4 @@ impl CompletedFetch {
 /// fits.
 fn can_be_read(batch: &RecordBatch) -> bool {
     batch.data.codec == Codec::None || batch.records().all(|record| record.is_ok())
-}
-
-/// The offsets of what an application sees. Control records are not for it: the position moves over them.
-fn application_records(batch: &RecordBatch) -> Vec<Offset> {
-    match &batch.data.payload {
-        Payload::Records { .. } => batch.offsets(),
-        Payload::Control(_) | Payload::Metadata(_) => Vec::new(),
-    }
 }

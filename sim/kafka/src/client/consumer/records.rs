@@ -48,7 +48,7 @@ impl PartitionRecords {
     /// Every record: its offset, the epoch of the leader that appended it, and what its writer calls it.
     pub fn records(&self) -> impl Iterator<Item = (Offset, LeaderEpoch, RecordId)> + '_ {
         self.slices.iter().flat_map(|s| {
-            let placed = s.batch.offsets().into_iter().zip(s.batch.data.ids());
+            let placed = s.batch.offsets().zip(s.batch.data.ids());
             let taken = placed.skip(s.from as usize).take((s.to - s.from) as usize);
             taken.map(|(offset, id)| (offset, s.batch.leader_epoch, *id))
         })

@@ -428,7 +428,7 @@ pub(super) fn link(fields: &Fields<'_>, verb: &str, known: &Known) -> Option<(Se
 
 fn intercept(fields: &Fields<'_>, known: &Known) -> Option<Intercept<Selector>> {
     let message = one_key(fields, "which message", &["request", "response"])?;
-    let api = fields.value(message, |node, kind| self::api(node, kind, &APIS));
+    let api = fields.value(message, |node, kind| self::api(node, kind, &Api::ALL));
     let end =
         |name: &str| fields.value(name, |node, kind| Selector::parse(text(node, kind)?, known));
     let (from, to, nth) = (end("from"), end("to"), fields.small("nth"));
@@ -513,28 +513,3 @@ fn random(fields: &Fields<'_>) -> Action {
     let family = found.map_or(Family::Any, |(family, _)| *family);
     Action::Random { family, budget }
 }
-
-/// The APIs by which a message can be held or lost.
-pub const APIS: [Api; 21] = [
-    Api::Produce,
-    Api::Fetch,
-    Api::ListOffsets,
-    Api::Metadata,
-    Api::CreateTopics,
-    Api::DeleteTopics,
-    Api::InitProducerId,
-    Api::OffsetForLeaderEpoch,
-    Api::DescribeConfigs,
-    Api::CreatePartitions,
-    Api::ElectLeaders,
-    Api::IncrementalAlterConfigs,
-    Api::Vote,
-    Api::BeginQuorumEpoch,
-    Api::EndQuorumEpoch,
-    Api::AlterPartition,
-    Api::Envelope,
-    Api::BrokerRegistration,
-    Api::BrokerHeartbeat,
-    Api::AllocateProducerIds,
-    Api::DeleteRecords,
-];
