@@ -276,7 +276,7 @@ impl Checkers {
         );
         note(
             &duplicates::PROMISE,
-            self.duplicates.change(change, history),
+            self.duplicates.change(change, history, scenario),
         );
         note(
             &order::PROMISE,

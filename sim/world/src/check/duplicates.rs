@@ -6,6 +6,7 @@
 use super::history::{Change, History};
 use super::life::Spot;
 use super::{About, Promise, Seen};
+use crate::scenario::Scenario;
 use crate::verdict::explain;
 use klab_kafka::ids::RecordId;
 
@@ -26,7 +27,12 @@ pub struct NoDuplicates {
 
 impl NoDuplicates {
     /// Batches were committed.
-    pub fn change(&mut self, change: &Change, history: &History) -> Option<Seen> {
+    pub fn change(
+        &mut self,
+        change: &Change,
+        history: &History,
+        scenario: &Scenario,
+    ) -> Option<Seen> {
         let Change::HighWatermark {
             partition: partition @ 1..,
             advance,
@@ -43,13 +49,20 @@ impl NoDuplicates {
             };
             for id in lineage.node(committed.node).batch.data.ids() {
                 let (place, node) = (*partition, committed.node);
-                seen = seen.or_else(|| self.judge(*id, Spot { place, node }, history));
+                let spot = Spot { place, node };
+                seen = seen.or_else(|| self.judge(*id, spot, history, scenario));
             }
         }
         seen
     }
 
-    fn judge(&mut self, id: RecordId, spot: Spot, history: &History) -> Option<Seen> {
+    fn judge(
+        &mut self,
+        id: RecordId,
+        spot: Spot,
+        history: &History,
+        scenario: &Scenario,
+    ) -> Option<Seen> {
         let life = history.lives.get(id)?;
         self.opportunities += u64::from(life.retry.is_some() || life.sends > 1);
         if life.spots.len() < 2 {
@@ -61,7 +74,7 @@ impl NoDuplicates {
         if spot != first && spot != second {
             return None;
         }
-        if explain::of_duplicate(history, id, life, first, second).is_some() {
+        if explain::of_duplicate(history, scenario, id, life, first, second).is_some() {
             return None;
         }
         let at = |spot: Spot| {

@@ -8,6 +8,11 @@ use crate::process::{Down, ProcessId};
 use klab_kafka::time::{Duration, Time};
 use std::collections::BTreeMap;
 
+/// A request without an answer is still on its way so long after it was sent.
+pub const SOON: Duration = Duration::secs(1);
+/// A request may wait so long for its answer and be retried (N-3).
+pub const PATIENCE: Duration = Duration::secs(35);
+
 /// A fault that was applied.
 #[derive(Clone, Debug)]
 pub struct Harm {
@@ -138,6 +143,21 @@ impl Harms {
     pub fn started_between(&self, process: ProcessId, after: u64, before: u64) -> bool {
         let starts = self.starts.get(&process).map_or(&[][..], Vec::as_slice);
         starts.iter().any(|s| after < *s && *s < before)
+    }
+
+    /// The fault behind an answer that did not come, from the record of what was to be answered to that of the giving up:
+    /// one that struck as the answer was due; else the latest before; else the first after. All of those that fit.
+    pub fn behind_silence(
+        &self,
+        (asked, asked_at): (u64, Time),
+        (gave_up, gave_up_at): (u64, Time),
+        fits: impl Fn(&Realised) -> bool,
+    ) -> Option<&Harm> {
+        let is_between = |h: &&Harm| asked < h.seq && h.seq < gave_up && fits(&h.fault);
+        let after = self.applied.iter().find(is_between);
+        let soon = after.filter(|h| h.at <= asked_at + SOON);
+        soon.or_else(|| self.latest(asked, gave_up_at, PATIENCE, &fits))
+            .or(after)
     }
 
     /// The latest fault before `seq` that was in force within `grace` of `at` and fits.

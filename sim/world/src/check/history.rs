@@ -428,7 +428,7 @@ impl History {
         let partition = self.place(id);
         let lineage = &mut self.partitions[partition as usize];
         let at = lineage.replica_at(taking.p);
-        let grown = lineage.append(at, batch, by_leader, seq);
+        let grown = lineage.append(at, batch, by_leader, (seq, taking.record.at));
         let node = grown.node();
         if lineage.node(node).seq == seq {
             for id in batch.data.ids() {
@@ -507,7 +507,7 @@ impl History {
         // it serves no one yet.
         let is_first = lineage.led < Some(epoch);
         lineage.led = lineage.led.max(Some(epoch));
-        let since = node.and_then(|n| lineage.isr_since.get(&n).copied());
+        let since = node.and_then(|n| lineage.in_sync_since(n));
         let since = since.min(registered);
         let cut = is_first.then(|| lineage.lead(at, epoch, taking.record.seq, since));
         taking.changes.push(Change::Led {
@@ -594,9 +594,8 @@ impl History {
             self.image.topics.get(&id.topic).map(|t| &t.config),
         );
         let lineage = &mut self.partitions[partition as usize];
-        lineage.isr_since.retain(|n, _| after.isr.contains(n));
-        for member in &after.isr {
-            lineage.isr_since.entry(*member).or_insert(seq);
+        if lineage.isrs.last().is_none_or(|(_, isr)| *isr != after.isr) {
+            lineage.isrs.push((seq, after.isr.clone()));
         }
         let isr_before = before.as_ref().map_or(&after.isr, |b| &b.isr);
         let epoch_before = before.as_ref().map(|b| b.leader_epoch);

@@ -38,6 +38,8 @@ pub struct Node {
     pub depth: usize,
     /// The record that told of its first append.
     pub seq: u64,
+    /// When that was.
+    pub at: Time,
     /// Who appended it first.
     pub by: ProcessId,
     /// Whether a leader did; else a copy that fits no leader's log.
@@ -239,8 +241,8 @@ pub struct Lineage {
     pub led: Option<LeaderEpoch>,
     /// Every change of the leader.
     pub elections: Vec<Election>,
-    /// Since which record a node is in the ISR without a break.
-    pub isr_since: BTreeMap<NodeId, u64>,
+    /// Each change of the ISR, with the record that told it.
+    pub isrs: Vec<(u64, Vec<NodeId>)>,
     /// Copies that are no more, in the order of their ends.
     pub graves: Table<Grave>,
     /// Every move of a log start by a replica's own decision or a client's, not after a leader's.
@@ -290,7 +292,7 @@ impl Lineage {
             cuts: Vec::new(),
             led: None,
             elections: Vec::new(),
-            isr_since: BTreeMap::new(),
+            isrs: Vec::new(),
             graves: Table::default(),
             given_up: Vec::new(),
             nodes: Table::default(),
@@ -508,7 +510,13 @@ impl Lineage {
     }
 
     /// A batch is written at the end of a replica's log.
-    pub fn append(&mut self, at: usize, batch: &RecordBatch, by_leader: bool, seq: u64) -> Grown {
+    pub fn append(
+        &mut self,
+        at: usize,
+        batch: &RecordBatch,
+        by_leader: bool,
+        (seq, now): (u64, Time),
+    ) -> Grown {
         let before = match by_leader {
             true => None,
             false => self.given_up_before(at, batch),
@@ -528,7 +536,7 @@ impl Lineage {
         let found = self.follower_of(tip, batch);
         let node = found.unwrap_or_else(|| {
             let by = self.replicas[at].process;
-            self.grow(tip, batch, by, by_leader, seq)
+            self.grow(tip, batch, by, by_leader, (seq, now))
         });
         if self.is_compacted && !Arc::ptr_eq(&self.node(node).batch.data, &batch.data) {
             self.lacks(at, node, Some(batch), seq);
@@ -678,6 +686,19 @@ impl Lineage {
         fates
     }
 
+    /// The ISR at a record.
+    pub fn isr_at(&self, seq: u64) -> &[NodeId] {
+        let upto = self.isrs.partition_point(|(told, _)| *told <= seq);
+        self.isrs[..upto].last().map_or(&[], |(_, isr)| isr)
+    }
+
+    /// Since which record a node is in the ISR without a break.
+    pub fn in_sync_since(&self, node: NodeId) -> Option<u64> {
+        let latest = self.isrs.iter().rev();
+        let unbroken = latest.take_while(|(_, isr)| isr.contains(&node));
+        unbroken.last().map(|(seq, _)| *seq)
+    }
+
     /// The change of the leader that began an epoch.
     pub fn election(&self, epoch: LeaderEpoch) -> Option<&Election> {
         self.elections.iter().rev().find(|e| e.epoch == epoch)
@@ -743,7 +764,7 @@ impl Lineage {
         batch: &RecordBatch,
         by: ProcessId,
         by_leader: bool,
-        seq: u64,
+        (seq, now): (u64, Time),
     ) -> NodeRef {
         let at = u32::try_from(self.nodes.len()).expect("fewer than 2^32 batches in one partition");
         let at = NodeRef(at);
@@ -759,6 +780,7 @@ impl Lineage {
             batch: batch.clone(),
             depth,
             seq,
+            at: now,
             by,
             by_leader,
             child: None,

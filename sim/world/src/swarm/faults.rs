@@ -26,16 +26,16 @@ const LONGEST: u64 = 60_000;
 /// The families, each with its weight; `power` is that of losses of power.
 pub(super) fn families(power: u64) -> [(u64, Family); 10] {
     [
-        (30, Family::Partition),
+        (45, Family::Partition),
         (20, Family::Network),
-        (20, Family::Crash),
+        (45, Family::Crash),
         (power, Family::Power),
         (12, Family::Pause),
         (12, Family::Message),
         (6, Family::Disk),
         (4, Family::Clock),
-        (6, Family::Slow),
-        (8, Family::Answer),
+        (5, Family::Slow),
+        (7, Family::Answer),
     ]
 }
 
@@ -65,25 +65,27 @@ pub fn draw_fault(
         family => family,
     };
     let fault = draw(&targets, family, &mut dice)?;
-    let drawn = match fault {
-        // D1: a disk that hangs longer than this is a dead one.
-        Fault::Stall { .. } => duration(&mut dice).min(5_000),
-        _ => duration(&mut dice),
-    };
+    let drawn = draw_duration(&mut dice, &fault);
     let lasts = match lasts {
-        Lasts::UntilHeal => Lasts::For(Duration::millis(drawn)),
+        Lasts::UntilHeal => Lasts::For(drawn),
         other => other,
     };
     may_strike(world, &fault, budget).then_some((fault, lasts))
 }
 
 /// A third of the draws straddle a timeout; the others are spread over all octaves.
-fn duration(dice: &mut Dice<'_>) -> u64 {
-    if dice.below(3) == 0 {
+pub(super) fn draw_duration<T>(dice: &mut Dice<'_>, fault: &Fault<T>) -> Duration {
+    let ms = if dice.below(3) == 0 {
         let tenths = dice.pick(&[9, 10, 11]);
-        return (dice.pick(&TIMEOUTS) * tenths / 10).min(LONGEST);
-    }
-    dice.octaves(LONGEST)
+        (dice.pick(&TIMEOUTS) * tenths / 10).min(LONGEST)
+    } else {
+        dice.octaves(LONGEST)
+    };
+    Duration::millis(match fault {
+        // D1: a disk that hangs longer than this is a dead one.
+        Fault::Stall { .. } => ms.min(5_000),
+        _ => ms,
+    })
 }
 
 fn draw(targets: &Targets, family: Family, dice: &mut Dice<'_>) -> Option<Realised> {

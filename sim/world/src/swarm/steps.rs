@@ -4,6 +4,7 @@
 
 use super::Half;
 use super::dice::Dice;
+use super::faults::draw_duration;
 use super::operations::draw_operation;
 use crate::ambush::POINTS;
 use crate::disks::Keep;
@@ -72,6 +73,20 @@ pub fn draw_steps(dice: &mut Dice<'_>, half: Half, cast: &Cast<'_>) -> Vec<Step>
             when,
             action,
             lasts,
+            optional: true,
+        });
+    }
+    // K2: operations are no faults and come beside them.
+    let operations = match may_say && count > 0 && dice.chance(40) {
+        true => dice.within(1, 2),
+        false => 0,
+    };
+    for i in 0..operations {
+        steps.push(Step {
+            id: 1_000 * (count + follow_ups + 1 + i),
+            when: draw_time(dice),
+            action: Action::Admin(draw_operation(dice, half, cast)),
+            lasts: Lasts::UntilHeal,
             optional: true,
         });
     }
@@ -190,10 +205,10 @@ pub(super) fn draw_partition(dice: &mut Dice<'_>, cast: &Cast<'_>) -> TopicParti
     }
 }
 
-/// A step that says itself what it does. In the safe half it takes no data from any disk and no safety from any topic.
+/// A step that says itself what it does. In the safe half it takes no data from any disk.
 fn draw_deed(dice: &mut Dice<'_>, half: Half, cast: &Cast<'_>) -> (Action, Lasts) {
     let who = draw_selector(dice, cast);
-    let fault = match dice.below(29) {
+    let fault = match dice.below(26) {
         0 => Fault::Kill { who },
         1 => Fault::Pause { who },
         2 => Fault::Stop { who },
@@ -248,24 +263,12 @@ fn draw_deed(dice: &mut Dice<'_>, half: Half, cast: &Cast<'_>) -> (Action, Lasts
             );
             Fault::Throttle { of, take, by }
         }
-        18..=20 => {
-            return (
-                Action::Admin(draw_operation(dice, half, cast)),
-                Lasts::UntilHeal,
-            );
-        }
-        21 | 22 if half == Half::Free => draw_loss(dice, cast),
+        18 | 19 if half == Half::Free => draw_loss(dice, cast),
         _ => draw_link_harm(dice, cast, who),
-    };
-    // A disk that hangs longer is a dead one (D1).
-    let longest = if let Fault::Stall { .. } = fault {
-        5_000
-    } else {
-        30_000
     };
     let lasts = match fault.is_instant() {
         true => Lasts::UntilHeal,
-        false => Lasts::For(Duration::millis(dice.octaves(longest))),
+        false => Lasts::For(draw_duration(dice, &fault)),
     };
     (Action::Fault(fault), lasts)
 }
@@ -332,9 +335,17 @@ fn requests(dice: &mut Dice<'_>, to: Selector) -> Intercept<Selector> {
     }
 }
 
-/// Whom a step means: any form there is.
+/// Whom a step means: half of the draws a role, the others any form there is.
 fn draw_selector(dice: &mut Dice<'_>, cast: &Cast<'_>) -> Selector {
     let tp = draw_partition(dice, cast);
+    if dice.chance(50) {
+        let any_replica = Selector::AnyOf(Box::new(Selector::Replicas(tp.clone())));
+        return dice.pick(&[
+            Selector::Leader(tp),
+            any_replica,
+            Selector::ActiveController,
+        ]);
+    }
     let replicas = cast.topics[&tp.topic].replication_factor;
     let followers = u64::try_from(replicas).expect("positive") - 1;
     match dice.below(22) {

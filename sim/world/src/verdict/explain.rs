@@ -6,7 +6,7 @@
 //! (after a restart a leader knows one batch per producer, not five).
 
 use super::Gone;
-use crate::check::harms::{Harm, lies_between, strikes};
+use crate::check::harms::{Harm, PATIENCE, SOON, lies_between, strikes};
 use crate::check::history::History;
 use crate::check::life::{Life, Spot, Told};
 use crate::check::lineage::{Cut, Election, Grave, Lineage, NodeRef, Removal};
@@ -122,11 +122,6 @@ pub enum Allowance {
 
 /// Sessions run out so long after the last heartbeat, and are looked at so much later (K-17).
 const GRACE: Duration = Duration::secs(12);
-/// A request without an answer is still on its way so long after it was sent.
-const SOON: Duration = Duration::secs(1);
-/// A request may wait so long for its answer and be retried (N-3).
-const PATIENCE: Duration = Duration::secs(35);
-
 /// Why a new leader lacks committed batches; none if nothing allowed it.
 pub fn of_cut(history: &History, lineage: &Lineage, cut: &Cut) -> Option<Explanation> {
     let election = lineage.election(cut.epoch)?;
@@ -201,6 +196,7 @@ pub fn of_loss(
 /// Why a record stands in the log twice; none if nothing allowed it.
 pub fn of_duplicate(
     history: &History,
+    scenario: &Scenario,
     id: RecordId,
     life: &Life,
     first: Spot,
@@ -226,7 +222,7 @@ pub fn of_duplicate(
     let of = |s: Spot| copies(history, history.lineage(s.place), s.node, id);
     Some(Explanation {
         allowed_by,
-        fault: behind_retry(history, id, life, lineage.node(first.node).by).map(name),
+        fault: behind_retry(history, scenario, id, life, first).map(name),
         election: None,
         copies: [of(first), of(second)].concat(),
     })
@@ -253,10 +249,9 @@ pub fn of_disorder(
         Some(stamp) if has_hole(lineage, stamp.id) => Allowance::FirstBatchHole,
         _ => return None,
     };
-    let leader = lineage.node(node).by;
     Some(Explanation {
         allowed_by: vec![allowance],
-        fault: behind_retry(history, id, life, leader).map(name),
+        fault: behind_retry(history, scenario, id, life, Spot { place, node }).map(name),
         election: None,
         copies: copies(history, lineage, node, id),
     })
@@ -375,27 +370,63 @@ pub fn behind_grave<'a>(
     }
 }
 
-/// The fault behind a record's latest retry: the one that broke its connection, or else the latest that lay between its
-/// client and the leader.
+/// The fault behind a record's latest retry: the one that broke its connection; else what kept the leader from the copies
+/// that it waited for; else what lay between its client and the leader.
 pub fn behind_retry<'a>(
     history: &'a History,
+    scenario: &Scenario,
     id: RecordId,
     life: &Life,
-    leader: ProcessId,
+    written: Spot,
 ) -> Option<&'a Harm> {
+    let harms = &history.harms;
     let client = ProcessId(id.source);
     let Some(retry) = history.lives.retry_of(life) else {
-        let end = history.harms.last_end(client, u64::MAX)?;
-        return history.harms.by_seq(end.fault?);
+        let end = harms.last_end(client, u64::MAX)?;
+        return harms.by_seq(end.fault?);
     };
-    let direct = retry.fault.and_then(|f| history.harms.by_seq(f.get()));
-    direct.or_else(|| {
-        history
-            .harms
-            .latest(retry.seq, retry.at, PATIENCE, |fault| {
-                strikes(fault, leader) || lies_between(fault, client, leader)
-            })
-    })
+    if let Some(direct) = retry.fault.and_then(|f| harms.by_seq(f.get())) {
+        return Some(direct);
+    }
+    let lineage = history.lineage(written.place);
+    let node = lineage.node(written.node);
+    let waits = history.plan(scenario, id)?.config.acks.value == Acks::All;
+    let awaited = match waits && node.seq < retry.seq {
+        true => awaited(history, lineage, written.node, retry.seq),
+        false => Vec::new(),
+    };
+    // Written only after the retry: the silence ended with it.
+    let asked = (node.seq, node.at).min((retry.seq, retry.at));
+    let silence =
+        |fits: &dyn Fn(&Realised) -> bool| harms.behind_silence(asked, (retry.seq, retry.at), fits);
+    let leader = node.by;
+    let holds_up = |fault: &Realised| {
+        let parts = |f: &ProcessId| strikes(fault, *f) || lies_between(fault, *f, leader);
+        awaited.iter().any(parts) || !awaited.is_empty() && strikes(fault, leader)
+    };
+    let keeps_off =
+        |fault: &Realised| strikes(fault, leader) || lies_between(fault, client, leader);
+    silence(&holds_up).or_else(|| silence(&keeps_off))
+}
+
+/// Whom the leader waited for at a record, as a batch that it had written was not committed yet: the members of the ISR
+/// without a copy; or all, if they only had not said so.
+fn awaited(history: &History, lineage: &Lineage, node: NodeRef, seq: u64) -> Vec<ProcessId> {
+    let mut committed = lineage.committed.iter();
+    if committed.any(|c| c.node == node && c.seq < seq) {
+        return Vec::new();
+    }
+    let copies = lineage.fates(node);
+    let has_copy = |p: &ProcessId| copies.iter().any(|(q, copied, _)| p == q && *copied < seq);
+    let leader = lineage.node(node).by;
+    let members = lineage.isr_at(seq).iter();
+    let followers = members.filter_map(|n| history.process_of(*n));
+    let followers: Vec<_> = followers.filter(|p| *p != leader).collect();
+    let without: Vec<_> = followers.iter().filter(|p| !has_copy(p)).copied().collect();
+    match without.is_empty() {
+        true => followers,
+        false => without,
+    }
 }
 
 /// A batch with the record where the application was told that it is; else the last one written.

@@ -162,7 +162,7 @@ impl Judge<'_> {
     fn present(&self, there: &[Spot], judged: &mut Judged) {
         let (history, life) = (self.history, self.life);
         if let [first, second, ..] = *there {
-            let why = explain::of_duplicate(history, self.id, life, first, second);
+            let why = explain::of_duplicate(history, self.scenario, self.id, life, first, second);
             judged
                 .findings
                 .push(self.finding(FindingKind::Duplicated, why));
