@@ -569,10 +569,7 @@ impl Raft {
         let state = state.filter(|_| self.stopping.is_none());
         let parked = self.parked.iter().map(Parked::expires).min();
         let gives_up = self.stopping.filter(|at| *at > now);
-        [state, requests, parked, gives_up]
-            .into_iter()
-            .flatten()
-            .min()
+        Time::earliest([state, requests, parked, gives_up])
     }
 
     /// The dice that election timeouts and the choice of a voter are drawn with: those spent are to be replaced before

@@ -253,7 +253,7 @@ impl Driver {
             self.network.next_deadline(),
             unsent.min(),
         ];
-        let Some(at) = alarms.into_iter().flatten().min() else {
+        let Some(at) = Time::earliest(alarms) else {
             return;
         };
         if self.armed.is_none_or(|armed| at < armed) {
