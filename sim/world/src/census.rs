@@ -3,7 +3,7 @@
 //! A census looks at records as they are made and changes nothing. It counts what happened; what became of each record is
 //! the verdict's business. Latencies are kept in buckets that are right to one part in 64, the longest exactly.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use klab_kafka::event::{
     AdminEvent, AppEvent, ClientEvent, ControllerEvent, Event, LogEvent, RaftEvent, ReplicaEvent,
@@ -34,9 +34,14 @@ pub struct Census {
     flows: BTreeMap<(u32, TopicIdPartition), Flow>,
     sent: BTreeMap<u32, u64>,
     accepted: BTreeMap<u32, u64>,
-    /// When records were handed to `send` that have not been answered.
-    open: BTreeMap<RecordId, Time>,
+    /// Records that were handed to `send` and have not been answered, by source.
+    open: BTreeMap<u32, Open>,
 }
+
+/// When a source's records were handed to `send`, by number. Numbers ascend and the oldest are mostly answered first, so a row
+/// beats a tree.
+#[derive(Clone, Debug, Default)]
+struct Open(VecDeque<(u32, Time)>);
 
 /// The records of one producer for one partition.
 #[derive(Clone, Debug, Default)]
@@ -113,7 +118,8 @@ impl Census {
             Event::Client(_, event) => self.client(event, record.at),
             Event::App(AppEvent::Invoked { id }) => {
                 *self.sent.entry(id.source).or_default() += 1;
-                self.open.entry(*id).or_insert(record.at);
+                let open = self.open.entry(id.source).or_default();
+                open.begin(id.number, record.at);
             }
             Event::App(AppEvent::Accepted { id }) => {
                 *self.accepted.entry(id.source).or_default() += 1
@@ -221,7 +227,7 @@ impl Census {
                 flow.waiting += 1;
             }
             ClientEvent::Acked { id, partition, .. } => {
-                let sent = self.open.remove(id).unwrap_or(at);
+                let sent = self.answered(*id).unwrap_or(at);
                 let flow = self.flows.entry((id.source, *partition)).or_default();
                 flow.acked += 1;
                 flow.latency.add(at.since(sent));
@@ -232,7 +238,7 @@ impl Census {
                 partition,
                 error,
             } => {
-                self.open.remove(id);
+                self.answered(*id);
                 if *error == SendFailure::DeliveryTimeout {
                     self.goals.insert(Goal::DeliveryTimedOut);
                 }
@@ -267,6 +273,11 @@ impl Census {
             }
             _ => {}
         }
+    }
+
+    /// Since when a record was open, which it is no longer.
+    fn answered(&mut self, id: RecordId) -> Option<Time> {
+        self.open.get_mut(&id.source)?.end(id.number)
     }
 
     /// Whether a goal was reached.
@@ -343,6 +354,30 @@ impl Census {
             .iter()
             .filter(move |(key, _)| meant(key))
             .map(|(_, flow)| flow)
+    }
+}
+
+impl Open {
+    /// A record was handed over; what is known of it already stays.
+    fn begin(&mut self, number: u32, at: Time) {
+        if self.0.back().is_none_or(|(last, _)| *last < number) {
+            self.0.push_back((number, at));
+        } else if let Err(place) = self.place(number) {
+            self.0.insert(place, (number, at));
+        }
+    }
+
+    /// A record is answered: since when it was open, if it was.
+    fn end(&mut self, number: u32) -> Option<Time> {
+        let place = match self.0.front() {
+            Some((first, _)) if *first == number => 0,
+            _ => self.place(number).ok()?,
+        };
+        self.0.remove(place).map(|(_, since)| since)
+    }
+
+    fn place(&self, number: u32) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&number, |(there, _)| *there)
     }
 }
 
@@ -434,6 +469,24 @@ fn end_of(bucket: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_open_record_is_found_until_it_is_answered_in_whatever_order() {
+        let mut open = Open::default();
+        for number in [7, 8, 10, 6] {
+            open.begin(number, Time(u64::from(number)));
+        }
+        open.begin(8, Time(99));
+        assert_eq!(open.end(8), Some(Time(8)), "the first time counts");
+        assert_eq!(open.end(9), None, "it was never handed over");
+        assert_eq!(open.end(6), Some(Time(6)));
+        assert_eq!(open.end(7), Some(Time(7)));
+        assert_eq!(open.end(7), None);
+        assert_eq!(open.end(10), Some(Time(10)));
+        assert!(open.0.is_empty(), "nothing is kept of what is answered");
+        open.begin(3, Time(3));
+        assert_eq!(open.end(3), Some(Time(3)));
+    }
     use proptest::prelude::*;
 
     #[test]
