@@ -91,17 +91,14 @@ impl<T: Clone> Table<T> {
     }
 
     /// The first place at which `is_before` does not hold; it holds for all entries before that place and for none after.
-    pub fn partition_point(&self, mut is_before: impl FnMut(&T) -> bool) -> usize {
-        let (mut low, mut high) = (0, self.len);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if is_before(&self.chunks[middle / CHUNK][middle % CHUNK]) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        low
+    pub fn partition_point(&self, is_before: impl Fn(&T) -> bool) -> usize {
+        // The last chunk that begins before it, and the place in that.
+        let begins_before = |chunk: &Arc<Vec<T>>| chunk.first().is_some_and(&is_before);
+        let chunks = self.chunks.partition_point(begins_before);
+        let Some(last) = chunks.checked_sub(1) else {
+            return 0;
+        };
+        last * CHUNK + self.chunks[last].partition_point(&is_before)
     }
 }
 
