@@ -150,10 +150,12 @@ impl Raft {
         if self.parked.is_empty() {
             return;
         }
-        let (completed, others) = std::mem::take(&mut self.parked)
-            .into_iter()
-            .partition::<Vec<Parked>, _>(|p| wanted(p.asked.offset));
-        self.parked = others;
+        let is_wanted = |p: &Parked| wanted(p.asked.offset);
+        let mut completed = std::mem::take(&mut self.parked);
+        // Mostly all are.
+        if !completed.iter().all(is_wanted) {
+            (completed, self.parked) = completed.into_iter().partition(is_wanted);
+        }
         for parked in completed {
             let answer = self.serve(parked.asked, at, out);
             let response = Response::Fetch(self.fetch_response(answer));
