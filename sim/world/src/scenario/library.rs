@@ -39,6 +39,7 @@ library! {
     "workloads/w01-airports",
     "replication/r22-all-of-one",
     "replication/r24-paused-leader",
+    "storage/o03-stamped-long-ago",
     "storage/o20-slow-reader",
     "storage/o21-delete-records",
     "storage/o22-tombstones",
