@@ -173,3 +173,38 @@ fn what_an_unclean_election_puts_back_stands_again() {
     assert!(!broken.contains("log matching"), "{broken:?}");
     assert!(!broken.contains("consistent read"), "{broken:?}");
 }
+
+/// The auditor has read what broker-1 committed alone; broker-2 is elected uncleanly, and other records lie there now.
+fn overruled_after_it_was_read() -> Story {
+    let mut story = Story::begin(|s| {
+        s.cluster.config.unclean_leader_election_enable = true;
+    });
+    let first = story.batch(0..2, 0, 0, None);
+    story.deliver("broker-1", &first);
+    story.change(None, Some(&[1]));
+    let alone = story.batch(2..4, 2, 0, None);
+    story.send(2..4);
+    story.append("broker-1", &alone);
+    story.hw("broker-1", 4);
+    story.read(2, 0, 2..4);
+    story.elect("broker-2", Some(&[2]));
+    story.lead("broker-2", 1);
+    let other = story.batch(4..8, 2, 1, None);
+    story.send(4..8);
+    story.append("broker-2", &other);
+    story.hw("broker-2", 6);
+    story
+}
+
+#[test]
+fn a_reader_may_read_on_behind_records_that_an_election_has_put_back() {
+    let mut story = overruled_after_it_was_read();
+    story.elect("broker-1", Some(&[1]));
+    story.lead("broker-1", 2);
+    let next = story.batch(8..10, 4, 2, None);
+    story.send(8..10);
+    story.append("broker-1", &next);
+    story.hw("broker-1", 6);
+    story.read(4, 2, 8..10);
+    assert_eq!(story.broken(), BTreeSet::new());
+}
