@@ -197,6 +197,29 @@ fn overruled_after_it_was_read() -> Story {
 }
 
 #[test]
+fn a_reader_may_read_on_behind_records_that_are_gone_only_if_it_was_told() {
+    let (partition, position) = (ORDERS_0, Offset(4));
+    let truncated = ClientEvent::TruncationDetected {
+        partition,
+        position,
+        divergence: Some(Offset(2)),
+    };
+    let reset = ClientEvent::PositionReset {
+        partition,
+        to: position,
+    };
+    for told in [truncated, reset] {
+        let mut story = overruled_after_it_was_read();
+        story.client("auditor", told);
+        story.read(4, 1, 6..8);
+        assert_eq!(story.broken(), BTreeSet::new());
+    }
+    let mut story = overruled_after_it_was_read();
+    story.read(4, 1, 6..8);
+    assert_eq!(story.broken(), BTreeSet::from(["consistent read"]));
+}
+
+#[test]
 fn a_reader_may_read_on_behind_records_that_an_election_has_put_back() {
     let mut story = overruled_after_it_was_read();
     story.elect("broker-1", Some(&[1]));
