@@ -231,3 +231,35 @@ fn a_reader_may_read_on_behind_records_that_an_election_has_put_back() {
     story.read(4, 2, 8..10);
     assert_eq!(story.broken(), BTreeSet::new());
 }
+
+/// broker-1 wrote a batch of six records that nobody copied; broker-2, elected, wrote two batches there and gave up all before
+/// `log_start`. broker-1 cuts its log within its batch, to where broker-2's log begins, and copies on.
+fn cut_within_a_batch(log_start: i64) -> Story {
+    let mut story = Story::begin(|_| {});
+    let first = story.batch(0..2, 0, 0, None);
+    story.deliver("broker-1", &first);
+    let alone = story.batch(2..8, 2, 0, None);
+    story.send(2..8);
+    story.append("broker-1", &alone);
+    story.elect("broker-2", Some(&[2, 3]));
+    story.lead("broker-2", 1);
+    story.send(8..12);
+    let next = [(8..10, 2), (10..12, 4)].map(|(ids, at)| story.batch(ids, at, 1, Some(at as i32)));
+    for batch in &next {
+        story.append("broker-2", batch);
+        story.copy("broker-3", batch);
+        story.hw("broker-2", batch.end_offset().0);
+    }
+    story.tell("broker-2", moved(log_start, LogStart::RetentionTime));
+    story.truncate("broker-1", 8, 4);
+    story.copy("broker-1", &next[1]);
+    story
+}
+
+// Seed 120 of the safe half: of epochs that it has given up a leader knows only where the next one begins (L-39).
+#[test]
+fn a_follower_goes_on_behind_a_hole_that_its_leader_has_given_up() {
+    assert_eq!(cut_within_a_batch(4).broken(), BTreeSet::new());
+    let broken = cut_within_a_batch(2).broken();
+    assert!(broken.contains("offsets ordered"), "{broken:?}");
+}

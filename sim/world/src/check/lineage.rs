@@ -476,18 +476,19 @@ impl Lineage {
     /// What lies before a batch at its leader, if a replica copies it behind something else, and nobody will read that: either
     /// the replica has given up everything, because it started over at this offset; or its leader has given up everything
     /// before. Of epochs that it has given up a leader knows only where the next one begins (L-39), so the follower cuts
-    /// nothing more, and gives up what differs when it hears of the log start.
+    /// nothing more, or goes on behind a hole if that is within a batch of its own, and gives up what differs when it hears
+    /// of the log start.
     fn given_up_before(&self, at: usize, batch: &RecordBatch) -> Option<Vec<NodeRef>> {
         let own = &self.replicas[at];
         let tip = own.path.last().map(|c| c.node);
-        let ends = self.leo(own);
-        if batch.base_offset != ends || self.follower_of(tip, batch).is_some() {
+        let from = batch.base_offset;
+        if from < self.leo(own) || self.follower_of(tip, batch).is_some() {
             return None;
         }
-        let nobody_reads = |r: &&Replica| own.log_start >= ends || r.log_start >= ends;
+        let nobody_reads = |r: &&Replica| own.log_start >= from || r.log_start >= from;
         self.replicas.iter().filter(nobody_reads).find_map(|r| {
             let base = |c: &Copied| self.node(c.node).batch.base_offset;
-            let place = r.path.partition_point(|c| base(c) < ends);
+            let place = r.path.partition_point(|c| base(c) < from);
             let there = r.path.get(place).map(|c| &self.node(c.node).batch);
             let before = r.path.iter().take(place).map(|c| c.node);
             there
