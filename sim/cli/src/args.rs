@@ -182,7 +182,7 @@ pub struct Swarm {
     /// Writes the scenario of each bad run, and of each that accuses a fault in doubt, into this folder.
     #[arg(long, value_name = "FOLDER")]
     pub keep: Option<PathBuf>,
-    /// Turns a protocol switch of every server, such as hw-quorum=committed-isr.
+    /// Turns a protocol switch of all who obey it, such as hw-quorum=committed-isr.
     #[arg(long = "rule", value_name = "NAME=VALUE", value_parser = switch)]
     pub rules: Vec<(String, String)>,
     /// Stops at the first bad run.

@@ -458,13 +458,19 @@ impl Lineage {
         self.cut_of(node).is_some()
     }
 
-    /// The cut that took a batch out of the committed log, or kept it out.
+    /// The cut that took a batch out of the committed log, or kept it out, unless a later leader has put it back.
     pub fn cut_of(&self, node: NodeRef) -> Option<&Cut> {
         let batch = &self.node(node).batch;
         let takes = |c: &&Cut| batch.base_offset >= c.offset && batch.leader_epoch < c.epoch;
+        let mut found = None;
         // Most nodes were cut by nobody: the list of what stands instead is looked at last.
-        let mut cuts = self.cuts.iter().filter(takes);
-        cuts.find(|c| !c.instead.contains(&node))
+        for cut in self.cuts.iter().filter(takes) {
+            found = match cut.instead.contains(&node) {
+                true => None,
+                false => found.or(Some(cut)),
+            };
+        }
+        found
     }
 
     /// What lies before a batch at its leader, if a replica copies it behind something else, and nobody will read that: either
