@@ -388,12 +388,11 @@ impl Broker {
 
     fn set_alarms(&mut self, cx: &mut Context<'_>) {
         let now = cx.now();
-        let parked = [
+        let parked = Time::earliest([
             self.produces.next_deadline(),
             self.fetches.next_deadline(),
             self.deletes.next_deadline(),
-        ];
-        let parked = parked.into_iter().flatten().min();
+        ]);
         let heartbeat = self.standing.lifecycle.wake_at();
         let alarms = [
             (Timer::Network, self.network.next_deadline(now)),

@@ -200,7 +200,11 @@ impl Controller {
     /// told.
     fn apply_committed(&mut self, committed: Offset, cx: &mut Context<'_>) {
         let leads = self.quorum.raft().is_leader();
-        for batch in self.quorum.raft().log().batches_from(self.image.end) {
+        let log = self.quorum.raft().log();
+        let is_news = self.image.end < committed;
+        // Mostly it is none, and then the log is not searched.
+        let news = is_news.then(|| log.batches_from(self.image.end));
+        for batch in news.into_iter().flatten() {
             if batch.end_offset() > committed {
                 break;
             }

@@ -6,6 +6,7 @@ use crate::event::Event;
 use crate::ids::{ConnId, CorrelationId, NodeId};
 use crate::protocol::{Request, Response};
 use serde::Serialize;
+use smallvec::SmallVec;
 
 /// One wish of a part.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -25,15 +26,18 @@ pub enum Effect {
 /// Wishes in order.
 pub type Effects = Vec<Effect>;
 
+/// Requests to other nodes: mostly one, and then it lies in no heap.
+pub type Sends = SmallVec<[(NodeId, Request); 1]>;
+
 /// Carries out everything but `Send`, which it returns to the role, whose network client knows the way.
 ///
 /// # Errors
 /// The first write that the disk refused; what came before it is done, what comes after is dropped.
 pub fn carry_out(
-    effects: Effects,
+    effects: impl IntoIterator<Item = Effect>,
     cx: &mut Context<'_>,
-) -> Result<Vec<(NodeId, Request)>, DiskError> {
-    let mut sends = Vec::new();
+) -> Result<Sends, DiskError> {
+    let mut sends = Sends::new();
     for effect in effects {
         match effect {
             Effect::Write(file, write) => cx.write(file, write)?,

@@ -228,18 +228,19 @@ impl Raft {
             let Some(input) = next.take().or_else(|| self.inbox.pop_front()) else {
                 break;
             };
-            let mut fresh = Effects::new();
-            self.step(input, at, &mut fresh)?;
-            self.poll(at, &mut fresh)?;
-            if self.held.is_empty() && !fresh.iter().any(|e| matches!(e, Effect::Sync(_))) {
+            let before = out.len();
+            let ended = self.step(input, at, out);
+            if let Err(fault) = ended.and_then(|()| self.poll(at, out)) {
+                // What the step had wanted is not done.
+                out.truncate(before);
+                return Err(fault);
+            }
+            let is_sync = |e: &Effect| matches!(e, Effect::Sync(_));
+            if self.held.is_empty() && !out[before..].iter().any(is_sync) {
                 // Nothing has to wait.
-                match out.is_empty() {
-                    true => *out = fresh,
-                    false => out.append(&mut fresh),
-                }
                 self.publish();
             } else {
-                self.held.extend(fresh);
+                self.held.extend(out.drain(before..));
                 self.release(out);
             }
         }
@@ -569,10 +570,7 @@ impl Raft {
         let state = state.filter(|_| self.stopping.is_none());
         let parked = self.parked.iter().map(Parked::expires).min();
         let gives_up = self.stopping.filter(|at| *at > now);
-        [state, requests, parked, gives_up]
-            .into_iter()
-            .flatten()
-            .min()
+        Time::earliest([state, requests, parked, gives_up])
     }
 
     /// The dice that election timeouts and the choice of a voter are drawn with: those spent are to be replaced before

@@ -43,6 +43,19 @@ impl Duration {
 }
 
 impl Time {
+    /// The earliest of some times, if there is any.
+    #[inline]
+    pub fn earliest<const N: usize>(times: [Option<Time>; N]) -> Option<Time> {
+        let mut first: Option<Time> = None;
+        for time in times {
+            first = match (first, time) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (one, other) => one.or(other),
+            };
+        }
+        first
+    }
+
     /// The time that has passed since `earlier`; zero if that lies ahead.
     pub fn since(self, earlier: Time) -> Duration {
         Duration(self.0.saturating_sub(earlier.0))

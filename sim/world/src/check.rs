@@ -37,7 +37,7 @@ mod fair;
 pub(crate) mod story;
 
 use crate::scenario::Heal;
-use crate::trace::{Phase, Record, What};
+use crate::trace::{Handled, Phase, Record, What};
 use crate::verdict::log::{Judged, judge};
 use crate::verdict::{FindingKind, Verdict};
 use crate::view::View;
@@ -177,9 +177,12 @@ impl Checkers {
             Some(history) => history,
             None => Box::new(History::new(step.view.names())),
         };
+        self.judged = None;
+        let mut changes = std::mem::take(&mut self.changes);
         for record in step.records {
-            self.look_at(record, step.view, &mut history);
+            self.look_at(record, step.view, &mut history, &mut changes);
         }
+        self.changes = changes;
         self.history = Some(history);
         self.broken.get(known).cloned()
     }
@@ -239,14 +242,21 @@ impl Checkers {
         self.judged.as_deref()
     }
 
-    fn look_at(&mut self, record: &Record, view: View<'_>, history: &mut History) {
-        self.judged = None;
-        let mut changes = std::mem::take(&mut self.changes);
-        history.take_in(record, view, &mut changes);
-        for change in changes.drain(..) {
-            self.change(&change, record, history, view);
+    /// `changes` is a buffer, empty before and after.
+    fn look_at(
+        &mut self,
+        record: &Record,
+        view: View<'_>,
+        history: &mut History,
+        changes: &mut Vec<Change>,
+    ) {
+        history.take_in(record, view, changes);
+        // Most records change nothing.
+        if !changes.is_empty() {
+            for change in changes.drain(..) {
+                self.change(&change, record, history, view);
+            }
         }
-        self.changes = changes;
         self.record(record, history, view);
         if matches!(record.what, What::Phase(Phase::Done)) {
             self.end(record, history, view);
@@ -300,8 +310,12 @@ impl Checkers {
                 note(&realtime::PROMISE, seen);
                 note(&phantom::PROMISE, self.phantom.record(record, history));
             }
-            What::Told(Event::Raft(..)) | What::Process(_) | What::Handled(_) => {
+            What::Told(Event::Raft(..)) | What::Process(_) => {
                 note(&raft::PROMISE, self.raft.record(record, history));
+                let seen = self.stability.record(record, history, scenario);
+                note(&stability::PROMISE, seen);
+            }
+            What::Handled(Handled::Response { .. }) => {
                 let seen = self.stability.record(record, history, scenario);
                 note(&stability::PROMISE, seen);
             }

@@ -84,9 +84,14 @@ impl Queue {
     }
 
     fn find_earliest_alarm(&mut self) {
-        let set = (0..).zip(&self.alarms);
-        let set = set.filter_map(|(p, alarm)| alarm.map(|(at, number)| (at, number, ProcessId(p))));
-        self.alarm = set.min();
+        self.alarm = None;
+        for (p, alarm) in (0..).zip(&self.alarms) {
+            let Some((at, number)) = *alarm else { continue };
+            let is_earlier = |(t, n, _): &(Time, u64, ProcessId)| (at, number) < (*t, *n);
+            if self.alarm.as_ref().is_none_or(is_earlier) {
+                self.alarm = Some((at, number, ProcessId(p)));
+            }
+        }
     }
 
     fn number(&mut self) -> u64 {

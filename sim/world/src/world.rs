@@ -746,7 +746,10 @@ impl World {
             self.look_for_triggers(&record);
         }
         if self.checkers.is_some() {
-            self.fresh.insert(place, record);
+            match place == self.fresh.len() {
+                true => self.fresh.push(record),
+                false => self.fresh.insert(place, record),
+            }
         }
         seq
     }

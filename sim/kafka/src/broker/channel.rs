@@ -149,13 +149,12 @@ impl<T> Channel<T> {
         let backed_off = front
             .and(self.controller)
             .and_then(|c| self.connections.backing_off_until(c, now));
-        let deadlines = [
+        Time::earliest([
             self.connections.next_deadline(),
             self.look_again,
             too_old,
             backed_off,
-        ];
-        deadlines.into_iter().flatten().min()
+        ])
     }
 
     /// Closes everything: the broker stops.

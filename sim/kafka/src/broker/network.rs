@@ -146,13 +146,12 @@ impl Network {
         if !std::mem::take(&mut self.touched) {
             return None;
         }
-        let deadlines = [
+        Time::earliest([
             self.fetch.next_deadline(),
             self.heartbeat.next_deadline(now),
             self.alter.next_deadline(now),
             self.forward.next_deadline(now),
-        ];
-        deadlines.into_iter().flatten().min()
+        ])
     }
 
     /// A registration or a heartbeat.

@@ -7,7 +7,7 @@ use crate::client::connections::{Connections, Happened, Happenings, NetworkSetti
 use crate::context::{Context, Exit, Halt, Purpose};
 use crate::controller::records::MetadataRecord;
 use crate::disk::{DiskImage, FileId};
-use crate::effect::{Effects, carry_out};
+use crate::effect::{Effects, Sends, carry_out};
 use crate::ids::{
     Address, ClientId, ConnId, LeaderEpoch, METADATA_PARTITION, METADATA_TOPIC, NodeId, Offset,
 };
@@ -30,6 +30,9 @@ pub struct Driver {
     unsent: BTreeMap<NodeId, VecDeque<(Request, Time)>>,
     /// The alarm that is set. One that goes off too early does no harm, so only an earlier one is set anew.
     armed: Option<Time>,
+    /// The buffer of a step's wishes. Empty between two steps.
+    #[serde(skip)]
+    wishes: Effects,
 }
 
 impl Driver {
@@ -64,8 +67,9 @@ impl Driver {
             network,
             unsent: BTreeMap::new(),
             armed: None,
+            wishes: Effects::new(),
         };
-        let sends = driver.finish(out, cx);
+        let sends = driver.finish(&mut out, cx);
         driver.queue(sends, cx);
         driver.step(RaftInput::Alarm, rules, cx);
         driver
@@ -153,9 +157,10 @@ impl Driver {
     }
 
     fn step(&mut self, input: RaftInput, rules: &Rules, cx: &mut Context<'_>) {
-        let mut out = Effects::new();
+        let mut out = std::mem::take(&mut self.wishes);
         let ended = self.raft.handle(input, at(rules, cx), &mut out);
-        let mut sends = self.finish(out, cx);
+        let mut sends = self.finish(&mut out, cx);
+        self.wishes = out;
         if let Err(fault) = ended {
             halt(fault, cx);
         }
@@ -176,8 +181,8 @@ impl Driver {
         self.arm(rules, cx);
     }
 
-    /// Carries out what the replica wants, but for its requests.
-    fn finish(&mut self, out: Effects, cx: &mut Context<'_>) -> Vec<(NodeId, Request)> {
+    /// Carries out what the replica wants, but for its requests. The buffer is left empty.
+    fn finish(&mut self, out: &mut Effects, cx: &mut Context<'_>) -> Sends {
         let purposes = [
             Purpose::ElectionTimeout,
             Purpose::LeastLoadedNode(self.network.client()),
@@ -187,14 +192,14 @@ impl Driver {
                 *die = Die::new(cx.draw(purpose));
             }
         }
-        carry_out(out, cx).unwrap_or_else(|error| {
+        carry_out(out.drain(..), cx).unwrap_or_else(|error| {
             halt(Fault::Disk(error), cx);
-            Vec::new()
+            Sends::new()
         })
     }
 
     /// Requests wait for their connections.
-    fn queue(&mut self, sends: Vec<(NodeId, Request)>, cx: &Context<'_>) {
+    fn queue(&mut self, sends: Sends, cx: &Context<'_>) {
         let expires = cx.now() + self.network.settings().request_timeout;
         for (to, request) in sends {
             self.unsent
@@ -253,7 +258,7 @@ impl Driver {
             self.network.next_deadline(),
             unsent.min(),
         ];
-        let Some(at) = alarms.into_iter().flatten().min() else {
+        let Some(at) = Time::earliest(alarms) else {
             return;
         };
         if self.armed.is_none_or(|armed| at < armed) {

@@ -201,14 +201,11 @@ impl Leader {
     /// When something is due next.
     pub fn next_deadline(&self, rules: &Rules) -> Option<Time> {
         let others = self.voters.len() > 1;
-        [
+        Time::earliest([
             self.accumulator.drain_at,
             (others && rules.check_quorum).then_some(self.check_quorum_at),
             others.then_some(self.begin_quorum_at),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        ])
     }
 
     fn voter_mut(&mut self, id: NodeId) -> Option<&mut Voter> {

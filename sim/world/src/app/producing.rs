@@ -196,9 +196,10 @@ impl Producing {
     fn send(&mut self, record: ProducerRecord, cx: &mut Context<'_>) {
         let id = record.id;
         self.thread = Thread::Sending;
-        match self.producer.send(record.clone(), cx) {
+        match self.producer.send(record, cx) {
             Sent::Full => {
-                self.thread = Thread::BlockedInSend(record);
+                // Made again, which is seldom, rather than copied before every send.
+                self.thread = Thread::BlockedInSend(workload::record(id, &self.plan));
                 return;
             }
             Sent::Queued(_) => self.open += 1,
