@@ -84,6 +84,11 @@ fn an_isr_without_broker_epochs_breaks_what_it_names() {
 }
 
 #[test]
+fn a_reader_that_does_not_validate_its_position_breaks_what_it_names() {
+    breaks_exactly_what_it_names("position-validation");
+}
+
+#[test]
 fn a_quorum_without_prevote_breaks_what_it_names() {
     breaks_exactly_what_it_names("prevote");
 }

@@ -6,9 +6,11 @@ use klab_kafka::event::{AppEvent, ClientEvent, Event, ReplicaEvent};
 use klab_kafka::ids::{Offset, RecordId};
 use klab_kafka::time::Duration;
 use klab_world::process::ProcessId;
-use klab_world::scenario::ConsumerPlan;
 use klab_world::scenario::selector::TopicPartition;
+use klab_world::scenario::{ConsumerPlan, Scenario, library};
 use klab_world::trace::Phase;
+use klab_world::world::{Watch, World};
+use std::sync::Arc;
 use tests::{Cluster, Setting, TOPIC};
 
 const AUDITOR: &str = "auditor";
@@ -24,6 +26,7 @@ fn audited(policy: &str) -> Setting {
             partition: 0,
         }],
         config,
+        rules: None,
     };
     setting.scenario.consumers = [(AUDITOR.into(), plan)].into();
     setting
@@ -124,6 +127,45 @@ fn after_an_unclean_election_a_consumer_goes_back_to_where_the_logs_part() {
         same_place.is_some_and(|(_, old)| *old != id),
         "another record lies there now"
     );
+}
+
+/// R07, or a twin of it: what its reader got, and what was in the log at the end.
+fn overruled(twin: Option<usize>) -> (Vec<RecordId>, Vec<RecordId>) {
+    let name = "replication/r07-read-and-overruled";
+    let text = library::find(name).expect("it is in the library");
+    let base = Scenario::parse(name, &text).unwrap_or_else(|errors| panic!("{errors}"));
+    let scenario = match twin {
+        Some(n) => (*base.twins[n].scenario).clone(),
+        None => base,
+    };
+    let watch = Watch {
+        records: true,
+        checkers: true,
+    };
+    let mut world = World::new(Arc::new(scenario), 1, watch);
+    world.run_to_end();
+    let c = Cluster { world };
+    let [invoices, log] = ["invoices", "reader"].map(|who| {
+        let got = delivered(&c, c.process(who));
+        got.into_iter().map(|(_, id)| id).collect()
+    });
+    (invoices, log)
+}
+
+#[test]
+fn a_reader_that_validates_its_position_gets_all_that_took_the_place_of_what_it_had_read() {
+    let (invoices, log) = overruled(None);
+    assert!(log.iter().all(|id| invoices.contains(id)));
+    let gone = invoices.iter().filter(|id| !log.contains(id));
+    assert_eq!(gone.count(), 50);
+}
+
+#[test]
+fn a_reader_that_does_not_validate_misses_as_many_records_as_it_has_read_in_vain() {
+    let (invoices, log) = overruled(Some(0));
+    let gone = invoices.iter().filter(|id| !log.contains(id));
+    let missed = log.iter().filter(|id| !invoices.contains(id));
+    assert_eq!((gone.count(), missed.count()), (50, 50));
 }
 
 #[test]

@@ -3,12 +3,14 @@
 //!
 //! What many runs must reach together is judged by `klab swarm --seeds 0..500`.
 
-use klab_kafka::config::{Acks, Configs};
+use klab_kafka::config::{Acks, Configs, ConsumerConfig};
 use klab_kafka::rules::Rules;
 use klab_kafka::time::Duration;
 use klab_world::disks::Keep;
 use klab_world::fault::Fault;
-use klab_world::scenario::{Action, Budget, OnRestart, ProducerPlan, Scenario, TopicPlan};
+use klab_world::scenario::{
+    Action, Budget, ConsumerPlan, OnRestart, ProducerPlan, Scenario, TopicPlan,
+};
 use klab_world::steps::Taped;
 use klab_world::swarm::explore::aims::{AIMS, HARM_FOR, Least};
 use klab_world::swarm::explore::recheck::{Guilt, recheck};
@@ -233,7 +235,7 @@ const ALL_HARM: [&str; 17] = [
 
 type Requirement = (&'static str, fn(&mut Scenario));
 
-const REQUIREMENTS: [Requirement; 16] = [
+const REQUIREMENTS: [Requirement; 17] = [
     ("three replicas", |s| topic(s).replication_factor = 2),
     ("two in-sync replicas", |s| {
         set(topic(s), "min.insync.replicas", "1")
@@ -283,6 +285,18 @@ const REQUIREMENTS: [Requirement; 16] = [
             ..s.cluster.rules.clone()
         };
         s.cluster.rules_of.insert("controller-1".into(), own);
+    }),
+    ("one set of rules for readers", |s| {
+        let own = Rules {
+            position_validation: !s.cluster.rules.position_validation,
+            ..s.cluster.rules.clone()
+        };
+        let reader = ConsumerPlan {
+            assign: Vec::new(),
+            config: ConsumerConfig::default(),
+            rules: Some(own),
+        };
+        s.consumers.insert("late".into(), reader);
     }),
     ("harm that takes no data by itself", |s| {
         s.steps[0].action = Action::Fault(Fault::PowerLoss {

@@ -185,7 +185,12 @@ fn row_5_an_acked_but_unreplicated_suffix_vanishes_with_the_leader_and_no_reader
     }];
     let mut config = klab_kafka::config::ConsumerConfig::default();
     config.auto_offset_reset = klab_kafka::config::OffsetReset::Earliest;
-    setting.scenario.consumers = [("auditor".into(), ConsumerPlan { assign, config })].into();
+    let plan = ConsumerPlan {
+        assign,
+        config,
+        rules: None,
+    };
+    setting.scenario.consumers = [("auditor".into(), plan)].into();
     let mut c = setting.begin();
     c.run_until_acked(50);
     let old = c.leader().expect("ready");

@@ -50,6 +50,7 @@ fn reads_from_the_start() -> ConsumerPlan {
     ConsumerPlan {
         assign: vec![partition],
         config,
+        rules: None,
     }
 }
 

@@ -97,7 +97,7 @@ pub fn run(options: &Options) -> Result<()> {
     let model = options
         .model
         .as_deref()
-        .map(|path| build_model(path, &folder))
+        .map(|path| build_model(path, &folder, MODEL))
         .transpose()?;
     for case in &CASES {
         let ours = difference(case, |units| {
@@ -184,11 +184,23 @@ fn measure(run: &Command, folder: &Path) -> Result<Costs> {
 }
 
 fn build_klab() -> Result<PathBuf> {
-    build(&crate::root(), &["--package", "klab-cli"], "klab")
+    build(
+        &crate::root(),
+        &crate::root().join("target"),
+        &["--package", "klab-cli"],
+        "klab",
+    )
 }
 
-/// The model is a library: a driver of three lines, made beside the results, calls it.
-fn build_model(model: &Path, folder: &Path) -> Result<PathBuf> {
+/// Runs the case that its arguments say.
+const MODEL: &str = "fn main() {
+    let a: Vec<u64> = std::env::args().skip(1).map(|n| n.parse().unwrap()).collect();
+    println!(\"{:x}\", model::run_mini(1, a[0], a[1], a[2] as u32, a[3]));
+}
+";
+
+/// The model is a library: a driver of a few lines, made beside the results, calls it.
+pub fn build_model(model: &Path, folder: &Path, driver_main: &str) -> Result<PathBuf> {
     let model = model
         .canonicalize()
         .with_context(|| format!("{} is no folder", model.display()))?;
@@ -200,18 +212,15 @@ fn build_model(model: &Path, folder: &Path) -> Result<PathBuf> {
          [profile.release]\nlto = \"fat\"\ncodegen-units = 1\npanic = \"abort\"\n[workspace]\n"
     );
     std::fs::write(driver.join("Cargo.toml"), manifest)?;
-    let main = "fn main() {\n    let a: Vec<u64> = std::env::args().skip(1).map(|n| n.parse().unwrap()).collect();\n    \
-                println!(\"{:x}\", model::run_mini(1, a[0], a[1], a[2] as u32, a[3]));\n}\n";
-    std::fs::write(driver.join("src/main.rs"), main)?;
-    build(&driver, &[], "driver")
+    std::fs::write(driver.join("src/main.rs"), driver_main)?;
+    build(&driver, &folder.join("target"), &[], "driver")
 }
 
 /// Builds a crate in release and returns its program.
-fn build(folder: &Path, arguments: &[&str], program: &str) -> Result<PathBuf> {
-    let target_dir = crate::root().join("target");
+fn build(folder: &Path, target: &Path, arguments: &[&str], program: &str) -> Result<PathBuf> {
     let status = Command::new("cargo")
         .args(["build", "--release", "--target-dir"])
-        .arg(&target_dir)
+        .arg(target)
         .args(arguments)
         .current_dir(folder)
         .status()
@@ -219,5 +228,5 @@ fn build(folder: &Path, arguments: &[&str], program: &str) -> Result<PathBuf> {
     if !status.success() {
         bail!("{program} does not build (see cargo's message above)");
     }
-    Ok(target_dir.join("release").join(program))
+    Ok(target.join("release").join(program))
 }

@@ -1,8 +1,8 @@
 //! Build steps that cargo alone cannot do: `cargo xtask <step>`.
 //!
 //! Nothing here is needed to run or to test klab natively; `cargo run` and `cargo test --workspace` stand alone.
-//! What is left out: the benchmarks, until they exist.
 
+mod bench;
 mod bless;
 mod book;
 mod callgrind;
@@ -51,6 +51,8 @@ enum Step {
     Casts,
     /// Count the instructions per delivered record and per idle virtual second, under valgrind
     Callgrind(callgrind::Options),
+    /// Measure klab's speed beside that of other simulators, in turn, and its memory
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Step::Oracle(options) => oracle::run(&options),
         Step::Casts => casts::run(),
         Step::Callgrind(options) => callgrind::run(&options),
+        Step::Bench(options) => bench::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

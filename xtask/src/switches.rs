@@ -36,7 +36,7 @@ enum How {
     Directed { why: &'static str },
 }
 
-const SWITCHES: [Turned; 6] = [
+const SWITCHES: [Turned; 7] = [
     Turned {
         name: "truncate",
         value: "hw",
@@ -62,6 +62,11 @@ const SWITCHES: [Turned; 6] = [
             why: "an AlterPartition must be held until the broker that it lets in has lost its disk, registered anew and not yet \
                   caught up, and the leader must then fail before it has",
         },
+    },
+    Turned {
+        name: "position-validation",
+        value: "off",
+        how: How::Swarm { budget: 2_000 },
     },
     Turned {
         name: "prevote",

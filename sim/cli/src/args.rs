@@ -51,7 +51,18 @@ pub enum Command {
     /// Prints what a shell needs to complete klab's command line.
     Completions(Completions),
     /// Measures how fast this machine simulates.
-    Bench,
+    Bench(Bench),
+}
+
+/// `klab bench`
+#[derive(Args, Debug)]
+pub struct Bench {
+    /// How often each case is run; the median counts.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..))]
+    pub passes: u16,
+    /// Prints the medians as JSON lines and nothing else: nanoseconds of wall and of virtual time, events, records.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// How the rules are listed.
@@ -171,7 +182,7 @@ pub struct Swarm {
     /// Writes the scenario of each bad run, and of each that accuses a fault in doubt, into this folder.
     #[arg(long, value_name = "FOLDER")]
     pub keep: Option<PathBuf>,
-    /// Turns a protocol switch of every server, such as hw-quorum=committed-isr.
+    /// Turns a protocol switch of all who obey it, such as hw-quorum=committed-isr.
     #[arg(long = "rule", value_name = "NAME=VALUE", value_parser = switch)]
     pub rules: Vec<(String, String)>,
     /// Stops at the first bad run.

@@ -3,20 +3,20 @@
 //! All cases are run in turn, pass after pass, so that a neighbour's load falls on all of them alike; the median of the passes
 //! counts. Beside each case stands its floor: the least that one core of a quiet machine is to reach.
 //!
-//! Left out: instructions, which `cargo xtask callgrind` counts and which no neighbour changes; other simulators.
+//! Left out: instructions, which `cargo xtask callgrind` counts and which no neighbour changes; other simulators, which
+//! `cargo xtask bench --peers` runs beside this.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use klab_world::scenario::Scenario;
 use klab_world::world::Watch;
+use serde_json::json;
 
+use crate::args::Bench;
 use crate::engine::{self, Broke, Plan};
 use crate::outcome::{Outcome, Wrong};
 use crate::report;
-
-/// How often each case is run.
-const PASSES: usize = 7;
 
 /// What is run.
 struct Case {
@@ -91,14 +91,14 @@ const CASES: [Case; 4] = [
 ];
 
 /// Runs every case, with checkers and without.
-pub fn bench() -> Result<Outcome, Wrong> {
+pub fn bench(args: &Bench) -> Result<Outcome, Wrong> {
     let mut rows = Vec::new();
     for case in &CASES {
         for checkers in [false, true] {
             rows.push(Row::of(case, checkers)?);
         }
     }
-    for _ in 0..PASSES {
+    for _ in 0..args.passes {
         for row in &mut rows {
             match row.pass() {
                 Ok(()) => {}
@@ -110,7 +110,12 @@ pub fn bench() -> Result<Outcome, Wrong> {
             }
         }
     }
-    print(&rows);
+    match args.json {
+        true => rows
+            .iter()
+            .for_each(|row| report::print(&row.json().to_string())),
+        false => print(&rows, args.passes),
+    }
     Ok(Outcome::Good)
 }
 
@@ -153,6 +158,17 @@ impl Row {
         plans.map(|p| u64::from(p.records)).sum()
     }
 
+    fn json(&self) -> serde_json::Value {
+        json!({
+            "case": self.plan.scenario.title,
+            "checkers": self.plan.watch.checkers,
+            "records": self.records(),
+            "events": self.events,
+            "wall_ns": u64::try_from(median(&self.took).as_nanos()).unwrap_or(u64::MAX),
+            "virtual_ns": self.virtual_ns,
+        })
+    }
+
     /// The figures by the median pass: events and records per second, and virtual time per wall time.
     fn figures(&self) -> Floor {
         let ns = median(&self.took).as_nanos().max(1);
@@ -165,11 +181,11 @@ impl Row {
     }
 }
 
-fn print(rows: &[Row]) {
+fn print(rows: &[Row], passes: u16) {
     let bold = anstyle::Style::new().bold();
     report::print(&format!(
         "{bold}{:<44} {:>8} {:>12} {:>13} {:>12} {:>8}{bold:#}",
-        format!("median of {PASSES} passes, one core"),
+        format!("median of {passes} passes, one core"),
         "checkers",
         "events/s",
         "virtual/wall",

@@ -64,6 +64,6 @@ fn command(klab: &Klab) -> Result<Outcome, Wrong> {
         Some(Command::Rules(args)) => Ok(rules::rules(args)),
         Some(Command::Schema(args)) => Ok(schema::schema(args)),
         Some(Command::Completions(args)) => Ok(schema::completions(args)),
-        Some(Command::Bench) => bench::bench(),
+        Some(Command::Bench(args)) => bench::bench(args),
     }
 }

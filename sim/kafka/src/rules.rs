@@ -22,6 +22,8 @@ pub struct Rules {
     pub own_epoch_commit: bool,
     /// A quorum leader without a majority of fetchers resigns (KAFKA-15489).
     pub check_quorum: bool,
+    /// A consumer names the leader epoch that it knows, and has another leader confirm its position (KIP-320).
+    pub position_validation: bool,
 }
 
 /// Values of the switch `truncate`, newest first.
@@ -54,12 +56,23 @@ pub struct Switch {
     pub name: &'static str,
     /// Values in text, the safe one first.
     pub values: &'static [&'static str],
+    /// Who obeys it.
+    pub of: Obeys,
     /// What the rule is for and which change brought it.
     pub sentence: &'static str,
     /// Sets the field from a text that is one of `values`.
     pub set: fn(&mut Rules, &str),
     /// The field in text.
     pub get: fn(&Rules) -> &'static str,
+}
+
+/// Whose rule a switch turns.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Obeys {
+    /// Brokers and controllers.
+    Servers,
+    /// Consumers.
+    Consumers,
 }
 
 const ON_OFF: &[&str] = &["on", "off"];
@@ -73,6 +86,7 @@ pub const SWITCHES: &[Switch] = &[
     Switch {
         name: "truncate",
         values: &["fetch-epoch", "kip279", "kip101", "hw"],
+        of: Obeys::Servers,
         sentence: "How a follower finds where its log departs from the leader's (KIP-101, KIP-279, KIP-595).",
         set: |r, v| {
             r.truncate = match v {
@@ -92,6 +106,7 @@ pub const SWITCHES: &[Switch] = &[
     Switch {
         name: "hw-quorum",
         values: &["maximal-isr", "committed-isr"],
+        of: Obeys::Servers,
         sentence: "Whether the high watermark also waits for replicas whose entry into the ISR is still pending (KIP-497).",
         set: |r, v| {
             r.hw_quorum = match v {
@@ -107,6 +122,7 @@ pub const SWITCHES: &[Switch] = &[
     Switch {
         name: "isr-expand-epoch-start",
         values: ON_OFF,
+        of: Obeys::Servers,
         sentence: "A follower joins the ISR only once it has reached the start of the leader's epoch (KAFKA-7128).",
         set: |r, v| r.isr_expand_epoch_start = v == "on",
         get: |r| on_off(r.isr_expand_epoch_start),
@@ -114,6 +130,7 @@ pub const SWITCHES: &[Switch] = &[
     Switch {
         name: "isr-broker-epoch",
         values: ON_OFF,
+        of: Obeys::Servers,
         sentence: "ISR members are named with their broker epoch, so that a reborn broker is not let in by a late request (KIP-903).",
         set: |r, v| r.isr_broker_epoch = v == "on",
         get: |r| on_off(r.isr_broker_epoch),
@@ -121,6 +138,7 @@ pub const SWITCHES: &[Switch] = &[
     Switch {
         name: "prevote",
         values: ON_OFF,
+        of: Obeys::Servers,
         sentence: "A voter asks whether it could win before it raises the epoch (KIP-996).",
         set: |r, v| r.prevote = v == "on",
         get: |r| on_off(r.prevote),
@@ -128,6 +146,7 @@ pub const SWITCHES: &[Switch] = &[
     Switch {
         name: "own-epoch-commit",
         values: ON_OFF,
+        of: Obeys::Servers,
         sentence: "The quorum's high watermark moves only over a record of the leader's own epoch (KAFKA-12619).",
         set: |r, v| r.own_epoch_commit = v == "on",
         get: |r| on_off(r.own_epoch_commit),
@@ -135,9 +154,18 @@ pub const SWITCHES: &[Switch] = &[
     Switch {
         name: "check-quorum",
         values: ON_OFF,
+        of: Obeys::Servers,
         sentence: "A quorum leader that a majority has stopped fetching from resigns (KAFKA-15489).",
         set: |r, v| r.check_quorum = v == "on",
         get: |r| on_off(r.check_quorum),
+    },
+    Switch {
+        name: "position-validation",
+        values: ON_OFF,
+        of: Obeys::Consumers,
+        sentence: "A consumer names the leader epoch that it knows, and under another leader has its position confirmed before it reads on (KIP-320).",
+        set: |r, v| r.position_validation = v == "on",
+        get: |r| on_off(r.position_validation),
     },
 ];
 
@@ -162,6 +190,7 @@ impl Default for Rules {
             prevote: true,
             own_epoch_commit: true,
             check_quorum: true,
+            position_validation: true,
         }
     }
 }

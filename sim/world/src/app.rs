@@ -16,6 +16,7 @@ use klab_kafka::client::consumer::positions::TopicPartition;
 use klab_kafka::context::Context;
 use klab_kafka::ids::Address;
 use klab_kafka::input::Input;
+use klab_kafka::rules::Rules;
 use klab_kafka::time::Time;
 use producing::Producing;
 use reading::Reading;
@@ -55,8 +56,8 @@ impl App {
     }
 
     /// An application that reads assigned partitions.
-    pub fn consuming(plan: ConsumerPlan, bootstrap: &[Address]) -> App {
-        App::Consuming(Box::new(Consuming::new(plan, bootstrap)))
+    pub fn consuming(plan: ConsumerPlan, rules: Rules, bootstrap: &[Address]) -> App {
+        App::Consuming(Box::new(Consuming::new(plan, rules, bootstrap)))
     }
 
     /// The reader of everything.

@@ -265,6 +265,9 @@ impl Census {
                         .retries += 1;
                 }
             }
+            ClientEvent::TruncationDetected { .. } => {
+                self.goals.insert(Goal::TruncationNoticed);
+            }
             ClientEvent::BatchSplit { .. } => {
                 self.goals.insert(Goal::BatchSplit);
             }

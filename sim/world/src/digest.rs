@@ -1,27 +1,71 @@
 //! Values as bytes of fixed width, for hashing: little-endian, `usize` as u64, enums by number, no field names.
 //!
-//! The same value gives the same bytes natively and in WebAssembly; the standard library's `Hash` would not.
+//! The same value gives the same bytes natively and in WebAssembly; the standard library's `Hash` would not. What is large is
+//! hashed piece by piece, with the same hash: the bytes of a whole cluster are never in memory together.
 
 use serde::Serialize;
 use serde::ser::{self, Error as _};
 use std::fmt;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 
-/// Appends a value's bytes to `out`.
-pub fn write<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
-    value
-        .serialize(Digest { out })
-        .expect("every kind of value that we hash can be written");
+/// From so many bytes on a value is hashed piece by piece.
+const PIECE: usize = 1 << 20;
+
+/// The bytes of values, one after the other.
+#[derive(Clone, Default)]
+pub struct Bytes {
+    out: Vec<u8>,
+    /// How many lengths still have to be filled in.
+    open: u32,
+    /// What has been hashed already and is no longer in `out`.
+    pieces: Option<Box<Xxh3>>,
+    seed: u64,
+}
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.out.len())
+    }
 }
 
 /// The hash of a value on top of an earlier hash.
-pub fn roll<T: Serialize + ?Sized>(hash: u64, value: &T, scratch: &mut Vec<u8>) -> u64 {
-    scratch.clear();
-    write(value, scratch);
-    xxhash_rust::xxh3::xxh3_64_with_seed(scratch, hash)
+pub fn roll<T: Serialize + ?Sized>(hash: u64, value: &T, scratch: &mut Bytes) -> u64 {
+    scratch.out.clear();
+    scratch.seed = hash;
+    value
+        .serialize(Digest { to: scratch })
+        .expect("every kind of value that we hash can be written");
+    match scratch.pieces.take() {
+        None => xxh3_64_with_seed(&scratch.out, hash),
+        Some(mut pieces) => {
+            pieces.update(&scratch.out);
+            pieces.digest()
+        }
+    }
+}
+
+impl Bytes {
+    /// Hashes what is there and forgets it, unless a length in it is still unknown.
+    #[cold]
+    fn hash_piece(&mut self) {
+        if self.open == 0 {
+            let seed = self.seed;
+            let pieces = self
+                .pieces
+                .get_or_insert_with(|| Box::new(Xxh3::with_seed(seed)));
+            pieces.update(&self.out);
+            self.out.clear();
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+    }
 }
 
 struct Digest<'a> {
-    out: &'a mut Vec<u8>,
+    to: &'a mut Bytes,
 }
 
 /// A value that has no bytes of fixed width (a float).
@@ -46,7 +90,7 @@ macro_rules! fixed {
     ($($method:ident: $type:ty,)*) => {
         $(#[inline]
         fn $method(self, v: $type) -> Result<(), Unwritable> {
-            self.out.extend_from_slice(&v.to_le_bytes());
+            self.to.push(&v.to_le_bytes());
             Ok(())
         })*
     };
@@ -70,7 +114,7 @@ impl<'a> ser::Serializer for Digest<'a> {
 
     #[inline]
     fn serialize_bool(self, v: bool) -> Result<(), Unwritable> {
-        self.out.push(v.into());
+        self.to.push(&[v.into()]);
         Ok(())
     }
 
@@ -95,8 +139,8 @@ impl<'a> ser::Serializer for Digest<'a> {
 
     #[inline]
     fn serialize_bytes(self, v: &[u8]) -> Result<(), Unwritable> {
-        self.out.extend_from_slice(&(v.len() as u64).to_le_bytes());
-        self.out.extend_from_slice(v);
+        self.to.push(&(v.len() as u64).to_le_bytes());
+        self.to.push(v);
         Ok(())
     }
 
@@ -107,7 +151,7 @@ impl<'a> ser::Serializer for Digest<'a> {
 
     #[inline]
     fn serialize_some<T: Serialize + ?Sized>(self, v: &T) -> Result<(), Unwritable> {
-        self.out.push(1);
+        self.to.push(&[1]);
         v.serialize(self)
     }
 
@@ -148,13 +192,13 @@ impl<'a> ser::Serializer for Digest<'a> {
         _: &'static str,
         v: &T,
     ) -> Result<(), Unwritable> {
-        self.out.extend_from_slice(&index.to_le_bytes());
+        self.to.push(&index.to_le_bytes());
         v.serialize(self)
     }
 
     #[inline]
-    fn serialize_seq(self, _: Option<usize>) -> Result<Counted<'a>, Unwritable> {
-        Ok(Counted::begin(self.out))
+    fn serialize_seq(self, length: Option<usize>) -> Result<Counted<'a>, Unwritable> {
+        Ok(Counted::begin(self.to, length))
     }
 
     #[inline]
@@ -175,13 +219,13 @@ impl<'a> ser::Serializer for Digest<'a> {
         _: &'static str,
         _: usize,
     ) -> Result<Digest<'a>, Unwritable> {
-        self.out.extend_from_slice(&index.to_le_bytes());
+        self.to.push(&index.to_le_bytes());
         Ok(self)
     }
 
     #[inline]
-    fn serialize_map(self, _: Option<usize>) -> Result<Counted<'a>, Unwritable> {
-        Ok(Counted::begin(self.out))
+    fn serialize_map(self, length: Option<usize>) -> Result<Counted<'a>, Unwritable> {
+        Ok(Counted::begin(self.to, length))
     }
 
     #[inline]
@@ -197,7 +241,7 @@ impl<'a> ser::Serializer for Digest<'a> {
         _: &'static str,
         _: usize,
     ) -> Result<Digest<'a>, Unwritable> {
-        self.out.extend_from_slice(&index.to_le_bytes());
+        self.to.push(&index.to_le_bytes());
         Ok(self)
     }
 
@@ -208,27 +252,55 @@ impl<'a> ser::Serializer for Digest<'a> {
 
 /// A list or map: its length stands before it, filled in when it is known.
 struct Counted<'a> {
-    out: &'a mut Vec<u8>,
-    at: usize,
+    to: &'a mut Bytes,
+    /// Where the length is to be filled in; none if it was known at once.
+    at: Option<usize>,
     count: u64,
 }
 
 impl<'a> Counted<'a> {
     #[inline]
-    fn begin(out: &'a mut Vec<u8>) -> Counted<'a> {
-        let at = out.len();
-        out.extend_from_slice(&0u64.to_le_bytes());
-        Counted { out, at, count: 0 }
+    fn begin(to: &'a mut Bytes, length: Option<usize>) -> Counted<'a> {
+        let at = to.out.len();
+        to.push(&(length.unwrap_or(0) as u64).to_le_bytes());
+        to.open += u32::from(length.is_none());
+        Counted {
+            to,
+            at: length.is_none().then_some(at),
+            count: length.unwrap_or(0) as u64,
+        }
     }
 
     #[inline]
     fn add<T: Serialize + ?Sized>(&mut self, v: &T) -> Result<(), Unwritable> {
-        v.serialize(Digest { out: self.out })
+        v.serialize(Digest { to: self.to })?;
+        if self.to.out.len() >= PIECE {
+            self.to.hash_piece();
+        }
+        Ok(())
+    }
+
+    /// One more entry.
+    #[inline]
+    fn count(&mut self) {
+        self.count = match self.at {
+            Some(_) => self.count + 1,
+            // Down to nothing if the length was right.
+            None => self.count.wrapping_sub(1),
+        };
     }
 
     #[inline]
-    fn finish(self) {
-        self.out[self.at..self.at + 8].copy_from_slice(&self.count.to_le_bytes());
+    fn finish(self) -> Result<(), Unwritable> {
+        match self.at {
+            Some(at) => {
+                self.to.open -= 1;
+                self.to.out[at..at + 8].copy_from_slice(&self.count.to_le_bytes());
+                Ok(())
+            }
+            None if self.count == 0 => Ok(()),
+            None => Err(Unwritable::custom("a list is not as long as it said")),
+        }
     }
 }
 
@@ -237,13 +309,12 @@ impl ser::SerializeSeq for Counted<'_> {
     type Error = Unwritable;
     #[inline]
     fn serialize_element<T: Serialize + ?Sized>(&mut self, v: &T) -> Result<(), Unwritable> {
-        self.count += 1;
+        self.count();
         self.add(v)
     }
     #[inline]
     fn end(self) -> Result<(), Unwritable> {
-        self.finish();
-        Ok(())
+        self.finish()
     }
 }
 
@@ -252,7 +323,7 @@ impl ser::SerializeMap for Counted<'_> {
     type Error = Unwritable;
     #[inline]
     fn serialize_key<T: Serialize + ?Sized>(&mut self, v: &T) -> Result<(), Unwritable> {
-        self.count += 1;
+        self.count();
         self.add(v)
     }
     #[inline]
@@ -261,8 +332,7 @@ impl ser::SerializeMap for Counted<'_> {
     }
     #[inline]
     fn end(self) -> Result<(), Unwritable> {
-        self.finish();
-        Ok(())
+        self.finish()
     }
 }
 
@@ -274,7 +344,7 @@ macro_rules! fields {
             #[inline]
             fn $method<T: Serialize + ?Sized>(&mut self, $($key: &'static str,)? v: &T) -> Result<(), Unwritable> {
                 $(let _ = $key;)?
-                v.serialize(Digest { out: self.out })
+                v.serialize(Digest { to: self.to })
             }
             #[inline]
             fn end(self) -> Result<(), Unwritable> {
@@ -290,4 +360,37 @@ fields! {
     SerializeTupleVariant serialize_field (),
     SerializeStruct serialize_field (key),
     SerializeStructVariant serialize_field (key),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A list that does not say how long it is.
+    struct Unsaid(Vec<Vec<u8>>);
+
+    impl Serialize for Unsaid {
+        fn serialize<S: ser::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_seq(self.0.iter().filter(|_| true))
+        }
+    }
+
+    #[test]
+    fn a_large_value_has_the_hash_of_all_its_bytes() {
+        let large: Vec<Vec<u8>> = (0..40).map(|n| vec![n; PIECE / 16]).collect();
+        let mut bytes = (large.len() as u64).to_le_bytes().to_vec();
+        for one in &large {
+            bytes.extend_from_slice(&(one.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(one);
+        }
+        let mut scratch = Bytes::default();
+        let expected = xxh3_64_with_seed(&bytes, 7);
+        assert_eq!(roll(7, &large, &mut scratch), expected);
+        assert!(
+            scratch.out.len() < bytes.len() / 2,
+            "it was hashed in pieces"
+        );
+        assert_eq!(roll(7, &Unsaid(large), &mut scratch), expected);
+        assert_eq!(roll(7, &1u8, &mut scratch), xxh3_64_with_seed(&[1], 7));
+    }
 }

@@ -207,7 +207,7 @@ impl fmt::Display for Component {
 }
 
 fn digests(world: &World) -> BTreeMap<Component, u64> {
-    let mut scratch = Vec::new();
+    let mut scratch = digest::Bytes::default();
     let mut all = BTreeMap::new();
     for ((_, name), machine) in world.names.iter().zip(&world.machines) {
         let mut add =

@@ -25,6 +25,7 @@ pub(crate) fn on_its_way() -> World {
             auto_offset_reset: OffsetReset::Earliest,
             ..ConsumerConfig::default()
         },
+        rules: None,
     };
     scenario.consumers = [("auditor".into(), auditor)].into();
     let watch = Watch {

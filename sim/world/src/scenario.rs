@@ -160,7 +160,7 @@ pub struct ClusterPlan {
     pub racks: Vec<Arc<str>>,
     /// The era's name.
     pub era: Arc<str>,
-    /// The protocol switches of every server.
+    /// The protocol switches of every server and every consumer.
     pub rules: Rules,
     /// Those of single servers, by name.
     pub rules_of: BTreeMap<Arc<str>, Rules>,
@@ -323,6 +323,8 @@ pub struct ConsumerPlan {
     pub assign: Vec<TopicPartition>,
     /// Kafka's settings.
     pub config: ConsumerConfig,
+    /// Its protocol switches, if they differ from the cluster's.
+    pub rules: Option<Rules>,
 }
 
 /// One thing that is done.

@@ -137,7 +137,8 @@ pub fn boot(
     let app = if name == READER {
         App::reading(run.to_read(), &bootstrap)
     } else if let Some(plan) = scenario.consumers.get(name) {
-        App::consuming(plan.clone(), &bootstrap)
+        let rules = plan.rules.as_ref().unwrap_or(&scenario.cluster.rules);
+        App::consuming(plan.clone(), rules.clone(), &bootstrap)
     } else {
         let plan = scenario.producers.get(name);
         let plan = plan.expect("every process is of a known kind").clone();

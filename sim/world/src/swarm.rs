@@ -130,6 +130,7 @@ pub fn leaves_nothing_to_explain(scenario: &Scenario) -> bool {
         && are_safe(&scenario.steps)
         && configs.all(|c| !c.unclean_leader_election_enable)
         && cluster.rules_of.values().all(|r| *r == cluster.rules)
+        && scenario.consumers.values().all(|c| c.rules.is_none())
 }
 
 /// Drawn harm is within its budget. What a step says by itself is in none: it may take no data, and stands beside no drawn
@@ -469,6 +470,7 @@ fn draw_consumers(
     let plan = ConsumerPlan {
         assign: assign.collect(),
         config,
+        rules: None,
     };
     [(Arc::from("auditor"), plan)].into()
 }

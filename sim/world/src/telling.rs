@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use klab_kafka::client::consumer::records::ConsumerError;
 use klab_kafka::event::{
     ClientEvent, ControllerEvent, Event, LogEvent, RaftEvent, RaftState, ReplicaEvent,
 };
@@ -221,9 +222,12 @@ fn log(event: &LogEvent) -> Option<(&'static str, Kind)> {
 
 fn client(event: &ClientEvent) -> Option<(&'static str, Kind)> {
     match event {
-        ClientEvent::OffsetOutOfRange { .. } | ClientEvent::PositionReset { .. } => {
-            Some(("retention", Kind::Moved))
-        }
+        ClientEvent::OffsetOutOfRange { .. }
+        | ClientEvent::PositionReset { .. }
+        | ClientEvent::TruncationDetected { .. } => Some(("retention", Kind::Moved)),
+        ClientEvent::PollFailed {
+            error: ConsumerError::OffsetOutOfRange(..) | ConsumerError::LogTruncation { .. },
+        } => Some(("retention", Kind::Moved)),
         ClientEvent::Retried { .. } | ClientEvent::BatchSplit { .. } => {
             Some(("failures", Kind::Retried))
         }

@@ -171,7 +171,7 @@ pub struct Trace {
     next: u64,
     keep: bool,
     kept: Vec<Record>,
-    scratch: Vec<u8>,
+    scratch: digest::Bytes,
 }
 
 impl Trace {
@@ -182,7 +182,7 @@ impl Trace {
             next: 1,
             keep,
             kept: Vec::new(),
-            scratch: Vec::new(),
+            scratch: digest::Bytes::default(),
         }
     }
 

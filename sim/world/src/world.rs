@@ -237,7 +237,7 @@ impl World {
 
     /// The trace's hash with a digest of all processes, connections and disks on top.
     pub fn hash(&self) -> u64 {
-        let mut scratch = Vec::new();
+        let mut scratch = digest::Bytes::default();
         let hash = digest::roll(self.trace.hash(), &self.machines, &mut scratch);
         let hash = digest::roll(hash, &self.network, &mut scratch);
         digest::roll(hash, &self.steps, &mut scratch)

@@ -1,7 +1,7 @@
 //! ROLE Consumer: Kafka's KafkaConsumer (the classic one), reading partitions that it was assigned by hand.
 //!
-//! It keeps: records come in offset order from positions that the leader has confirmed (KIP-320); the position moves when
-//! `poll` returns the records, not when they are processed (C-3).
+//! It keeps: records come in offset order from positions that the leader has confirmed (KIP-320, the switch
+//! `position-validation`); the position moves when `poll` returns the records, not when they are processed (C-3).
 //!
 //! `poll` and `end_offsets` block in Kafka. Here they begin, `handle` goes on, and `polled` and `ended` say what they
 //! returned; meanwhile the application's thread is busy. Between two polls Kafka's consumer without a group does nothing,
@@ -31,6 +31,7 @@ use crate::input::Input;
 use crate::protocol::fetch::FetchResponse;
 use crate::protocol::offsets::{ListOffsetsResponse, OffsetForLeaderEpochResponse, OffsetSpec};
 use crate::protocol::{Request, Response};
+use crate::rules::Rules;
 use crate::time::{Duration, Time, Timestamp};
 use crate::timer::Timer;
 use fetcher::{Asked, Collected, Fetcher};
@@ -48,6 +49,7 @@ pub type Polled = Result<Vec<PartitionRecords>, ConsumerError>;
 pub struct Consumer {
     client: ClientId,
     config: ConsumerConfig,
+    rules: Rules,
     network: NetworkClient<Tag>,
     positions: Positions,
     /// The metadata that the positions were last compared with.
@@ -73,7 +75,12 @@ enum Tag {
 
 impl Consumer {
     /// A consumer that knows where to begin.
-    pub fn new(client: ClientId, config: ConsumerConfig, bootstrap: &[Address]) -> Consumer {
+    pub fn new(
+        client: ClientId,
+        config: ConsumerConfig,
+        rules: Rules,
+        bootstrap: &[Address],
+    ) -> Consumer {
         let network = NetworkSettings {
             request_timeout: ms(config.request_timeout_ms.into()),
             reconnect_backoff: ms(config.reconnect_backoff_ms),
@@ -96,6 +103,7 @@ impl Consumer {
             client,
             network: NetworkClient::new(client, network, metadata, trigger, bootstrap),
             config,
+            rules,
             positions: Positions::default(),
             compared: 0,
             fetcher: Fetcher::default(),
@@ -125,9 +133,10 @@ impl Consumer {
     /// If the partition is not assigned, as Kafka's IllegalStateException.
     pub fn seek(&mut self, partition: &TopicPartition, offset: Offset, epoch: Option<LeaderEpoch>) {
         let leader = self.leader(partition);
+        let offset_epoch = epoch.filter(|_| self.rules.position_validation);
         self.assigned(partition).seek(FetchPosition {
             offset,
-            offset_epoch: epoch,
+            offset_epoch,
             leader,
         });
     }
@@ -356,7 +365,11 @@ impl Consumer {
         if wanted.wants_metadata {
             self.network.metadata.request_update();
         }
-        for (node, asked) in wanted.by_node {
+        for (node, mut asked) in wanted.by_node {
+            if !self.rules.position_validation {
+                // Before KIP-320 no fetch said under whom its offset was good.
+                asked.iter_mut().for_each(|a| a.epoch = None);
+            }
             if self.network.ready(node, cx) {
                 self.fetcher.sent(node);
                 let request = Request::Fetch(fetcher::request(&asked, &self.config));
@@ -438,6 +451,7 @@ impl Consumer {
         &mut self,
         wanted: Vec<(TopicPartition, Purpose)>,
     ) -> Vec<(NodeId, Vec<OffsetAsked>)> {
+        let names_epoch = self.rules.position_validation;
         let mut by_node = Vec::new();
         for (partition, purpose) in wanted {
             let leader = self.leader(&partition);
@@ -449,7 +463,7 @@ impl Consumer {
             let asked = OffsetAsked {
                 partition,
                 topic_id,
-                epoch: leader.map(|l| l.epoch),
+                epoch: leader.map(|l| l.epoch).filter(|_| names_epoch),
                 purpose,
             };
             add(&mut by_node, node, asked);
@@ -615,8 +629,9 @@ impl Consumer {
     fn compare_all(&mut self) {
         self.compared = self.network.metadata.update_version();
         let metadata = &self.network.metadata;
+        let validates = self.rules.position_validation;
         for assigned in self.positions.iter_mut() {
-            assigned.learn_leader(leader(metadata, &assigned.partition));
+            assigned.learn_leader(leader(metadata, &assigned.partition), validates);
         }
     }
 

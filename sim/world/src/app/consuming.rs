@@ -11,6 +11,7 @@ use klab_kafka::context::{Context, Exit};
 use klab_kafka::event::{AppEvent, Event};
 use klab_kafka::ids::{Address, ClientId};
 use klab_kafka::input::{Command, Input};
+use klab_kafka::rules::Rules;
 use klab_kafka::time::Duration;
 use serde::Serialize;
 
@@ -35,8 +36,8 @@ enum Thread {
 
 impl Consuming {
     /// Not started yet.
-    pub fn new(plan: ConsumerPlan, bootstrap: &[Address]) -> Consuming {
-        let consumer = Consumer::new(ClientId(0), plan.config.clone(), bootstrap);
+    pub fn new(plan: ConsumerPlan, rules: Rules, bootstrap: &[Address]) -> Consuming {
+        let consumer = Consumer::new(ClientId(0), plan.config.clone(), rules, bootstrap);
         Consuming {
             plan,
             consumer,

@@ -11,6 +11,7 @@ use klab_kafka::context::{Context, Exit};
 use klab_kafka::event::{AppEvent, Event};
 use klab_kafka::ids::{Address, ClientId, Offset, TopicIdPartition};
 use klab_kafka::input::{Command, Input};
+use klab_kafka::rules::Rules;
 use klab_kafka::time::Duration;
 use klab_kafka::timer::Timer;
 use serde::Serialize;
@@ -43,14 +44,14 @@ enum Thread {
 }
 
 impl Reading {
-    /// Not started yet.
+    /// Not started yet. Whatever rules the others follow, what it reads must be so: it has Kafka's own.
     pub fn new(partitions: Vec<TopicPartition>, bootstrap: &[Address]) -> Reading {
         let config = ConsumerConfig {
             auto_offset_reset: OffsetReset::Earliest,
             ..ConsumerConfig::default()
         };
         Reading {
-            consumer: Consumer::new(ClientId(0), config, bootstrap),
+            consumer: Consumer::new(ClientId(0), config, Rules::default(), bootstrap),
             partitions,
             thread: Thread::Idle,
         }

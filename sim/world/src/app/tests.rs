@@ -380,8 +380,9 @@ fn a_consumer_whose_poll_throws_reads_no_more() {
             auto_offset_reset: OffsetReset::None,
             ..ConsumerConfig::default()
         },
+        rules: None,
     };
-    let mut auditor = full(App::consuming(plan, &[BROKER]));
+    let mut auditor = full(App::consuming(plan, Rules::default(), &[BROKER]));
     auditor.start();
     auditor.pass(Duration::secs(10));
     assert_eq!(auditor.told, [AppEvent::Started]);

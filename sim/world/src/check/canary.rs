@@ -22,12 +22,13 @@ const COMMITTED: &[&str] = &["acked survives", "in sync holds committed"];
 
 /// The directed scenarios.
 #[rustfmt::skip]
-pub const DIRECTED: [Directed; 7] = [
+pub const DIRECTED: [Directed; 8] = [
     Directed { switch: "truncate", value: "hw", scenario: "rules/r01-truncate-to-hw", breaks: COMMITTED },
     Directed { switch: "truncate", value: "kip101", scenario: "rules/r03-fast-failovers", breaks: &["in sync holds committed", "log matching"] },
     Directed { switch: "hw-quorum", value: "committed-isr", scenario: "rules/r10-newcomer-not-counted", breaks: COMMITTED },
     Directed { switch: "isr-expand-epoch-start", value: "off", scenario: "rules/r06-expand-below-epoch-start", breaks: COMMITTED },
     Directed { switch: "isr-broker-epoch", value: "off", scenario: "rules/r12-reborn-replica", breaks: COMMITTED },
+    Directed { switch: "position-validation", value: "off", scenario: "rules/r07-reader-never-notices", breaks: &["consistent read"] },
     Directed { switch: "prevote", value: "off", scenario: "rules/k06-rejoining-voter", breaks: &["stable leadership"] },
     Directed { switch: "own-epoch-commit", value: "off", scenario: "rules/k03-commit-by-counting", breaks: &["raft safety"] },
 ];

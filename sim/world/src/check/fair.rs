@@ -173,3 +173,93 @@ fn what_an_unclean_election_puts_back_stands_again() {
     assert!(!broken.contains("log matching"), "{broken:?}");
     assert!(!broken.contains("consistent read"), "{broken:?}");
 }
+
+/// The auditor has read what broker-1 committed alone; broker-2 is elected uncleanly, and other records lie there now.
+fn overruled_after_it_was_read() -> Story {
+    let mut story = Story::begin(|s| {
+        s.cluster.config.unclean_leader_election_enable = true;
+    });
+    let first = story.batch(0..2, 0, 0, None);
+    story.deliver("broker-1", &first);
+    story.change(None, Some(&[1]));
+    let alone = story.batch(2..4, 2, 0, None);
+    story.send(2..4);
+    story.append("broker-1", &alone);
+    story.hw("broker-1", 4);
+    story.read(2, 0, 2..4);
+    story.elect("broker-2", Some(&[2]));
+    story.lead("broker-2", 1);
+    let other = story.batch(4..8, 2, 1, None);
+    story.send(4..8);
+    story.append("broker-2", &other);
+    story.hw("broker-2", 6);
+    story
+}
+
+#[test]
+fn a_reader_may_read_on_behind_records_that_are_gone_only_if_it_was_told() {
+    let (partition, position) = (ORDERS_0, Offset(4));
+    let truncated = ClientEvent::TruncationDetected {
+        partition,
+        position,
+        divergence: Some(Offset(2)),
+    };
+    let reset = ClientEvent::PositionReset {
+        partition,
+        to: position,
+    };
+    for told in [truncated, reset] {
+        let mut story = overruled_after_it_was_read();
+        story.client("auditor", told);
+        story.read(4, 1, 6..8);
+        assert_eq!(story.broken(), BTreeSet::new());
+    }
+    let mut story = overruled_after_it_was_read();
+    story.read(4, 1, 6..8);
+    assert_eq!(story.broken(), BTreeSet::from(["consistent read"]));
+}
+
+#[test]
+fn a_reader_may_read_on_behind_records_that_an_election_has_put_back() {
+    let mut story = overruled_after_it_was_read();
+    story.elect("broker-1", Some(&[1]));
+    story.lead("broker-1", 2);
+    let next = story.batch(8..10, 4, 2, None);
+    story.send(8..10);
+    story.append("broker-1", &next);
+    story.hw("broker-1", 6);
+    story.read(4, 2, 8..10);
+    assert_eq!(story.broken(), BTreeSet::new());
+}
+
+/// broker-1 wrote a batch of six records that nobody copied; broker-2, elected, wrote two batches there and gave up all before
+/// `log_start`. broker-1 cuts its log within its batch, to where broker-2's log begins, and copies on.
+fn cut_within_a_batch(log_start: i64) -> Story {
+    let mut story = Story::begin(|_| {});
+    let first = story.batch(0..2, 0, 0, None);
+    story.deliver("broker-1", &first);
+    let alone = story.batch(2..8, 2, 0, None);
+    story.send(2..8);
+    story.append("broker-1", &alone);
+    story.elect("broker-2", Some(&[2, 3]));
+    story.lead("broker-2", 1);
+    story.send(8..12);
+    let next = [(8..10, 2), (10..12, 4)].map(|(ids, at)| story.batch(ids, at, 1, Some(at as i32)));
+    for batch in &next {
+        story.append("broker-2", batch);
+        story.copy("broker-3", batch);
+        story.hw("broker-2", batch.end_offset().0);
+    }
+    story.tell("broker-2", moved(log_start, LogStart::RetentionTime));
+    story.truncate("broker-1", 8, 4);
+    story.copy("broker-1", &next[1]);
+    story
+}
+
+// Seed 120 of the safe half: of epochs that it has given up a leader knows only where the next one begins (L-39).
+#[test]
+fn a_follower_goes_on_behind_a_hole_that_its_leader_has_given_up() {
+    assert_eq!(cut_within_a_batch(4).broken(), BTreeSet::new());
+    let broken = cut_within_a_batch(2).broken();
+    assert!(broken.contains("offsets ordered"), "{broken:?}");
+}

@@ -458,30 +458,37 @@ impl Lineage {
         self.cut_of(node).is_some()
     }
 
-    /// The cut that took a batch out of the committed log, or kept it out.
+    /// The cut that took a batch out of the committed log, or kept it out, unless a later leader has put it back.
     pub fn cut_of(&self, node: NodeRef) -> Option<&Cut> {
         let batch = &self.node(node).batch;
         let takes = |c: &&Cut| batch.base_offset >= c.offset && batch.leader_epoch < c.epoch;
+        let mut found = None;
         // Most nodes were cut by nobody: the list of what stands instead is looked at last.
-        let mut cuts = self.cuts.iter().filter(takes);
-        cuts.find(|c| !c.instead.contains(&node))
+        for cut in self.cuts.iter().filter(takes) {
+            found = match cut.instead.contains(&node) {
+                true => None,
+                false => found.or(Some(cut)),
+            };
+        }
+        found
     }
 
     /// What lies before a batch at its leader, if a replica copies it behind something else, and nobody will read that: either
     /// the replica has given up everything, because it started over at this offset; or its leader has given up everything
     /// before. Of epochs that it has given up a leader knows only where the next one begins (L-39), so the follower cuts
-    /// nothing more, and gives up what differs when it hears of the log start.
+    /// nothing more, or goes on behind a hole if that is within a batch of its own, and gives up what differs when it hears
+    /// of the log start.
     fn given_up_before(&self, at: usize, batch: &RecordBatch) -> Option<Vec<NodeRef>> {
         let own = &self.replicas[at];
         let tip = own.path.last().map(|c| c.node);
-        let ends = self.leo(own);
-        if batch.base_offset != ends || self.follower_of(tip, batch).is_some() {
+        let from = batch.base_offset;
+        if from < self.leo(own) || self.follower_of(tip, batch).is_some() {
             return None;
         }
-        let nobody_reads = |r: &&Replica| own.log_start >= ends || r.log_start >= ends;
+        let nobody_reads = |r: &&Replica| own.log_start >= from || r.log_start >= from;
         self.replicas.iter().filter(nobody_reads).find_map(|r| {
             let base = |c: &Copied| self.node(c.node).batch.base_offset;
-            let place = r.path.partition_point(|c| base(c) < ends);
+            let place = r.path.partition_point(|c| base(c) < from);
             let there = r.path.get(place).map(|c| &self.node(c.node).batch);
             let before = r.path.iter().take(place).map(|c| c.node);
             there

@@ -6,8 +6,11 @@
 use crate::process::ProcessId;
 use crate::trace::Record;
 use klab_kafka::event::ClientEvent;
-use klab_kafka::ids::{ClientId, Offset, RecordId, TopicIdPartition};
+use klab_kafka::ids::{ClientId, LeaderEpoch, Offset, RecordId, TopicIdPartition};
 use std::collections::BTreeMap;
+
+/// A record as it was handed out: its offset, the epoch of the leader that wrote it, and its name.
+pub type Got = (Offset, LeaderEpoch, RecordId);
 
 /// What one reader got of one partition.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +19,10 @@ pub struct Reading {
     pub got: Vec<(Offset, Offset)>,
     /// Where it stands: the offset after what it got last, unless it began anew since.
     pub position: Option<Offset>,
+    /// The record that it got last, unless it began anew since.
+    pub last: Option<Got>,
+    /// The one that was last before its latest poll, unless it had begun anew.
+    pub before: Option<Got>,
     /// Where it began for the first time.
     pub began: Option<Offset>,
     /// It came to the end of the log, here.
@@ -44,6 +51,16 @@ impl Readers {
             .map(|(_, reading)| reading)
     }
 
+    /// What one client read of a partition.
+    pub fn get(
+        &self,
+        process: ProcessId,
+        client: ClientId,
+        partition: TopicIdPartition,
+    ) -> Option<&Reading> {
+        self.readings.get(&(process, client, partition))
+    }
+
     /// What one process read, by partition.
     pub fn by(&self, process: ProcessId) -> impl Iterator<Item = (TopicIdPartition, &Reading)> {
         let all = self.readings.iter();
@@ -62,9 +79,11 @@ impl Readers {
             } => {
                 let reading = self.readings.entry((process, client, *partition));
                 let reading = reading.or_default();
+                reading.before = reading.last;
                 for (offset, _, id) in records {
                     reading.take(*offset, *id);
                 }
+                reading.last = records.last().copied().or(reading.last);
                 self.delivered += records.len() as u64;
             }
             ClientEvent::PositionReset { partition, to } => {
@@ -112,7 +131,10 @@ impl Readers {
             .readings
             .iter_mut()
             .filter(|((p, ..), _)| *p == process);
-        own.for_each(|(_, reading)| reading.position = None);
+        own.for_each(|(_, reading)| {
+            reading.position = None;
+            reading.last = None;
+        });
     }
 }
 
@@ -147,6 +169,7 @@ impl Reading {
         }
         self.began = self.began.or(Some(to));
         self.position = None;
+        self.last = None;
     }
 
     fn take(&mut self, offset: Offset, id: RecordId) {

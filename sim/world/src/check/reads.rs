@@ -1,7 +1,8 @@
 //! **Reads are consistent**: what a reader got at an offset is the committed record there, and stays so (I-3, W7, B1, B22).
 //!
 //! Explained when a later leader has overruled the record (unclean election, all copies harmed): then it was read in good
-//! faith and is gone.
+//! faith and is gone. But its reader must learn that before it reads on (KIP-320, R07): what it gets in one go, without
+//! having its position reset or a truncation told, stands in one log.
 
 use super::history::{Change, History};
 use super::lineage::Node;
@@ -14,9 +15,9 @@ use klab_kafka::ids::{LeaderEpoch, Offset, RecordId};
 /// The promise.
 pub const PROMISE: Promise = Promise {
     name: "consistent read",
-    sentence: "A record once read at an offset is the committed record there, and is never replaced.",
+    sentence: "A record once read at an offset is the committed record there, and is never replaced; whoever reads on behind one that is gone has been told.",
     ids: "I-3 W7 B1 B22",
-    canary: "mutated history: swap, relabel",
+    canary: "position-validation=off; mutated history: swap, relabel",
 };
 
 /// Watches it.
@@ -45,7 +46,9 @@ impl ConsistentRead {
         let wrong = |(offset, epoch, id): &&(Offset, LeaderEpoch, RecordId)| {
             !is_committed(history, place, *offset, *epoch, *id, &mut batch)
         };
-        let (offset, epoch, id) = records.iter().find(wrong)?;
+        let Some((offset, epoch, id)) = records.iter().find(wrong) else {
+            return self.read_on(record, history);
+        };
         let there = history.lineage(place).committed_at(*offset);
         let there = match there.map(|n| (&n.batch, n.batch.data.ids())) {
             None => "nothing is committed there".into(),
@@ -63,6 +66,48 @@ impl ConsistentRead {
                 record.process.map_or("a reader", |p| history.names.of(p)),
                 history.record_name(*id),
                 history.partition_name(place),
+            ),
+        })
+    }
+
+    /// A reader goes on: does what it got last lie in the log in which it reads now?
+    fn read_on(&mut self, record: &Record, history: &History) -> Option<Seen> {
+        let What::Told(Event::Client(
+            client,
+            ClientEvent::Delivered {
+                partition, records, ..
+            },
+        )) = &record.what
+        else {
+            return None;
+        };
+        let process = record.process?;
+        let place = history.place_of(*partition)?;
+        let lineage = history.lineage(place);
+        let (last, its_epoch, gone) = history.readers.get(process, *client, *partition)?.before?;
+        let (first, epoch, _) = *records.first()?;
+        let stands = |offset: Offset, epoch: LeaderEpoch| {
+            let there = lineage.committed_at(offset);
+            there.is_some_and(|n| n.batch.leader_epoch == epoch)
+        };
+        if epoch <= its_epoch || first <= last || !stands(first, epoch) {
+            return None;
+        }
+        self.opportunities += 1;
+        if stands(last, its_epoch) {
+            return None;
+        }
+        let mut cuts = lineage.cuts.iter();
+        let cut = cuts.find(|c| its_epoch < c.epoch && c.epoch <= epoch && c.offset <= last);
+        let from = cut.map_or(last, |c| c.offset);
+        Some(Seen {
+            about: About::Record(gone),
+            seen: format!(
+                "{} read on at {} offset {first} of epoch {epoch}, behind {} of epoch {its_epoch}, and was not told that offsets {from} to \
+                 {last} hold other records now",
+                history.names.of(process),
+                history.partition_name(place),
+                history.record_name(gone),
             ),
         })
     }

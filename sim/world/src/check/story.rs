@@ -65,7 +65,11 @@ impl Story {
             partition: 0,
         }];
         let config = ConsumerConfig::default();
-        let auditor = ConsumerPlan { assign, config };
+        let auditor = ConsumerPlan {
+            assign,
+            config,
+            rules: None,
+        };
         scenario.consumers.insert("auditor".into(), auditor);
         change(&mut scenario);
         let blind = Watch {

@@ -30,7 +30,12 @@ impl Scenario {
             ("admin", Some(admin(&self.admin))),
             ("topics", Some(named(&self.topics, topic))),
             ("producers", Some(named(&self.producers, producer))),
-            ("consumers", Some(named(&self.consumers, consumer))),
+            (
+                "consumers",
+                Some(named(&self.consumers, |plan| {
+                    consumer(plan, &self.cluster.rules)
+                })),
+            ),
             (
                 "assets",
                 Some(named(&self.assets, |asset| texts(asset.lines()))),
@@ -277,7 +282,7 @@ fn producer(producer: &ProducerPlan) -> Node {
     ])
 }
 
-fn consumer(consumer: &ConsumerPlan) -> Node {
+fn consumer(consumer: &ConsumerPlan, cluster: &Rules) -> Node {
     Node::map([
         ("assign", Some(texts(&consumer.assign))),
         (
@@ -286,6 +291,13 @@ fn consumer(consumer: &ConsumerPlan) -> Node {
                 &consumer.config,
                 &ConsumerConfig::default(),
             ))),
+        ),
+        (
+            "rules",
+            consumer
+                .rules
+                .as_ref()
+                .map(|own| Node::map(switches(own, cluster))),
         ),
     ])
 }

@@ -296,6 +296,7 @@ pub enum Goal {
     IsrShrunk,
     IsrExpanded,
     LogTruncated,
+    TruncationNoticed,
     LogCompacted,
     RequestRetried,
     DuplicateRecognised,
@@ -314,7 +315,7 @@ pub enum Goal {
 }
 
 /// All goals: name and sentence.
-pub const GOALS: [(Goal, &str, &str); 23] = [
+pub const GOALS: [(Goal, &str, &str); 24] = [
     (
         Goal::TopicDeleted,
         "topic deleted",
@@ -375,6 +376,11 @@ pub const GOALS: [(Goal, &str, &str); 23] = [
         Goal::LogTruncated,
         "log truncated",
         "A replica cut records off its log.",
+    ),
+    (
+        Goal::TruncationNoticed,
+        "truncation noticed",
+        "A consumer learnt that the log no longer holds what it had read last.",
     ),
     (
         Goal::LogCompacted,

@@ -87,8 +87,10 @@ pub enum Kind {
     Expectation,
     /// Keys of Kafka, in Kafka's spelling.
     Config(Table),
-    /// Protocol switches, for all processes or by process.
+    /// Protocol switches, for all processes or by server.
     Switches,
+    /// Protocol switches that one consumer obeys.
+    OwnSwitches,
     /// An era of Kafka.
     Era,
     /// Paths into the scenario and what to put there.
@@ -159,6 +161,9 @@ impl Kind {
             Kind::Config(_) => "an object with Kafka's keys, such as `{ \"linger.ms\": 5 }`",
             Kind::Switches => {
                 "an object with protocol switches, such as `{ \"prevote\": \"off\" }`"
+            }
+            Kind::OwnSwitches => {
+                "an object with protocol switches, such as `{ \"position-validation\": \"off\" }`"
             }
             Kind::Era => "an era of Kafka, such as \"4.0\"",
             Kind::Set => {
@@ -248,7 +253,7 @@ pub const KEYS: &[Key] = &[
     key("/cluster/racks", List, Is("[]"), "The racks of the brokers, in turn."),
     key("/cluster/racks/*", Name, Required, "A rack."),
     key("/cluster/era", Era, Is("\"4.0\""), "The release whose rules all processes follow."),
-    key("/cluster/rules", Switches, Is("{}"), "Single protocol switches that differ from the era; under a process's name, for that process alone."),
+    key("/cluster/rules", Switches, Is("{}"), "Single protocol switches that differ from the era, for servers and consumers; under a server's name, for that server alone."),
     key("/cluster/config", Config(Table::Server), Is("{}"), "Kafka's settings of brokers and controllers; under a process's name, for that process alone."),
     key("/cluster/sync", Durations, Is("\"500us..1ms\""), "How long a disk takes to sync a file."),
     key("/cluster/sync-tail", Object, Absent, "A few syncs that take much longer than the others: twice as long, half as often."),
@@ -295,6 +300,7 @@ key("/producers/*/on-failure", Word(&["give-up", "resend"]), Is("\"give-up\""), 
     key("/consumers/*/assign", List, Required, "The partitions it reads."),
     key("/consumers/*/assign/*", Partition, Required, "A partition."),
     key("/consumers/*/config", Config(Table::Consumer), Is("{}"), "Kafka's settings of the consumer."),
+    key("/consumers/*/rules", OwnSwitches, Is("{}"), "Protocol switches of this consumer that differ from those of the cluster."),
     key("/groups", NotBuilt(GROUPS), Absent, "Consumer groups."),
     key("/apps", NotBuilt(APPS), Absent, "Applications with their own logic."),
     key("/assets", Names, Is("{}"), "Rows that records are made of."),

@@ -9,7 +9,7 @@ use klab_kafka::config::{
     AdminConfig, ConfigKey, Configs, ConsumerConfig, LibrdkafkaConfig, ProducerConfig,
     ServerConfig, TopicConfig,
 };
-use klab_kafka::rules::{Rules, SWITCHES};
+use klab_kafka::rules::{Obeys, Rules, SWITCHES, Switch};
 use serde_json::{Map, Value, json};
 
 /// The schema, as the repository keeps it in `schema/scenario.json`.
@@ -117,7 +117,9 @@ fn value(path: &str, kind: Kind) -> Value {
             pattern("^(drawn|synced|torn( at .*)?)$"),
             { "type": "integer", "minimum": 0 },
         ] }),
-        Kind::Config(Table::Server) => for_all_or_one(settings::<ServerConfig>()),
+        Kind::Config(Table::Server) => {
+            for_servers(settings::<ServerConfig>(), settings::<ServerConfig>())
+        }
         Kind::Config(Table::Topic) => topic_settings(path),
         Kind::Config(Table::Producer) => json!({ "anyOf": [
             closed(settings::<ProducerConfig>()),
@@ -125,7 +127,8 @@ fn value(path: &str, kind: Kind) -> Value {
         ] }),
         Kind::Config(Table::Admin) => closed(settings::<AdminConfig>()),
         Kind::Config(Table::Consumer) => closed(settings::<ConsumerConfig>()),
-        Kind::Switches => for_all_or_one(switches()),
+        Kind::Switches => for_servers(switches(None), switches(Some(Obeys::Servers))),
+        Kind::OwnSwitches => closed(switches(Some(Obeys::Consumers))),
         Kind::Era => json!({ "enum": Rules::ERAS }),
         Kind::Set => json!({ "type": "object", "propertyNames": { "pattern": "^/" } }),
         Kind::Pointer => pattern("^/"),
@@ -181,25 +184,26 @@ fn topic_settings(path: &str) -> Value {
     closed(keys)
 }
 
-fn switches() -> Map<String, Value> {
-    let one = |switch: &klab_kafka::rules::Switch| {
+/// All switches, or those that some processes obey.
+fn switches(of: Option<Obeys>) -> Map<String, Value> {
+    let one = |switch: &Switch| {
         let value = json!({ "enum": switch.values, "description": switch.sentence });
         (switch.name.to_owned(), value)
     };
-    SWITCHES.iter().map(one).collect()
+    let wanted = |switch: &&Switch| of.is_none_or(|of| of == switch.of);
+    SWITCHES.iter().filter(wanted).map(one).collect()
 }
 
 fn closed(properties: Map<String, Value>) -> Value {
     json!({ "type": "object", "properties": properties, "additionalProperties": false })
 }
 
-/// The same keys for all servers, or under the name of one.
-fn for_all_or_one(properties: Map<String, Value>) -> Value {
-    let one = closed(properties.clone());
+/// Keys for all, and under the name of a server those of one.
+fn for_servers(all: Map<String, Value>, one: Map<String, Value>) -> Value {
     json!({
         "type": "object",
-        "properties": properties,
-        "patternProperties": { "^(broker|controller)-[0-9]+$": one },
+        "properties": all,
+        "patternProperties": { "^(broker|controller)-[0-9]+$": closed(one) },
         "additionalProperties": false,
     })
 }

@@ -101,6 +101,10 @@ impl Search<'_> {
                 let plan = s.consumers.get_mut(&name).expect("nobody took it away");
                 plan.config = ConsumerConfig::default();
             });
+            self.change(|s| {
+                let plan = s.consumers.get_mut(&name).expect("nobody took it away");
+                plan.rules = None;
+            });
         }
     }
 }

@@ -20,7 +20,7 @@ pub struct Input {
 }
 
 /// Keys of the grammar that drawn runs cannot use, and why: of those that begin so.
-const NEVER: [(&str, &str); 20] = [
+const NEVER: [(&str, &str); 21] = [
     ("/$schema", "it is for editors"),
     ("/format", "there is one format"),
     ("/teaches", "a drawn run teaches nothing"),
@@ -29,6 +29,10 @@ const NEVER: [(&str, &str); 20] = [
     ("/cluster/era", "there is one era so far"),
     (
         "/cluster/rules",
+        "a switch that is off breaks promises on purpose; `cargo xtask switches` draws them",
+    ),
+    (
+        "/consumers/*/rules",
         "a switch that is off breaks promises on purpose; `cargo xtask switches` draws them",
     ),
     (

@@ -202,13 +202,18 @@ impl Assigned {
         }
     }
 
-    /// C-10: under another leader or epoch a position is to be validated before it is used again.
-    pub fn learn_leader(&mut self, leader: Option<LeaderAndEpoch>) {
+    /// C-10: under another leader or epoch a position is to be validated before it is used again. A client that does not
+    /// validate (before KIP-320) reads on at the same offset, whatever lies there now.
+    pub fn learn_leader(&mut self, leader: Option<LeaderAndEpoch>, validates: bool) {
         let Some(position) = self.position() else {
             return;
         };
         if leader.is_some_and(|l| l.leader.is_some()) && position.leader != leader {
-            self.state = validated_first(FetchPosition { leader, ..position });
+            let position = FetchPosition { leader, ..position };
+            self.state = match validates {
+                true => validated_first(position),
+                false => FetchState::Fetching { position },
+            };
         }
     }
 
@@ -429,7 +434,7 @@ mod tests {
     /// The same, with the second leader's answer awaited.
     fn validating() -> (Assigned, FetchPosition) {
         let mut assigned = reading();
-        assigned.learn_leader(SECOND);
+        assigned.learn_leader(SECOND, true);
         let asked = assigned.position().expect("it keeps its position");
         (assigned, asked)
     }
@@ -449,18 +454,19 @@ mod tests {
     fn a_position_without_an_epoch_is_not_validated() {
         let mut assigned = reading();
         assigned.advance(Offset(10), None);
-        assigned.learn_leader(SECOND);
+        assigned.learn_leader(SECOND, true);
         assert_eq!(assigned.fetchable().map(|p| p.leader), Some(SECOND));
     }
 
     #[test]
     fn a_leader_that_is_not_known_changes_nothing() {
         let mut assigned = reading();
-        assigned.learn_leader(None);
-        assigned.learn_leader(Some(LeaderAndEpoch {
+        assigned.learn_leader(None, true);
+        let none = Some(LeaderAndEpoch {
             leader: None,
             epoch: LeaderEpoch(6),
-        }));
+        });
+        assigned.learn_leader(none, true);
         assert_eq!(assigned, reading());
     }
 
@@ -535,7 +541,7 @@ mod tests {
     #[test]
     fn an_answer_about_an_older_position_is_stale() {
         let (mut assigned, asked) = validating();
-        assigned.learn_leader(leader(3, 7));
+        assigned.learn_leader(leader(3, 7), true);
         assert_eq!(
             assigned.complete_validation(asked, end(4, 7), None),
             Validation::Stale

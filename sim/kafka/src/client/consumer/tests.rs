@@ -30,11 +30,15 @@ fn orders() -> TopicPartition {
 
 /// Has its assignment and no position.
 fn assigned(policy: OffsetReset) -> Bench {
+    assigned_by(policy, Rules::default())
+}
+
+fn assigned_by(policy: OffsetReset, rules: Rules) -> Bench {
     let config = ConsumerConfig {
         auto_offset_reset: policy,
         ..ConsumerConfig::default()
     };
-    let mut bench = Capture::of(Consumer::new(ClientId(0), config, &[ONE]));
+    let mut bench = Capture::of(Consumer::new(ClientId(0), config, rules, &[ONE]));
     bench.call(|c, cx| c.assign(&[orders()], cx));
     bench
 }
@@ -48,7 +52,10 @@ fn polling(policy: OffsetReset) -> Bench {
 
 /// Reads from offset 0 of broker 1; its fetch is on the wire.
 fn fetching(policy: OffsetReset) -> Bench {
-    let mut bench = assigned(policy);
+    fetching_as(assigned(policy))
+}
+
+fn fetching_as(mut bench: Bench) -> Bench {
     bench.call(|c, _| c.seek(&orders(), Offset(0), None));
     poll(&mut bench);
     bench.answer(metadata(1, EPOCH));
@@ -58,7 +65,11 @@ fn fetching(policy: OffsetReset) -> Bench {
 
 /// Has returned the records 0, 1 and 2; the next fetch is on the wire, and a poll runs.
 fn reading(policy: OffsetReset) -> Bench {
-    let mut bench = fetching(policy);
+    reading_as(assigned(policy))
+}
+
+fn reading_as(bench: Bench) -> Bench {
+    let mut bench = fetching_as(bench);
     bench.answer(fetched(0, 3));
     assert_eq!(offsets_of(bench.role.polled()), [0, 1, 2]);
     poll(&mut bench);
@@ -340,6 +351,44 @@ fn a_truncated_position_goes_back_to_where_the_logs_part() {
     assert!(told(&bench, truncated));
 }
 
+/// A consumer from before KIP-320.
+fn unvalidating() -> Bench {
+    let rules = Rules {
+        position_validation: false,
+        ..Rules::default()
+    };
+    assigned_by(OffsetReset::Earliest, rules)
+}
+
+#[test]
+fn without_position_validation_the_next_leader_is_asked_for_what_comes_and_for_nothing_else() {
+    let mut bench = reading_as(unvalidating());
+    assert_eq!(fetch_position(&bench), (3, None));
+    bench.answer(moved());
+    assert_eq!(bench.wire(), [(Api::Fetch, TWO)]);
+    assert_eq!(fetch_position(&bench), (3, None));
+}
+
+#[test]
+fn without_position_validation_an_epoch_that_the_application_kept_is_ignored() {
+    let mut bench = unvalidating();
+    bench.call(|c, _| c.seek(&orders(), Offset(8), Some(LeaderEpoch(2))));
+    poll(&mut bench);
+    bench.answer(metadata(1, EPOCH));
+    assert_eq!(fetch_position(&bench), (8, None));
+}
+
+#[test]
+fn without_position_validation_no_question_for_an_offset_names_an_epoch() {
+    let mut bench = unvalidating();
+    poll(&mut bench);
+    bench.answer(metadata(1, EPOCH));
+    let Request::ListOffsets(r) = &bench.sent[0].request else {
+        panic!("it asks where to begin")
+    };
+    assert_eq!(r.partitions[0].current_leader_epoch, None);
+}
+
 #[test]
 fn without_a_policy_a_truncation_is_thrown_and_nothing_is_fetched() {
     let mut bench = reading(OffsetReset::None);
@@ -466,6 +515,7 @@ fn end_offsets_that_nobody_answers_time_out_after_a_minute() {
     let mut bench = Capture::of(Consumer::new(
         ClientId(0),
         ConsumerConfig::default(),
+        Rules::default(),
         &[ONE],
     ));
     bench.refusing.insert(ONE);

@@ -562,13 +562,20 @@ impl Accumulator {
         self.batches.get(id).has_expired(self.delivery_timeout, now)
     }
 
-    /// When the next batch expires.
+    /// When the next batch expires, of those that can: what waits behind a younger one, which was put back before it, expires
+    /// with that one's time (RecordAccumulator.maybeUpdateNextBatchExpiryTime is told of heads of queues and of what is in flight).
     pub fn next_expiry(&self) -> Option<Time> {
-        let mut open = self.batches.iter().filter(|(_, b)| !b.done);
-        let oldest = match self.parts {
-            0 => open.next().map(|(_, b)| b.created),
-            _ => open.map(|(_, b)| b.created).min(),
+        let heads = self.queued.iter().filter_map(|at| self.queue(*at)?.front());
+        let head = heads.map(|id| self.batches.get(*id).created).min();
+        let aged = self.batches.iter().map(|(_, b)| b);
+        // Ids follow the times of creation, but for parts of a batch.
+        let mut older = aged.take_while(|b| self.parts > 0 || head.is_none_or(|h| b.created < h));
+        let is_open = |b: &&ProducerBatch| b.in_flight && !b.done;
+        let in_flight = match self.parts {
+            0 => older.find(is_open).map(|b| b.created),
+            _ => older.filter(is_open).map(|b| b.created).min(),
         };
+        let oldest = head.into_iter().chain(in_flight).min();
         oldest.map(|created| created + self.delivery_timeout)
     }
 

@@ -7,7 +7,7 @@ use klab_kafka::config::{
     AdminConfig, ConfigError, Configs, ConsumerConfig, LibrdkafkaConfig, ProducerConfig,
     ServerConfig, TopicConfig,
 };
-use klab_kafka::rules::{Rules, SWITCHES, Switch};
+use klab_kafka::rules::{Obeys, Rules, SWITCHES, Switch};
 
 use super::fields::{Entry, Fields, Mistakes};
 use crate::scenario::error::{Mistake, Span, nearest, one_of, quoted};
@@ -151,19 +151,52 @@ pub fn table_of(name: &str) -> Option<&'static str> {
     .map(|(_, owner)| *owner)
 }
 
-/// Takes one entry of `cluster.rules`. `processes` are the names that could have stood there instead.
-pub fn switch(
+/// Takes one entry of `cluster.rules`. `servers` are the names that could have stood there instead; none below one of them.
+pub fn switch(mistakes: &Mistakes<'_>, entry: &Entry<'_>, servers: &[Arc<str>], rules: &mut Rules) {
+    let of_one = servers.is_empty().then_some(Obeys::Servers);
+    take_switch(mistakes, entry, of_one, servers, rules);
+}
+
+/// The rules of one consumer, if they differ from the cluster's.
+pub fn own_switches(fields: &Fields<'_>, cluster: &Rules) -> Option<Rules> {
+    let mut rules = cluster.clone();
+    for entry in fields.names("rules") {
+        take_switch(
+            fields.mistakes,
+            &entry,
+            Some(Obeys::Consumers),
+            &[],
+            &mut rules,
+        );
+    }
+    (rules != *cluster).then_some(rules)
+}
+
+fn take_switch(
     mistakes: &Mistakes<'_>,
     entry: &Entry<'_>,
-    processes: &[Arc<str>],
+    of: Option<Obeys>,
+    servers: &[Arc<str>],
     rules: &mut Rules,
 ) {
-    let Some(switch) = SWITCHES.iter().find(|switch| switch.name == &*entry.name) else {
-        let names = SWITCHES
-            .iter()
-            .map(|switch| switch.name)
-            .chain(processes.iter().map(|name| &**name));
-        return mistakes.add(entry.span, Mistake::unknown("switch", &entry.name, names));
+    let mut known = SWITCHES
+        .iter()
+        .filter(|switch| of.is_none_or(|of| of == switch.of));
+    let names = known.clone().map(|switch| switch.name);
+    let Some(switch) = known.find(|switch| switch.name == &*entry.name) else {
+        let names = names.chain(servers.iter().map(|name| &**name));
+        let mistake = Mistake::unknown("switch", &entry.name, names);
+        let elsewhere = SWITCHES.iter().find(|switch| switch.name == &*entry.name);
+        let mistake = match elsewhere.map(|switch| switch.of) {
+            Some(Obeys::Servers) => {
+                mistake.hint("brokers and controllers obey it: it belongs into `cluster`")
+            }
+            Some(Obeys::Consumers) => {
+                mistake.hint("consumers obey it: it belongs to one of them, or to all in `cluster`")
+            }
+            None => mistake,
+        };
+        return mistakes.add(entry.span, mistake);
     };
     match value_of(switch, entry.node) {
         Ok(value) => (switch.set)(rules, value),

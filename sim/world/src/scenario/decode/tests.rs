@@ -24,7 +24,7 @@ const WHOLE: &str = r#"{
   },
   "cluster": {
     "brokers": 4, "controllers": 5, "racks": ["a", "b"], "era": "4.0",
-    "rules": { "truncate": "hw", "broker-2": { "truncate": "kip101", "prevote": "off" } },
+    "rules": { "truncate": "hw", "position-validation": "off", "broker-2": { "truncate": "kip101", "prevote": "off" } },
     "config": { "unclean.leader.election.enable": true, "replica.lag.time.max.ms": "10000", "broker-3": { "replica.lag.time.max.ms": 5000 } },
     "sync": "1ms", "sync-tail": { "ppm": 20, "upto": "90ms" }
   },
@@ -41,7 +41,7 @@ const WHOLE: &str = r#"{
     "till": { "topic": "by.hand-2", "records": 1, "rows": "ports", "key-field": "code", "client": "librdkafka", "polls": "at-the-end", "config": { "partitioner": "murmur2_random", "linger.ms": 50, "max.in.flight.requests.per.connection": 9 } }
   },
   "assets": { "ports": ["code,city", "LIS,Lisbon"], "airports": "airports.jsonl" },
-  "consumers": { "auditor": { "assign": ["orders-0", "by.hand-2-1"], "config": { "auto.offset.reset": "earliest" } } },
+  "consumers": { "auditor": { "assign": ["orders-0", "by.hand-2-1"], "config": { "auto.offset.reset": "earliest" }, "rules": { "position-validation": "on" } } },
   "steps": [
     { "at": "2s", "crash": "leader of orders-0", "for": "8s" },
     { "at": "2s", "crash": "broker-4", "how": "power-loss", "keep": "synced", "for": "ever" },
@@ -229,7 +229,7 @@ fn an_unknown_key_finds_its_neighbour_or_its_home() {
     refused(
         r#""consumers": { "c": { "assign": ["orders-0"], "max.poll.records": 1 } }"#,
         "\"max.poll.records\"",
-        "unknown key \"max.poll.records\" in a consumer; expected \"assign\" or \"config\"; \"max.poll.records\" is a setting of consumers: it belongs into `config`",
+        "unknown key \"max.poll.records\" in a consumer; expected \"assign\", \"config\" or \"rules\"; \"max.poll.records\" is a setting of consumers: it belongs into `config`",
     );
     let topics = &errors(r#""topcs": {}"#)[0];
     assert_eq!((topics.line, topics.column), (2, 1));
@@ -520,6 +520,36 @@ fn a_kafka_setting_is_checked_against_kafkas_table() {
         "true",
         "true; expected \"on\" or \"off\"; A voter asks whether it could win before it raises the epoch (KIP-996).",
     );
+}
+
+#[test]
+fn a_rule_is_taken_only_by_those_who_obey_it() {
+    for (entries, hint) in [
+        (
+            r#""cluster": { "rules": { "broker-1": { "position-validation": "off" } } }"#,
+            "consumers obey it: it belongs to one of them, or to all in `cluster`",
+        ),
+        (
+            r#""consumers": { "c": { "assign": ["orders-0"], "rules": { "prevote": "off" } } }"#,
+            "brokers and controllers obey it: it belongs into `cluster`",
+        ),
+    ] {
+        assert_eq!(errors(entries)[0].mistake.hint.as_deref(), Some(hint));
+    }
+}
+
+#[test]
+fn a_consumer_follows_the_rules_of_the_cluster_unless_it_has_its_own() {
+    let whole = Scenario::parse("whole", WHOLE).unwrap_or_else(|errors| panic!("{errors}"));
+    assert!(!whole.cluster.rules.position_validation);
+    let own = whole.consumers["auditor"].rules.as_ref();
+    assert!(own.expect("it has its own").position_validation);
+    let same = WHOLE.replace(
+        r#""position-validation": "on""#,
+        r#""position-validation": "off""#,
+    );
+    let same = Scenario::parse("same", &same).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(same.consumers["auditor"].rules, None);
 }
 
 #[test]

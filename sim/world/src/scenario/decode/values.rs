@@ -46,7 +46,11 @@ pub fn scenario(mistakes: &Mistakes<'_>, tree: &Node) -> Scenario {
         )
     });
     let consumers = named(&root, "consumers", |entry| {
-        consumer(&Fields::new(mistakes, entry.node, "/consumers/*"), &known)
+        consumer(
+            &Fields::new(mistakes, entry.node, "/consumers/*"),
+            &known,
+            &cluster.rules,
+        )
     });
     let end = end(&root.object("end"), EndPlan::default_at(&producers));
     let tries = root.list("try").into_iter();
@@ -445,7 +449,7 @@ fn producer(
     }
 }
 
-fn consumer(fields: &Fields<'_>, known: &Known) -> ConsumerPlan {
+fn consumer(fields: &Fields<'_>, known: &Known, rules: &Rules) -> ConsumerPlan {
     let partition = |node: &Node| {
         let partition = text(node, &Kind::Partition).and_then(|text| known.partition(text));
         fields.mistakes.check(node.span, partition)
@@ -458,6 +462,7 @@ fn consumer(fields: &Fields<'_>, known: &Known) -> ConsumerPlan {
     ConsumerPlan {
         assign,
         config: config::settings(fields),
+        rules: config::own_switches(fields, rules),
     }
 }
 

@@ -312,6 +312,22 @@ fn batches_expire_in_the_queue_and_in_flight_by_their_first_record() {
     assert_eq!(a.take_expired(at(120_007)), [BatchId(2)]);
 }
 
+// Seed 1461 of the free half: the sender woke for the expiry of a batch that nobody looked for, again and again.
+#[test]
+fn what_waits_behind_a_younger_batch_expires_with_it() {
+    let mut a = accumulator(&[("batch.size", "1")]);
+    for ms in [0, 5] {
+        append(&mut a, 0, 10, ms);
+        drain(&mut a, &led_by(&[Some(1)], 0), LIMIT, ms);
+    }
+    put_back(&mut a, 0, 10);
+    put_back(&mut a, 1, 11);
+    assert_eq!(a.topics[0].queues[0].batches, [1, 0].map(BatchId));
+    assert_eq!(a.next_expiry(), Some(at(120_005)));
+    assert!(a.take_expired(at(120_004)).is_empty());
+    assert_eq!(a.take_expired(at(120_005)), [1, 0].map(BatchId));
+}
+
 #[test]
 fn a_flush_is_over_when_all_batches_from_before_it_are() {
     let mut a = accumulator(&[]);

@@ -1,0 +1,303 @@
+//! `cargo xtask bench --peers`: klab's speed beside that of other simulators, and its memory.
+//!
+//! Every program runs all its cases once in each pass, one program after the other, pass after pass: a neighbour's load falls on
+//! all alike, and only figures of one such session are divided by one another. The median of the passes counts. The peers are
+//! madsim-rdkafka (`xtask/peers/madsim-kafka`), and a small Kafka-shaped model outside this repository, if its path is given.
+//!
+//! What is left out: instructions (`cargo xtask callgrind`); memory elsewhere than on Linux, which tells a process's peak.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use crate::callgrind;
+
+/// What may be said on the command line.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Run the peers beside klab; without it klab alone is measured, and nothing is compared
+    #[arg(long)]
+    peers: bool,
+    /// The folder of the crate `model`, a small Kafka-shaped model, as one more peer
+    #[arg(long, value_name = "PATH", requires = "peers")]
+    model: Option<PathBuf>,
+    /// How often each case is run; the median counts
+    #[arg(long, default_value_t = 7)]
+    passes: u16,
+}
+
+/// A case as a program tells it: one JSON line.
+#[derive(Clone, Deserialize)]
+struct Figures {
+    case: String,
+    #[serde(default)]
+    checkers: bool,
+    records: u64,
+    #[serde(default)]
+    events: u64,
+    wall_ns: u64,
+    virtual_ns: u64,
+}
+
+/// What a row compares: how much of it is done in a second.
+#[derive(Clone, Copy)]
+enum Unit {
+    RecordsPerSecond,
+    VirtualPerWall,
+}
+
+/// A case of klab with what is aimed at, and the peers' case that it stands beside.
+struct Row {
+    case: &'static str,
+    unit: Unit,
+    floor: f64,
+    goal: f64,
+    madsim: &'static str,
+    model: &'static str,
+}
+
+const ROWS: [Row; 4] = [
+    Row {
+        case: "idle: 3 brokers, 3 controllers",
+        unit: Unit::VirtualPerWall,
+        floor: 10_000.0,
+        goal: 60_000.0,
+        madsim: "",
+        model: "idle",
+    },
+    Row {
+        case: "one record a batch, acks=all, RF 3",
+        unit: Unit::RecordsPerSecond,
+        floor: 300_000.0,
+        goal: 600_000.0,
+        madsim: "one record a batch",
+        model: "one record a batch",
+    },
+    Row {
+        case: "100 records a batch, acks=all, RF 3",
+        unit: Unit::RecordsPerSecond,
+        floor: 1_600_000.0,
+        goal: 16_000_000.0,
+        madsim: "100 records a batch",
+        model: "100 records a batch",
+    },
+    Row {
+        case: "100 records/s, one a batch, random faults",
+        unit: Unit::VirtualPerWall,
+        floor: 1_500.0,
+        goal: 5_500.0,
+        madsim: "100 records/s, one a batch",
+        model: "100 records/s",
+    },
+];
+
+/// A run whose peak of memory is bounded.
+struct Bound {
+    name: &'static str,
+    scenario: String,
+    most_mib: u64,
+}
+
+/// Who was measured, with the figures of every pass by case and checkers.
+type Measured = BTreeMap<(&'static str, String, bool), Vec<Figures>>;
+
+/// Measures and prints.
+pub fn run(options: &Options) -> Result<()> {
+    let release = crate::release(&["klab-cli"])?;
+    let klab = release.join("klab");
+    let mut programs = vec![("klab", klab.clone())];
+    if options.peers {
+        programs.push(("madsim-rdkafka", build_madsim()?));
+        if let Some(model) = &options.model {
+            let folder = crate::root().join("target/bench");
+            std::fs::create_dir_all(&folder)?;
+            programs.push(("model", callgrind::build_model(model, &folder, MODEL)?));
+        }
+    }
+    let mut measured = Measured::new();
+    for pass in 1..=options.passes {
+        eprintln!("pass {pass} of {}", options.passes);
+        for (name, program) in &programs {
+            for figures in one_pass(program, *name == "klab")? {
+                let key = (*name, figures.case.clone(), figures.checkers);
+                measured.entry(key).or_default().push(figures);
+            }
+        }
+    }
+    for row in &ROWS {
+        print(row, &measured)?;
+    }
+    for bound in bounds() {
+        let used = peak_mib(&klab, &bound)?;
+        let most = bound.most_mib;
+        println!("{}: {used} MiB at most, {most} allowed", bound.name);
+    }
+    Ok(())
+}
+
+/// The model's cases, each timed by itself: seconds, gap in ns, records a batch, records (the arguments of its `run_mini`).
+const MODEL: &str = r#"fn main() {
+    let cases = [("idle", 600, 0, 1, 0), ("one record a batch", 0, 0, 1, 100_000), ("100 records a batch", 0, 0, 100, 100_000), ("100 records/s", 60, 10_000_000, 1, 6_000)];
+    for (case, seconds, gap, batch, records) in cases {
+        let began = std::time::Instant::now();
+        model::run_mini(1, seconds, gap, batch, records);
+        let wall = began.elapsed().as_nanos();
+        println!("{{\"case\":\"{case}\",\"records\":{records},\"wall_ns\":{wall},\"virtual_ns\":{}}}", seconds * 1_000_000_000);
+    }
+}
+"#;
+
+fn one_pass(program: &Path, is_klab: bool) -> Result<Vec<Figures>> {
+    let mut command = Command::new(program);
+    if is_klab {
+        command.args(["bench", "--passes", "1", "--json"]);
+    }
+    let ended = command
+        .output()
+        .with_context(|| format!("starting {command:?}"))?;
+    if !ended.status.success() {
+        let said = String::from_utf8_lossy(&ended.stderr);
+        bail!("{command:?} ended with {}:\n{said}", ended.status);
+    }
+    let said = String::from_utf8(ended.stdout).context("its output is no text")?;
+    let lines = said.lines().map(serde_json::from_str);
+    lines
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("what {command:?} printed"))
+}
+
+/// madsim is chosen at compile time, for everything built with it.
+fn build_madsim() -> Result<PathBuf> {
+    let folder = crate::root().join("xtask/peers/madsim-kafka");
+    let target = crate::root().join("target/madsim");
+    let status = Command::new("cargo")
+        .args(["build", "--locked", "--release", "--target-dir"])
+        .arg(&target)
+        .env("RUSTFLAGS", "--cfg madsim")
+        .current_dir(folder)
+        .status()
+        .context("starting cargo")?;
+    if !status.success() {
+        bail!("madsim-kafka does not build (see cargo's message above)");
+    }
+    Ok(target.join("release/madsim-kafka"))
+}
+
+impl Unit {
+    fn of(self, figures: &Figures) -> f64 {
+        let done = match self {
+            Unit::RecordsPerSecond => figures.records as f64 * 1e9,
+            Unit::VirtualPerWall => figures.virtual_ns as f64,
+        };
+        done / figures.wall_ns.max(1) as f64
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Unit::RecordsPerSecond => "records/s",
+            Unit::VirtualPerWall => "virtual s per s",
+        }
+    }
+
+    /// The middle pass.
+    fn median(self, passes: &[Figures]) -> f64 {
+        let mut all: Vec<f64> = passes.iter().map(|f| self.of(f)).collect();
+        all.sort_by(f64::total_cmp);
+        all[all.len() / 2]
+    }
+}
+
+fn print(row: &Row, measured: &Measured) -> Result<()> {
+    let of = |who: &'static str, case: &str, checkers| {
+        let passes = measured.get(&(who, case.to_owned(), checkers))?;
+        Some(row.unit.median(passes))
+    };
+    let ours = of("klab", row.case, false);
+    let ours = ours.with_context(|| format!("klab bench has no case {:?}", row.case))?;
+    println!("{}, in {}", row.case, row.unit.name());
+    println!("  {:<22}{ours:>14.0}", "klab");
+    if let Some(checked) = of("klab", row.case, true) {
+        println!("  {:<22}{checked:>14.0}", "klab with checkers");
+    }
+    for (who, case) in [("madsim-rdkafka", row.madsim), ("model", row.model)] {
+        if let Some(theirs) = of(who, case, false) {
+            let ratio = ours / theirs;
+            println!("  {who:<22}{theirs:>14.0}   klab is at {ratio:.3} of it");
+        }
+    }
+    for (aim, at) in [("floor", row.floor), ("goal", row.goal)] {
+        let held = match ours >= at {
+            true => "held".to_owned(),
+            false => format!("missed: {:.1} times as fast would hold it", at / ours),
+        };
+        println!("  {aim:<22}{at:>14.0}   {held}");
+    }
+    if let Some(passes) = measured.get(&("klab", row.case.to_owned(), false)) {
+        let events = passes
+            .iter()
+            .map(|f| f.events as f64 * 1e9 / f.wall_ns.max(1) as f64);
+        let most = events.fold(0.0, f64::max);
+        println!(
+            "  {:<22}{most:>14.0}   floor 2000000",
+            "events/s, best pass"
+        );
+    }
+    Ok(())
+}
+
+fn bounds() -> [Bound; 2] {
+    let topics = r#""topics": { "orders": { "partitions": 3, "replication.factor": 3 } }"#;
+    [
+        Bound {
+            name: "ten million events of an idle cluster",
+            scenario: format!(
+                r#"{{ "format": 1, "title": "idle", {topics}, "end": {{ "at": "27h" }} }}"#
+            ),
+            most_mib: 64,
+        },
+        Bound {
+            name: "a million records of 100 bytes, RF 3",
+            scenario: format!(
+                r#"{{ "format": 1, "title": "a million records", {topics}, "producers": {{ "shop": {{ "topic": "orders",
+  "records": 1000000, "rate": "5000/s", "size": "100B", "config": {{ "acks": "all", "linger.ms": 100, "batch.size": 13000 }} }} }} }}"#
+            ),
+            most_mib: 600,
+        },
+    ]
+}
+
+/// The peak of memory of `klab run`. It only grows, so the last look before the end tells it, but for the last milliseconds.
+fn peak_mib(klab: &Path, bound: &Bound) -> Result<u64> {
+    let file = crate::root().join("target/bench.jsonc");
+    std::fs::write(&file, &bound.scenario)?;
+    let mut child = Command::new(klab)
+        .arg("run")
+        .arg(&file)
+        .stdout(Stdio::null())
+        .spawn()
+        .context("starting klab")?;
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    let ended = loop {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok());
+        peak = peak.max(kib.unwrap_or(0).div_ceil(1024));
+        if let Some(ended) = child.try_wait()? {
+            break ended;
+        }
+        thread::sleep(Duration::from_millis(2));
+    };
+    if !ended.success() {
+        bail!("klab run of {} ended with {ended}", bound.name);
+    }
+    if peak == 0 {
+        bail!("this system does not tell a process's peak of memory (VmHWM of /proc)");
+    }
+    Ok(peak)
+}
