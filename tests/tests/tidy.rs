@@ -147,6 +147,11 @@ const UNSEEN: &[(&str, usize, &str)] = &[
         "nothing: bytes are written as a byte string, all of them",
     ),
     (
+        "sim/kafka/src/raft/driver.rs",
+        1,
+        "a buffer that is empty between two steps",
+    ),
+    (
         "sim/kafka/src/sorted.rs",
         1,
         "nothing: it is written as the map that it is",
@@ -196,8 +201,14 @@ fn every_field_of_the_engine_reaches_the_digest() {
             || (line.contains(" Serialize for ") && line.contains("impl"))
     };
     let files = but_tests(rust_files(ENGINE));
-    let count = |file: &&File| file.lines().filter(|line| skips(line)).count();
-    let found = files.iter().map(|file| (file.path.as_str(), count(file)));
+    let own = |file: &&File| {
+        let lines = file.lines();
+        lines
+            .take_while(|line| !line.starts_with("mod tests {"))
+            .filter(|line| skips(line))
+            .count()
+    };
+    let found = files.iter().map(|file| (file.path.as_str(), own(file)));
     let found: Vec<(&str, usize)> = found.filter(|(_, n)| *n > 0).collect();
     let named: Vec<(&str, usize)> = UNSEEN.iter().map(|(path, n, _)| (*path, *n)).collect();
     assert_eq!(

@@ -108,7 +108,7 @@ type Measured = BTreeMap<(&'static str, String, bool), Vec<Figures>>;
 
 /// Measures and prints.
 pub fn run(options: &Options) -> Result<()> {
-    let release = crate::release(&["klab-cli"])?;
+    let release = crate::programs("release")?;
     let klab = release.join("klab");
     let mut programs = vec![("klab", klab.clone())];
     if options.peers {

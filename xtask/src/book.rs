@@ -41,7 +41,7 @@ pub fn run(options: &Options) -> Result<()> {
         return check(options.seeds);
     }
     let page = crate::page::build()?;
-    let release = crate::release(&["klab-cli", "klab-book"])?;
+    let release = crate::programs("release")?;
     let mdbook = mdbook()?;
     let staged = stage(&page.folder)?;
     let book = crate::root().join("target/book");
@@ -58,7 +58,7 @@ pub fn run(options: &Options) -> Result<()> {
 }
 
 fn check(seeds: Option<u64>) -> Result<()> {
-    let release = crate::release(&["klab-book"])?;
+    let release = crate::programs("release")?;
     let mut check = Command::new(release.join("mdbook-klab"));
     check.arg("check").arg(crate::root().join("book/exercises"));
     if let Some(seeds) = seeds {

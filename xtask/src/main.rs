@@ -87,22 +87,21 @@ fn root() -> PathBuf {
         .to_path_buf()
 }
 
-/// Builds packages in release and says where their programs lie.
-fn release(packages: &[&str]) -> Result<PathBuf> {
+/// Builds klab and the book's preprocessor in a profile (`debug` or `release`) and says where they lie. Always both: for one
+/// alone cargo chooses other features of the packages below, and builds the engine again.
+fn programs(profile: &str) -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
     cargo
-        .args(["build", "--locked", "--release"])
+        .args(["build", "--locked", "--package", "klab-cli"])
+        .args(["--package", "klab-book"])
         .current_dir(root());
-    for package in packages {
-        cargo.args(["--package", package]);
+    if profile == "release" {
+        cargo.arg("--release");
     }
     if !cargo.status().context("starting cargo")?.success() {
-        bail!(
-            "{} do not build (see cargo's message above)",
-            packages.join(" and ")
-        );
+        bail!("klab and klab-book do not build (see cargo's message above)");
     }
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| root().join("target"), |dir| root().join(dir));
-    Ok(target.join("release"))
+    Ok(target.join(profile))
 }

@@ -97,7 +97,7 @@ pub fn build() -> Result<Built> {
 
 /// The tests compare the page with the command line, so that is built first.
 fn test(built: &Built) -> Result<()> {
-    let release = crate::release(&["klab-cli"])?;
+    let release = crate::programs("release")?;
     let web = built.folder.parent().expect("it lies in target/web");
     let status = Command::new("node")
         .args(["--test", "--test-concurrency=1", "tests"])

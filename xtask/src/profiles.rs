@@ -5,7 +5,7 @@
 //! WebAssembly. What is left out: drawn scenarios, which the command line's own tests run in processes of their own.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -23,7 +23,8 @@ pub struct Options {
 
 /// Builds both and compares them.
 pub fn run(options: &Options) -> Result<()> {
-    let programs = [build(&[])?, build(&["--release"])?];
+    let klab = |profile| anyhow::Ok(crate::programs(profile)?.join("klab"));
+    let programs = [klab("debug")?, klab("release")?];
     let seeds = 1..options.seeds + 1;
     let mut differ = Vec::new();
     let scenarios = all_scenarios()?;
@@ -49,37 +50,6 @@ pub fn run(options: &Options) -> Result<()> {
         scenarios.len() as u64 * options.seeds
     );
     Ok(())
-}
-
-/// Builds `klab` and says where it lies, as cargo tells it.
-pub fn build(profile: &[&str]) -> Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .current_dir(crate::root())
-        .args([
-            "build",
-            "--locked",
-            "-p",
-            "klab-cli",
-            "--message-format",
-            "json",
-        ])
-        .args(profile)
-        .stderr(std::process::Stdio::inherit())
-        .output()
-        .context("running cargo")?;
-    if !output.status.success() {
-        bail!("cargo build {} failed", profile.join(" "));
-    }
-    let messages = String::from_utf8(output.stdout).context("what cargo says")?;
-    let told = messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut executables =
-        told.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
-    executables
-        .next_back()
-        .ok_or_else(|| anyhow!("cargo built no program"))
 }
 
 /// The hashes of a scenario's runs, in the order of their seeds.

@@ -11,8 +11,6 @@ use std::process::Command;
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
-use crate::profiles;
-
 /// What may be said on the command line.
 #[derive(clap::Args)]
 pub struct Options {
@@ -102,7 +100,7 @@ pub fn run(options: &Options) -> Result<()> {
         let names: Vec<&str> = SWITCHES.iter().map(|t| t.name).collect();
         bail!("no such switch; one of {}", names.join(", "));
     }
-    let klab = profiles::build(&["--release"])?;
+    let klab = crate::programs("release")?.join("klab");
     let mut longest: BTreeMap<u64, u64> = BTreeMap::new();
     let mut wrong = Vec::new();
     let mut rows = Vec::new();
