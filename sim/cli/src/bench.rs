@@ -6,6 +6,8 @@
 //! Left out: instructions, which `cargo xtask callgrind` counts and which no neighbour changes; other simulators, which
 //! `cargo xtask bench --peers` runs beside this.
 
+mod seeks;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +19,8 @@ use crate::args::Bench;
 use crate::engine::{self, Broke, Plan};
 use crate::outcome::{Outcome, Wrong};
 use crate::report;
+
+use seeks::{Seeks, percentile};
 
 /// What is run.
 struct Case {
@@ -114,7 +118,10 @@ pub fn bench(args: &Bench) -> Result<Outcome, Wrong> {
         true => rows
             .iter()
             .for_each(|row| report::print(&row.json().to_string())),
-        false => print(&rows, args.passes),
+        false => {
+            print(&rows, args.passes);
+            print_seeks(&Seeks::measure()?);
+        }
     }
     Ok(Outcome::Good)
 }
@@ -199,6 +206,24 @@ fn print(rows: &[Row], passes: u16) {
             line(&row.plan.scenario.title, checkers, &row.figures(), &wall);
         }
         line("  floor", "", &case.floor, "");
+    }
+}
+
+fn print_seeks(measured: &Seeks) {
+    let rows = [
+        ("checkpoint: a clone of the world", &measured.checkpoints, 1),
+        ("seek to a random moment", &measured.seeks, 50),
+    ];
+    report::print(&format!(
+        "\nin a run of {} events, 200 times each, in µs",
+        grouped(measured.events.into())
+    ));
+    for (name, sorted, floor_ms) in rows {
+        let [half, most] = [50, 95].map(|p| grouped(percentile(sorted, p).as_micros()));
+        let floor = grouped(floor_ms * 1_000);
+        report::print(&format!(
+            "{name:<44} p50 {half:>8}   p95 {most:>8}   at most {floor}"
+        ));
     }
 }
 

@@ -21,6 +21,7 @@ use klab_kafka::time::Time;
 use producing::Producing;
 use reading::Reading;
 use serde::Serialize;
+use std::sync::Arc;
 
 /// An application.
 #[derive(Clone, Debug, Serialize)]
@@ -89,6 +90,22 @@ impl App {
             App::Producing(a) => a.is_finished(),
             App::Consuming(_) => true,
             App::Reading(a) => a.is_finished(),
+        }
+    }
+
+    /// The partitions of records whose sends are not resolved.
+    pub fn unresolved(&self) -> Vec<Arc<str>> {
+        match self {
+            App::Producing(a) => a.unresolved(),
+            App::Consuming(_) | App::Reading(_) => Vec::new(),
+        }
+    }
+
+    /// Whether it has records that were never sent.
+    pub fn has_more_to_send(&self) -> bool {
+        match self {
+            App::Producing(a) => a.has_more_to_send(),
+            App::Consuming(_) | App::Reading(_) => false,
         }
     }
 

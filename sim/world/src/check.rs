@@ -9,7 +9,9 @@ pub mod at_end;
 pub mod canary;
 pub mod compaction;
 pub mod duplicates;
+pub mod ends;
 pub mod epochs;
+pub mod forward;
 pub mod harms;
 pub mod history;
 pub mod idempotence;
@@ -37,7 +39,7 @@ mod fair;
 pub(crate) mod story;
 
 use crate::scenario::Heal;
-use crate::trace::{Handled, Phase, Record, What};
+use crate::trace::{Handled, Phase, ProcessFact, Record, What};
 use crate::verdict::log::{Judged, judge};
 use crate::verdict::{FindingKind, Verdict};
 use crate::view::View;
@@ -63,12 +65,14 @@ pub struct Promise {
 }
 
 /// All promises, in the order in which a verdict lists them.
-pub const ALL: [Promise; 19] = [
+pub const ALL: [Promise; 21] = [
     acked::PROMISE,
     insync::PROMISE,
     matching::PROMISE,
     reads::PROMISE,
     epochs::PROMISE,
+    forward::PROMISE,
+    ends::PROMISE,
     realtime::PROMISE,
     leaders::PROMISE,
     registry::PROMISE,
@@ -148,6 +152,8 @@ pub struct Checkers {
     matching: matching::LogMatching,
     reads: reads::ConsistentRead,
     epochs: epochs::EpochsAscend,
+    forward: forward::PollsGoForward,
+    ends: ends::EndsAscend,
     realtime: realtime::OffsetsFollowTime,
     leaders: leaders::OneLeader,
     registry: registry::SaneRegistry,
@@ -205,6 +211,8 @@ impl Checkers {
             self.matching.opportunities,
             self.reads.opportunities,
             self.epochs.opportunities,
+            self.forward.opportunities,
+            self.ends.opportunities,
             self.realtime.opportunities,
             self.leaders.opportunities,
             self.registry.opportunities,
@@ -306,11 +314,20 @@ impl Checkers {
             What::Told(Event::Client(..)) => {
                 note(&reads::PROMISE, self.reads.record(record, history));
                 note(&epochs::PROMISE, self.epochs.record(record, history));
+                note(&forward::PROMISE, self.forward.record(record, history));
+                let seen = self.ends.record(record, history, scenario);
+                note(&ends::PROMISE, seen);
                 let seen = self.realtime.record(record, history, scenario);
                 note(&realtime::PROMISE, seen);
                 note(&phantom::PROMISE, self.phantom.record(record, history));
             }
             What::Told(Event::Raft(..)) | What::Process(_) => {
+                if let (What::Process(ProcessFact::Started { .. }), Some(p)) =
+                    (&record.what, record.process)
+                {
+                    self.forward.forget(p);
+                    self.ends.forget(p);
+                }
                 note(&raft::PROMISE, self.raft.record(record, history));
                 let seen = self.stability.record(record, history, scenario);
                 note(&stability::PROMISE, seen);
@@ -325,7 +342,7 @@ impl Checkers {
 
     /// The run is over: what is lost now stays lost.
     fn end(&mut self, record: &Record, history: &History, view: View<'_>) {
-        let heals = view.scenario().end.heal == Heal::All && !view.is_harmed();
+        let heals = view.scenario().end.heal == Heal::All;
         let stuck = self.at_end.judge(history, heals, view.stuck());
         note(&mut self.broken, &at_end::PROGRESS, record, stuck);
         let judged = judge(history, view.scenario());

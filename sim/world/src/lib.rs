@@ -31,6 +31,7 @@ pub mod setup;
 pub mod shrink;
 pub mod steps;
 pub mod streams;
+pub mod stuck;
 pub mod swarm;
 pub mod telling;
 pub mod timeline;

@@ -127,7 +127,7 @@ impl World {
                 .collect(),
             missed: self.run.missed.iter().map(|id| step(*id)).collect(),
             never_met: never.map(|waiting| step(waiting.step)).collect(),
-            stuck: self.run.stuck.clone(),
+            stuck: self.run.stuck.as_ref().map(ToString::to_string),
             verdict,
         })
     }

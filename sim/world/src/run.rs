@@ -3,11 +3,12 @@
 //! Ready is when all brokers are unfenced and every topic has its leaders and full ISRs, as the active controller has
 //! committed it; that instant is time 0 of workload and steps.
 
-use crate::app::Source;
+use crate::app::{App, Source};
 use crate::process::{Coming, Pending, Process, ProcessId};
 use crate::scenario::operation::Operation;
 use crate::scenario::{ADMIN, Heal, Lasts, READER, ScenarioTime};
 use crate::steps::{Entry, Steps};
+use crate::stuck::{Missing, Stuck};
 use crate::trace::{Phase, What};
 use crate::view::View;
 use crate::world::World;
@@ -40,7 +41,7 @@ pub struct Run {
     /// When reading began.
     pub reading: Option<Time>,
     /// What was missing when a deadline passed.
-    pub stuck: Option<String>,
+    pub stuck: Option<Stuck>,
     /// Steps that matched nothing and were not optional.
     pub missed: Vec<u64>,
     asked_for_topics: bool,
@@ -122,7 +123,7 @@ impl World {
     }
 
     /// A process that every run has.
-    fn named(&self, name: &str) -> ProcessId {
+    pub(crate) fn named(&self, name: &str) -> ProcessId {
         self.names.find(name).expect("every run has one")
     }
 
@@ -149,13 +150,13 @@ impl World {
             Phase::Healing if self.took_too_long(self.run.healing) => {
                 self.give_up(self.what_is_missing())
             }
-            Phase::Reading if self.unread().is_empty() => self.enter(Phase::Done),
-            Phase::Reading if self.took_too_long(self.run.reading) => self.end_reading(),
+            Phase::Reading if self.all_is_read() => self.enter(Phase::Done),
+            Phase::Reading if self.took_too_long(self.run.healing) => self.end_reading(),
             Phase::Done => return,
             _ => {}
         }
         if self.now() > LONGEST {
-            self.give_up("the run went on for 100 virtual days".into());
+            self.give_up(Stuck::of(Missing::End));
         }
         self.look_again(LOOK);
     }
@@ -234,7 +235,7 @@ impl World {
         }
     }
 
-    fn give_up(&mut self, why: String) {
+    fn give_up(&mut self, why: Stuck) {
         self.run.stuck = Some(why);
         self.enter(Phase::Done);
     }
@@ -252,15 +253,18 @@ impl World {
             && self.lacking_partitions().is_empty()
     }
 
-    fn apps_are_finished(&self) -> bool {
-        View::new(self).machines().all(|(_, m)| match &m.process {
-            Some(Process::App(app)) => app.is_finished(),
-            _ => true,
-        })
+    /// Running applications with records that are to be sent, or whose sends are not resolved.
+    pub(crate) fn unfinished_apps(&self) -> impl Iterator<Item = (ProcessId, &App)> {
+        let unfinished = |p: ProcessId| match &self.machines[p.index()].process {
+            Some(Process::App(app)) if !app.is_finished() => Some((p, &**app)),
+            _ => None,
+        };
+        self.names.iter().filter_map(move |(p, _)| unfinished(p))
     }
 
     fn is_quiet(&self) -> bool {
-        self.scenario().end.heal == Heal::None || (self.apps_are_finished() && self.is_ready())
+        self.scenario().end.heal == Heal::None
+            || (self.unfinished_apps().next().is_none() && self.is_ready())
     }
 
     fn is_time_to_supervise(&self) -> bool {
@@ -269,7 +273,7 @@ impl World {
     }
 
     fn took_too_long(&self, since: Option<Time>) -> bool {
-        since.is_some_and(|since| self.now() > since + self.scenario().end.within)
+        since.is_some_and(|since| self.now() > since + self.scenario().quiet_within())
     }
 
     /// A fresh reader reads everything.
@@ -296,46 +300,23 @@ impl World {
         named.collect()
     }
 
-    /// What the reader has not read to the end.
-    fn unread(&self) -> Vec<String> {
-        let machine = &self.machines[self.named(READER).index()];
-        let Some(Process::App(app)) = &machine.process else {
-            return vec!["the reader does not run".into()];
-        };
-        let sentence =
-            |p: &TopicPartition| format!("{}-{} is not read to its end", p.topic, p.partition);
-        app.unread().iter().map(sentence).collect()
+    fn all_is_read(&self) -> bool {
+        match &self.machines[self.named(READER).index()].process {
+            Some(Process::App(app)) => app.unread().is_empty(),
+            _ => false,
+        }
     }
 
     /// Where faults may last, there may be nothing to read from.
     fn end_reading(&mut self) {
         match self.scenario().end.heal {
-            Heal::All => self.give_up(self.unread().join(", ")),
+            Heal::All => self.give_up(self.what_is_unread()),
             Heal::None => self.enter(Phase::Done),
         }
     }
 
-    fn what_is_missing(&self) -> String {
-        let brokers = self
-            .missing_brokers()
-            .into_iter()
-            .map(|b| format!("broker-{b} is not unfenced"));
-        let topics = self
-            .missing_topics()
-            .into_iter()
-            .map(|t| format!("topic {t} does not exist"));
-        let partitions = self.lacking_partitions().into_iter();
-        let sends = (!self.apps_are_finished()).then(|| "a send is unresolved".to_string());
-        let all: Vec<String> = brokers
-            .chain(topics)
-            .chain(partitions)
-            .chain(sends)
-            .collect();
-        all.join(", ")
-    }
-
     /// Brokers that are not unfenced and that no fault keeps away for ever.
-    fn missing_brokers(&self) -> Vec<NodeId> {
+    pub(crate) fn missing_brokers(&self) -> Vec<NodeId> {
         let image = View::new(self).image();
         let is_unfenced = |n: &NodeId| {
             image
@@ -350,7 +331,7 @@ impl World {
     }
 
     /// Brokers that a fault for ever has struck: nobody waits for them.
-    fn gone_for_ever(&self) -> Vec<NodeId> {
+    pub(crate) fn gone_for_ever(&self) -> Vec<NodeId> {
         let struck = |p: ProcessId| {
             let ever = self.steps.active().iter();
             let mut ever = ever.filter(|(_, _, lasts)| *lasts == Lasts::Ever);
@@ -363,7 +344,7 @@ impl World {
             .collect()
     }
 
-    fn missing_topics(&self) -> Vec<Arc<str>> {
+    pub(crate) fn missing_topics(&self) -> Vec<Arc<str>> {
         let image = View::new(self).image();
         let exists = |name: &Arc<str>| image.is_some_and(|i| i.names.contains_key(name));
         // Once they were there, only an operator takes them away.
@@ -376,30 +357,5 @@ impl World {
             .filter(|n| !exists(n))
             .cloned()
             .collect()
-    }
-
-    fn lacking_partitions(&self) -> Vec<String> {
-        let Some(image) = View::new(self).image() else {
-            return vec!["no controller runs".into()];
-        };
-        let gone = self.gone_for_ever();
-        let mut lacking = Vec::new();
-        for topic in image.topics.values() {
-            for (index, p) in &topic.partitions {
-                if p.leader.is_none() {
-                    lacking.push(format!("{}-{index} has no leader", topic.name));
-                    continue;
-                }
-                let is_out = |n: &&NodeId| !p.isr.contains(n) && !gone.contains(n);
-                if p.replicas.iter().any(|n| is_out(&n)) {
-                    let (isr, replicas) = (p.isr.len(), p.replicas.len());
-                    lacking.push(format!(
-                        "{}-{index} has {isr} of {replicas} replicas in sync",
-                        topic.name
-                    ));
-                }
-            }
-        }
-        lacking
     }
 }

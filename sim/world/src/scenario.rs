@@ -19,6 +19,7 @@ pub mod quantity;
 pub mod schema;
 pub mod selector;
 pub mod step;
+pub mod timeouts;
 pub mod tree;
 pub mod trigger;
 
@@ -457,8 +458,8 @@ pub struct EndPlan {
     pub at: Duration,
     /// What is lifted.
     pub heal: Heal,
-    /// How long it may take until all is quiet.
-    pub within: Duration,
+    /// How long it may take until all is quiet and read. Without a word: twice the longest timeout in force.
+    pub within: Option<Duration>,
 }
 
 /// What is lifted at the end.
@@ -614,7 +615,7 @@ impl Scenario {
             end: EndPlan {
                 at: Duration::secs(2),
                 heal: Heal::All,
-                within: Duration::secs(120),
+                within: None,
             },
             expect: Vec::new(),
             tries: Vec::new(),

@@ -383,7 +383,7 @@ impl Search<'_> {
                 break;
             }
         }
-        self.change(|s| s.end.within = Duration::secs(120));
+        self.change(|s| s.end.within = None);
         // The end is cut only afterwards: it takes steps away.
         for i in 0..self.best.steps.len() {
             self.change(|s| s.steps[i].lasts = Lasts::UntilHeal);

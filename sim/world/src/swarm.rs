@@ -73,7 +73,7 @@ pub fn scenario(seed: u64, half: Half, rules: &Rules) -> Scenario {
         end: EndPlan {
             at: EndPlan::default_at(&producers) + dice.pick(&[Duration::ZERO, Duration::secs(10)]),
             heal: Heal::All,
-            within: Duration::secs(300),
+            within: dice.chance(10).then_some(Duration::secs(600)),
         },
         admin,
         topics: topics.into_iter().chain([nobodys(brokers)]).collect(),

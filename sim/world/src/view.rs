@@ -52,8 +52,8 @@ impl<'a> View<'a> {
     }
 
     /// What was missing when a deadline passed and the run was given up.
-    pub fn stuck(&self) -> Option<&'a str> {
-        self.world.run.stuck.as_deref()
+    pub fn stuck(&self) -> Option<&'a crate::stuck::Stuck> {
+        self.world.run.stuck.as_ref()
     }
 
     /// Whether any fault is in force, for ever or not yet lifted.

@@ -191,8 +191,8 @@ impl World {
     }
 
     /// What was missing when a deadline of the run passed.
-    pub fn stuck(&self) -> Option<&str> {
-        self.run.stuck.as_deref()
+    pub fn stuck(&self) -> Option<&crate::stuck::Stuck> {
+        self.run.stuck.as_ref()
     }
 
     /// The seed of the run.

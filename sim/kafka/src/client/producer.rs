@@ -277,6 +277,11 @@ impl Producer {
         self.run(cx);
     }
 
+    /// The partitions of all batches that are neither acknowledged nor given up.
+    pub fn open_partitions(&self) -> Vec<(&Arc<str>, i32)> {
+        self.accumulator.open_partitions()
+    }
+
     /// Whether it is closed: nothing more comes from it but what `completed` still holds.
     pub fn is_closed(&self) -> bool {
         matches!(self.life, Life::Closed)

@@ -21,6 +21,7 @@ use klab_kafka::time::{Duration, Time};
 use klab_kafka::timer::Timer;
 use serde::Serialize;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// Its one alarm: the next record falls due.
 const DUE: Timer = Timer::App(0);
@@ -97,6 +98,18 @@ impl Producing {
     pub fn is_finished(&self) -> bool {
         let is_free = matches!(self.thread, Thread::Sending);
         is_free && self.open == 0 && self.resend.is_empty() && self.has_nothing_new()
+    }
+
+    /// Whether it has records that it has never sent, and may.
+    pub fn has_more_to_send(&self) -> bool {
+        matches!(self.thread, Thread::Sending) && !self.has_nothing_new()
+    }
+
+    /// The partitions whose records are neither acknowledged nor given up.
+    pub fn unresolved(&self) -> Vec<Arc<str>> {
+        let open = self.producer.open_partitions().into_iter();
+        open.map(|(topic, partition)| format!("{topic}-{partition}").into())
+            .collect()
     }
 
     /// One step.

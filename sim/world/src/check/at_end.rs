@@ -2,10 +2,12 @@
 //!
 //! **No lost writes**: a record in the log is read by whoever reads past it (B3, B4, B5).
 //! **Accepted is sent**: what an application told its own caller is accepted is in the log (P14, B42).
-//! **Progress**: once what was broken is mended, leaders are found, ISRs fill, and every send is answered (B39).
+//! **Progress**: once what was broken is mended, leaders are found, ISRs fill, every send is answered and all is read (B39),
+//! or what is lacking has a reason.
 
 use super::history::History;
 use super::{About, Promise, Seen};
+use crate::stuck::Stuck;
 
 /// The promise.
 pub const LOST_WRITES: Promise = Promise {
@@ -26,7 +28,7 @@ pub const ACCEPTED: Promise = Promise {
 /// The promise.
 pub const PROGRESS: Promise = Promise {
     name: "progress",
-    sentence: "Once all is mended, every partition has a leader and a full ISR, and every send is answered.",
+    sentence: "Once all is mended, every partition has a leader and a full ISR, every send is answered and all is read, or a harm for ever says why not.",
     ids: "B39",
     canary: "mutated history: drop",
 };
@@ -43,8 +45,8 @@ pub struct AtEnd {
 }
 
 impl AtEnd {
-    /// The run is over; all was mended if it `heals`, and `stuck` says what was missing all the same.
-    pub fn judge(&mut self, history: &History, heals: bool, stuck: Option<&str>) -> Option<Seen> {
+    /// The run is over; all was mended if it `heals`, but what lasts for ever, and `stuck` says what was missing all the same.
+    pub fn judge(&mut self, history: &History, heals: bool, stuck: Option<&Stuck>) -> Option<Seen> {
         self.accepted = history
             .lives
             .iter()
@@ -66,7 +68,8 @@ impl AtEnd {
             return None;
         }
         self.mended = 1;
-        stuck.map(|why| Seen {
+        let unexplained = stuck.filter(|stuck| stuck.is_unexplained());
+        unexplained.map(|why| Seen {
             about: About::Run,
             seen: format!("all is mended, and yet {why}"),
         })

@@ -7,6 +7,7 @@ use super::canary::MUTATED;
 use super::history::History;
 use super::story::{ORDERS_0, Story};
 use crate::process::Down;
+use crate::stuck::{Missing, Stuck};
 use crate::trace::What;
 use crate::verdict::{FindingKind, Gone, Verdict};
 use klab_kafka::event::*;
@@ -37,8 +38,14 @@ fn good() -> Story {
         Some("controller-1"),
     );
     story.voter("controller-3", RaftState::Follower, 1, Some("controller-1"));
+    told_the_end(&mut story, 8);
     end(&mut story, 8);
     story
+}
+
+fn told_the_end(story: &mut Story, to: i64) {
+    let (partition, to) = (ORDERS_0, Offset(to));
+    story.client("auditor", ClientEvent::PositionReset { partition, to });
 }
 
 fn retried(story: &mut Story, number: u32) {
@@ -298,6 +305,15 @@ fn a_read_of_an_older_epoch_breaks_epochs_ascend() {
 }
 
 #[test]
+fn an_end_below_what_was_read_breaks_ends_ascend() {
+    breaks(&["ends ascend"], |story| {
+        story.records.pop();
+        told_the_end(story, 7);
+        story.done();
+    });
+}
+
+#[test]
 fn an_acknowledgement_below_what_was_read_breaks_offsets_follow_time() {
     breaks(&["offsets follow time"], |story| {
         let is_last = |w: &What| matches!(w, What::Told(Event::Client(_, ClientEvent::Acked { id, .. })) if id.number == 7);
@@ -480,8 +496,8 @@ fn a_dropped_read_breaks_no_lost_writes() {
 }
 
 #[test]
-fn a_doubled_read_breaks_no_lost_writes() {
-    let verdict = breaks(&["no lost writes"], |story| {
+fn a_doubled_read_breaks_no_lost_writes_and_polls_go_forward() {
+    let verdict = breaks(&["polls go forward", "no lost writes"], |story| {
         let at = find(story, 1, is_read);
         let again = story.records[at].clone();
         story.records.insert(at + 1, again);
@@ -514,7 +530,8 @@ fn a_run_that_stays_stuck_after_the_mending_breaks_progress() {
     let checkers = good().watch();
     let history: &History = checkers.history().expect("it was watched");
     let mut at_end = AtEnd::default();
-    let why = Some("orders-0 has no leader");
+    let why = Stuck::of(Missing::Leader("orders-0".into()));
+    let why = Some(&why);
     assert!(at_end.judge(history, true, why).is_some());
     assert!(at_end.judge(history, true, None).is_none());
     assert!(at_end.judge(history, false, why).is_none());
@@ -576,6 +593,8 @@ fn every_promise_has_a_mutated_history_in_the_table_of_canaries() {
         a_second_leader_breaks_one_leader_per_epoch,
         a_leader_that_is_not_in_sync_breaks_sane_registry,
         a_read_of_an_older_epoch_breaks_epochs_ascend,
+        a_doubled_read_breaks_no_lost_writes_and_polls_go_forward,
+        an_end_below_what_was_read_breaks_ends_ascend,
         an_acknowledgement_below_what_was_read_breaks_offsets_follow_time,
         a_dropped_copy_breaks_offsets_ordered,
         a_second_quorum_leader_breaks_raft_safety,

@@ -35,7 +35,7 @@ pub const DIRECTED: [Directed; 8] = [
 
 /// Promises with a unit test that changes a good history in one place and sees them break.
 #[rustfmt::skip]
-pub const MUTATED: [(&str, &str); 19] = [
+pub const MUTATED: [(&str, &str); 21] = [
     ("acked survives", "a_leader_that_lacks_a_committed_batch_breaks_acked_survives"),
     ("in sync holds committed", "a_member_without_the_last_batch_breaks_in_sync_holds_committed"),
     ("log matching", "a_copy_from_another_epoch_breaks_log_matching"),
@@ -43,6 +43,8 @@ pub const MUTATED: [(&str, &str); 19] = [
     ("one leader per epoch", "a_second_leader_breaks_one_leader_per_epoch"),
     ("sane registry", "a_leader_that_is_not_in_sync_breaks_sane_registry"),
     ("epochs ascend", "a_read_of_an_older_epoch_breaks_epochs_ascend"),
+    ("polls go forward", "a_doubled_read_breaks_no_lost_writes_and_polls_go_forward"),
+    ("ends ascend", "an_end_below_what_was_read_breaks_ends_ascend"),
     ("offsets follow time", "an_acknowledgement_below_what_was_read_breaks_offsets_follow_time"),
     ("offsets ordered", "a_dropped_copy_breaks_offsets_ordered"),
     ("raft safety", "a_second_quorum_leader_breaks_raft_safety"),

@@ -1,5 +1,6 @@
 //! **In sync holds committed**: every member of the ISR, as the committed metadata log has it, holds every committed record
-//! (I-4, I-5): whoever of them is elected next, nothing acknowledged goes.
+//! (I-4, I-5, W3, W5): whoever of them is elected next, nothing acknowledged goes. That a leader counts at least that ISR (W4)
+//! is looked at by what it is for: a leader that counts fewer commits what a member does not hold.
 //!
 //! It speaks long before a record is lost: the loss still needs an election. Looked at where it can change: a member joins
 //! (KAFKA-7128, KIP-903), a leader commits (KIP-497), a member cuts its log (KIP-101). What a harm took from a member in
@@ -16,7 +17,7 @@ use klab_kafka::ids::NodeId;
 pub const PROMISE: Promise = Promise {
     name: "in sync holds committed",
     sentence: "Every member of the ISR holds every committed record.",
-    ids: "I-4 I-5",
+    ids: "I-4 I-5 W3 W4 W5",
     canary: "hw-quorum=committed-isr, isr-expand-epoch-start=off, isr-broker-epoch=off, truncate=hw, truncate=kip101; mutated history: drop",
 };
 

@@ -535,7 +535,11 @@ fn end(end: &EndPlan, default_at: Duration) -> Node {
             (end.at != default_at).then(|| Node::text(write_duration(end.at.0))),
         ),
         ("heal", Some(Node::text(heal))),
-        ("within", Some(Node::text(write_duration(end.within.0)))),
+        (
+            "within",
+            end.within
+                .map(|within| Node::text(write_duration(within.0))),
+        ),
     ])
 }
 

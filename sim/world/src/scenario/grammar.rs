@@ -403,7 +403,7 @@ key("/producers/*/on-failure", Word(&["give-up", "resend"]), Is("\"give-up\""), 
     key("/end", Object, Is("{}"), "How the run ends: heal, get quiet, let a fresh reader read all."),
     key("/end/at", Duration, Absent, "When the workload is over and healing begins; without it after 1 min, or 10 s after the last record is due."),
     key("/end/heal", Word(&["all", "none"]), Is("\"all\""), "What is healed when the workload is done: every fault but those for ever, or nothing."),
-    key("/end/within", Duration, Is("\"2min\""), "How long the cluster may take to get quiet after that."),
+    key("/end/within", Duration, Absent, "How long the cluster may take after that until it is quiet and all is read; without it twice the longest timeout in force."),
     // What is said about it.
     key("/expect", List, Is("[]"), "What must hold at the end."),
     key("/expect/*", Expectation, Required, "An expectation."),

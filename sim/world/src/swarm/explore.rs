@@ -122,7 +122,7 @@ impl Drawn {
             unexplained: verdict.unexplained().count() as u64,
             broken,
             stuck: match world.phase() {
-                Phase::Done => world.stuck().map(str::to_owned),
+                Phase::Done => world.stuck().map(ToString::to_string),
                 _ => Some(format!("it went on after {MOST_EVENTS} inputs")),
             },
             bites: !harms.is_empty()

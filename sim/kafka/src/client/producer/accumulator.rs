@@ -199,6 +199,18 @@ impl Accumulator {
         &self.topics[topic.0 as usize].name
     }
 
+    /// The partitions of all batches that are not over, in the order of the topics' first records.
+    pub fn open_partitions(&self) -> Vec<(&Arc<str>, i32)> {
+        let open = self.batches.iter().filter(|(_, b)| !b.done);
+        let mut partitions: Vec<TopicPartition> = open.map(|(_, b)| b.partition).collect();
+        partitions.sort();
+        partitions.dedup();
+        let named = partitions.into_iter();
+        named
+            .map(|at| (self.name(at.topic), at.partition))
+            .collect()
+    }
+
     /// A partition by the id under which its topic was last seen.
     pub fn with_id(&self, at: TopicPartition) -> TopicIdPartition {
         TopicIdPartition {

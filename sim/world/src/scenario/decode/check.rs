@@ -291,6 +291,6 @@ fn time(mistakes: &Mistakes<'_>, tree: &Node, scenario: &Scenario) {
             mistakes.add(span, mistake.hint("`end.at` says when the end begins"));
         }
     }
-    let whole = scenario.end.at.0.saturating_add(scenario.end.within.0);
+    let whole = scenario.end.at.0.saturating_add(scenario.quiet_within().0);
     mistakes.check(at(tree, &["end"]), limits::virtual_time(whole));
 }

@@ -6,7 +6,6 @@ use crate::scenario::{ScenarioError, Step};
 use crate::swarm::{self, Half};
 use klab_kafka::config::Acks;
 use klab_kafka::rules::Rules;
-use klab_kafka::time::Duration;
 use proptest::prelude::*;
 
 /// A file that uses every part of the grammar.
@@ -215,7 +214,7 @@ fn a_title_is_a_scenario() {
         ),
         (3, 3, None)
     );
-    assert_eq!(scenario.end.within, Duration::secs(120));
+    assert_eq!(scenario.end.within, None);
     assert_eq!(scenario.export(), "{\n  \"title\": \"t\"\n}\n");
 }
 

@@ -484,7 +484,7 @@ fn end(fields: &Fields<'_>, default_at: Duration) -> EndPlan {
     EndPlan {
         at: fields.duration("at").map_or(default_at, Duration),
         heal,
-        within: Duration(fields.duration("within").unwrap_or_default()),
+        within: fields.duration("within").map(Duration),
     }
 }
 
