@@ -179,6 +179,11 @@ const UNSEEN: &[(&str, usize, &str)] = &[
     ),
     ("sim/world/src/outcome.rs", 1, "no state of a run"),
     (
+        "sim/world/src/process.rs",
+        2,
+        "the list of alarms says which is the earliest; a process is written as its number",
+    ),
+    (
         "sim/world/src/steps.rs",
         3,
         "a tape has nothing that waits, and its run is the same run",
