@@ -105,9 +105,8 @@ impl Broker {
         let mut out = Effects::new();
         let here = self.standing.here(cx.wall());
         let fetching = Fetching::new(conn, id, request);
-        let fetched = fetching.read(true, &mut self.replicas, here, &mut out);
-        if fetched.is_due {
-            out.push(Effect::Reply(conn, id, Response::Fetch(fetched.response)));
+        if let Some(response) = fetching.begin(&mut self.replicas, here, &mut out) {
+            out.push(Effect::Reply(conn, id, Response::Fetch(response)));
         } else if fetching.is_satisfied(&self.replicas, here) {
             finish_fetch(&fetching, &mut self.replicas, here, &mut out);
         } else {
@@ -350,8 +349,7 @@ fn finish_delete(deleting: &Deleting, out: &mut Effects) {
 }
 
 fn finish_fetch(fetching: &Fetching, replicas: &mut Replicas, here: Here<'_>, out: &mut Effects) {
-    let fetched = fetching.read(false, replicas, here, out);
-    let response = Response::Fetch(fetched.response);
+    let response = Response::Fetch(fetching.finish(replicas, here, out));
     out.push(Effect::Reply(fetching.conn, fetching.id, response));
 }
 

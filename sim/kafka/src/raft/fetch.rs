@@ -17,6 +17,7 @@ use crate::raft::quorum::State;
 use crate::raft::{At, FETCH_MAX_WAIT, Fault, Raft};
 use crate::time::{Duration, Time};
 use serde::Serialize;
+use smallvec::smallvec;
 
 /// Kafka's MAX_FETCH_SIZE_BYTES.
 const FETCH_MAX_BYTES: i32 = 8 * 1024 * 1024;
@@ -208,7 +209,7 @@ impl Raft {
             error_code: ErrorCode::None,
             topics: vec![FetchTopicResponse {
                 topic_id: METADATA_TOPIC,
-                partitions: vec![partition],
+                partitions: smallvec![partition],
             }],
             node_endpoints: Vec::new(),
         }
@@ -365,7 +366,7 @@ pub(super) fn request_of(
         isolation_level: IsolationLevel::ReadUncommitted,
         topics: vec![FetchTopic {
             topic_id: METADATA_TOPIC,
-            partitions: vec![position],
+            partitions: smallvec![position],
         }],
     }
 }
