@@ -152,6 +152,11 @@ const UNSEEN: &[(&str, usize, &str)] = &[
         "a buffer that is empty between two steps",
     ),
     (
+        "sim/kafka/src/raft/fetch.rs",
+        1,
+        "nothing: it is written as the answer that it becomes",
+    ),
+    (
         "sim/kafka/src/sorted.rs",
         1,
         "nothing: it is written as the map that it is",
