@@ -308,7 +308,11 @@ impl Broker {
 
     /// Something about a connection: of the broker's own there is more to know than of a client's.
     fn heard(&mut self, conn: ConnId, input: Input, cx: &mut Context<'_>) {
-        if self.network.owns(conn) {
+        if self.network.copies_on(conn) {
+            for happened in self.network.fetch().handle(input, cx) {
+                self.fetch_heard(happened, cx);
+            }
+        } else if self.network.owns(conn) {
             let leader = self.raft().leader();
             let news = self.network.handle(conn, input, leader, cx);
             self.hear(news, cx);
@@ -461,6 +465,10 @@ impl Broker {
 
     /// Carries out what a part wants. A disk that refuses ends the process: it has no other (L-37).
     fn carry_out(&self, out: Effects, cx: &mut Context<'_>) {
+        // Mostly a part wants nothing.
+        if out.is_empty() {
+            return;
+        }
         match carry_out(out, cx) {
             Ok(sends) => assert!(sends.is_empty(), "a broker's parts send by their own ways"),
             Err(error) => cx.exit(Exit::Halted(Halt::Disk(error))),
