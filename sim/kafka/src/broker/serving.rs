@@ -72,7 +72,7 @@ impl Broker {
         request: ProduceRequest,
         cx: &mut Context<'_>,
     ) {
-        let mut out = Effects::new();
+        let mut out = self.buffer();
         let here = self.standing.here(cx.wall());
         let timeout = Duration::millis(u64::try_from(request.timeout_ms).unwrap_or(0));
         let mut producing = Producing::begin(conn, id, request, &mut self.replicas, here, &mut out);
@@ -102,7 +102,7 @@ impl Broker {
         request: FetchRequest,
         cx: &mut Context<'_>,
     ) {
-        let mut out = Effects::new();
+        let mut out = self.buffer();
         let here = self.standing.here(cx.wall());
         let fetching = Fetching::new(conn, id, request);
         if let Some(response) = fetching.begin(&mut self.replicas, here, &mut out) {
@@ -125,7 +125,7 @@ impl Broker {
         request: &DeleteRecordsRequest,
         cx: &mut Context<'_>,
     ) {
-        let mut out = Effects::new();
+        let mut out = self.buffer();
         let here = self.standing.here(cx.wall());
         let timeout = Duration::millis(u64::try_from(request.timeout_ms).unwrap_or(0));
         let mut deleting = Deleting::begin(conn, id, request, &mut self.replicas, here, &mut out);
@@ -261,7 +261,7 @@ impl Broker {
             return;
         }
         let moved = self.replicas.take_moved();
-        let mut out = Effects::new();
+        let mut out = self.buffer();
         for (id, what) in moved {
             if what == Moved::All {
                 for ticket in self.produces.watching(id) {
@@ -319,7 +319,7 @@ impl Broker {
 
     /// Answers what has waited long enough.
     pub(super) fn time_out_parked(&mut self, cx: &mut Context<'_>) {
-        let mut out = Effects::new();
+        let mut out = self.buffer();
         let here = self.standing.here(cx.wall());
         while let Some(mut producing) = self.produces.take_due(cx.now()) {
             producing.time_out();
