@@ -105,6 +105,9 @@ pub struct Broker {
     first_deletion: Time,
     /// Every log is being flushed, for a clean stop.
     is_flushing: bool,
+    /// The buffer that is lent to parts. Empty between two steps.
+    #[serde(skip)]
+    wishes: Effects,
 }
 
 /// What the broker knows of itself and of the cluster: what its partitions see around them.
@@ -165,6 +168,7 @@ impl Broker {
             alarms: Alarms::default(),
             first_deletion,
             is_flushing: false,
+            wishes: Effects::new(),
         };
         broker.carry_out(out, cx);
         let clean = last_stop.clean;
@@ -283,7 +287,7 @@ impl Broker {
             BrokerTimer::ProducerIdExpiry => self.expire_producers(cx),
             BrokerTimer::Purgatory => self.time_out_parked(cx),
             BrokerTimer::DeleteLogs => {
-                let mut out = Effects::new();
+                let mut out = self.buffer();
                 self.replicas.delete_due(cx.now(), &mut out);
                 self.carry_out(out, cx);
             }
@@ -308,7 +312,11 @@ impl Broker {
 
     /// Something about a connection: of the broker's own there is more to know than of a client's.
     fn heard(&mut self, conn: ConnId, input: Input, cx: &mut Context<'_>) {
-        if self.network.owns(conn) {
+        if self.network.copies_on(conn) {
+            for happened in self.network.fetch().handle(input, cx) {
+                self.fetch_heard(happened, cx);
+            }
+        } else if self.network.owns(conn) {
             let leader = self.raft().leader();
             let news = self.network.handle(conn, input, leader, cx);
             self.hear(news, cx);
@@ -347,7 +355,7 @@ impl Broker {
     }
 
     fn check_isr(&mut self, cx: &mut Context<'_>) {
-        let mut out = Effects::new();
+        let mut out = self.buffer();
         let here = self.standing.here(cx.wall());
         self.replicas.check_isr(here, &mut out);
         self.carry_out(out, cx);
@@ -355,7 +363,7 @@ impl Broker {
     }
 
     fn checkpoint_hws(&mut self, cx: &mut Context<'_>) {
-        let mut out = Effects::new();
+        let mut out = self.buffer();
         self.replicas.checkpoint_hws(&mut out);
         self.carry_out(out, cx);
         let server = &self.standing.config.server;
@@ -364,7 +372,7 @@ impl Broker {
     }
 
     fn checkpoint_recovery_points(&mut self, cx: &mut Context<'_>) {
-        let mut out = Effects::new();
+        let mut out = self.buffer();
         self.replicas.checkpoint_recovery_points(&mut out);
         self.carry_out(out, cx);
         let server = &self.standing.config.server;
@@ -441,7 +449,7 @@ impl Broker {
         if self.standing.lifecycle.state() != BrokerState::ShuttingDown {
             return;
         }
-        let mut out = Effects::new();
+        let mut out = self.buffer();
         if !self.is_flushing {
             self.is_flushing = true;
             self.network.close(cx);
@@ -460,11 +468,20 @@ impl Broker {
     }
 
     /// Carries out what a part wants. A disk that refuses ends the process: it has no other (L-37).
-    fn carry_out(&self, out: Effects, cx: &mut Context<'_>) {
-        match carry_out(out, cx) {
-            Ok(sends) => assert!(sends.is_empty(), "a broker's parts send by their own ways"),
-            Err(error) => cx.exit(Exit::Halted(Halt::Disk(error))),
+    fn carry_out(&mut self, mut out: Effects, cx: &mut Context<'_>) {
+        // Mostly a part wants nothing.
+        if !out.is_empty() {
+            match carry_out(out.drain(..), cx) {
+                Ok(sends) => assert!(sends.is_empty(), "a broker's parts send by their own ways"),
+                Err(error) => cx.exit(Exit::Halted(Halt::Disk(error))),
+            }
         }
+        self.wishes = out;
+    }
+
+    /// An empty buffer for a part. [`Broker::carry_out`] takes it back.
+    fn buffer(&mut self) -> Effects {
+        std::mem::take(&mut self.wishes)
     }
 }
 

@@ -2,15 +2,30 @@
 //!
 //! Offsets are half-open: an *end offset* is the next offset to be written.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 
+/// Written as the numbers that they are, as serde's own derive would write them, but in the place where it is asked for: these
+/// stand in every record of a trace.
+macro_rules! written_in_place {
+    ($($name:ident)*) => {
+        $(impl Serialize for $name {
+            #[inline]
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.serialize_newtype_struct(stringify!($name), &self.0)
+            }
+        })*
+    };
+}
+
+written_in_place!(NodeId Offset LeaderEpoch TopicId ConnId CorrelationId);
+
 /// Kafka's node id: brokers count from 1, controllers from 3001.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
 pub struct NodeId(pub i32);
 
 /// A position in a log. `Offset(-1)` never stands for "none": that is an `Option`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Deserialize)]
 pub struct Offset(pub i64);
 
 impl Offset {
@@ -21,7 +36,7 @@ impl Offset {
 }
 
 /// Counts the leaders of one partition (or of the metadata quorum). -1 on the wire is `None` here.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Deserialize)]
 pub struct LeaderEpoch(pub i32);
 
 impl LeaderEpoch {
@@ -48,7 +63,7 @@ pub struct ProducerId(pub i64);
 pub struct ProducerEpoch(pub i16);
 
 /// A topic's UUID: a topic created again under the same name has another one.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
 pub struct TopicId(pub u128);
 
 /// The topic id of the KRaft metadata log.
@@ -78,11 +93,11 @@ pub struct IncarnationId(pub u128);
 pub struct Address(pub u32);
 
 /// One connection, at either end. Never used again.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
 pub struct ConnId(pub u64);
 
 /// Pairs a response with its request on one connection.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
 pub struct CorrelationId(pub u32);
 
 /// One client inside an application process.

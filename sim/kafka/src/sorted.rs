@@ -36,6 +36,21 @@ impl<K: Ord, V> Sorted<K, V> {
         }
     }
 
+    /// A key's value, to be changed; a new one if there was none.
+    pub fn get_or_default(&mut self, key: K) -> &mut V
+    where
+        V: Default,
+    {
+        let at = match self.place(&key) {
+            Ok(at) => at,
+            Err(at) => {
+                self.0.insert(at, (key, V::default()));
+                at
+            }
+        };
+        &mut self.0[at].1
+    }
+
     /// Takes a key's value out.
     pub fn remove(&mut self, key: &K) -> Option<V> {
         self.place(key).ok().map(|at| self.0.remove(at).1)
@@ -54,6 +69,11 @@ impl<K: Ord, V> Sorted<K, V> {
     /// All values, in the order of their keys.
     pub fn values(&self) -> impl Iterator<Item = &V> {
         self.0.iter().map(|(_, value)| value)
+    }
+
+    /// All values, in the order of their keys, to be changed.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.0.iter_mut().map(|(_, value)| value)
     }
 
     fn place(&self, key: &K) -> Result<usize, usize> {

@@ -99,7 +99,13 @@ impl Disk {
                 self.files.insert(file, empty);
             }
             Write::Append(batch) => match self.files.get_mut(&file) {
-                Some(File::Segment { batches, .. }) => batches.push(batch),
+                Some(File::Segment { batches, .. }) => {
+                    // A disk never forgets, and doubled its list would be empty by half.
+                    if batches.len() == batches.capacity() {
+                        batches.reserve_exact((batches.len() / 8).max(4));
+                    }
+                    batches.push(batch);
+                }
                 _ => panic!("a segment is created before it is written to: {file:?}"),
             },
             Write::TruncateTo(offset) => self.truncate(file, offset),

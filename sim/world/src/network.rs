@@ -17,7 +17,7 @@ use crate::queue::{Item, Queue};
 use connections::Connections;
 use harm::{Catch, Chance, Deed, Spoils};
 use klab_kafka::ids::{ConnId, CorrelationId};
-use klab_kafka::input::Closed;
+use klab_kafka::input::{Closed, Input};
 use klab_kafka::protocol::{ErrorCode, Header, Request, Response};
 use klab_kafka::time::{Duration, Time};
 use serde::Serialize;
@@ -198,6 +198,31 @@ pub enum Arrival {
     Sent(CorrelationId),
 }
 
+impl Arrival {
+    /// How the process sees it.
+    pub fn into_input(self, conn: ConnId) -> Input {
+        match self {
+            Arrival::Accepted { peer } | Arrival::Opened { peer } => Input::Opened {
+                conn,
+                peer: peer.address(),
+            },
+            Arrival::Request {
+                id,
+                header,
+                request,
+            } => Input::Request {
+                conn,
+                id,
+                header,
+                request,
+            },
+            Arrival::Response { id, response } => Input::Response { conn, id, response },
+            Arrival::Closed(why) => Input::Closed { conn, why },
+            Arrival::Sent(id) => Input::Sent { conn, id },
+        }
+    }
+}
+
 /// A head that was taken: at whom, what, and the record that caused it.
 #[derive(Clone, Debug)]
 pub struct Taken {
@@ -209,6 +234,8 @@ pub struct Taken {
     pub arrival: Arrival,
     /// The trace record of its sending.
     pub cause: u64,
+    /// How many bytes there are to work on: none but those of requests and responses.
+    pub bytes: u64,
     /// It is a request that is answered with an error in the process's place, by this fault.
     pub refused: Option<(u64, ErrorCode)>,
 }
@@ -293,41 +320,27 @@ impl Network {
         self.post(conn, End::Server, Body::Syn, 64, departure, queue);
     }
 
-    /// Sends a request.
+    /// Sends a request of so many bytes.
     pub fn request(
         &mut self,
         conn: ConnId,
-        id: CorrelationId,
-        header: Header,
-        request: Request,
+        body: Body,
+        size: u64,
         departure: Departure,
         queue: &mut Queue,
     ) {
-        let size = request.size();
-        self.post(
-            conn,
-            End::Server,
-            Body::Request {
-                id,
-                header,
-                request,
-            },
-            size,
-            departure,
-            queue,
-        );
+        self.post(conn, End::Server, body, size, departure, queue);
     }
 
-    /// Sends a response; the server may read its next request from `departure.at` on.
+    /// Sends a response of so many bytes; the server may read its next request from `departure.at` on.
     pub fn reply(
         &mut self,
         conn: ConnId,
         id: CorrelationId,
-        response: Response,
+        (response, size): (Response, u64),
         departure: Departure,
         queue: &mut Queue,
     ) {
-        let size = response.size();
         self.post(
             conn,
             End::Client,
@@ -442,15 +455,7 @@ impl Network {
             End::Server => c.server_alive,
             End::Client => c.client_alive,
         };
-        let taken = |arrival| {
-            Some(Taken {
-                process,
-                conn: ConnId(key.0),
-                arrival,
-                cause: message.cause,
-                refused: None,
-            })
-        };
+        let (mut bytes, mut refused) = (0, None);
         // What the system itself answers has the cause of what it answers.
         let answer = Departure {
             at: now,
@@ -474,7 +479,7 @@ impl Network {
                         answer,
                         queue,
                     );
-                    taken(Arrival::Accepted { peer })
+                    Some(Arrival::Accepted { peer })
                 }
                 Body::Syn => {
                     if let Some(c) = self.connections.get_mut(key) {
@@ -492,32 +497,39 @@ impl Network {
                 }
                 Body::Accepted => {
                     self.connections.get_mut(key)?.open = true;
-                    taken(Arrival::Opened { peer })
+                    Some(Arrival::Opened { peer })
                 }
                 Body::Request {
                     id,
                     header,
                     request,
                 } => {
-                    let refused = match self.waylaid(peer, process, &request) {
-                        Some((fault, Deed::Answer(error))) => Some((fault, error)),
-                        Some((_, Deed::Throttle(by))) => {
-                            self.connections.get_mut(key)?.muted_until = now + by;
-                            None
+                    bytes = message.size;
+                    let c = match self.waylaid(peer, process, &request) {
+                        None => self.connections.get_mut(key)?,
+                        Some((fault, Deed::Answer(error))) => {
+                            refused = Some((fault, error));
+                            self.connections.get_mut(key)?
                         }
-                        None => None,
+                        Some((_, Deed::Throttle(by))) => {
+                            let c = self.connections.get_mut(key)?;
+                            c.muted_until = now + by;
+                            c
+                        }
                     };
                     if refused.is_none() {
-                        self.connections.get_mut(key)?.serving = Some(id);
+                        c.serving = Some(id);
                     }
-                    let request = Arrival::Request {
+                    Some(Arrival::Request {
                         id,
                         header,
                         request,
-                    };
-                    taken(request).map(|taken| Taken { refused, ..taken })
+                    })
                 }
-                Body::Response { id, response } => taken(Arrival::Response { id, response }),
+                Body::Response { id, response } => {
+                    bytes = message.size;
+                    Some(Arrival::Response { id, response })
+                }
                 Body::GivenUp => {
                     self.reset(key, answer, queue);
                     None
@@ -531,13 +543,20 @@ impl Network {
                     if matches!(why, Closed::Reset | Closed::Refused) {
                         c.open = false;
                     }
-                    taken(Arrival::Closed(why))
+                    Some(Arrival::Closed(why))
                 }
             }
         };
         self.schedule(key, end, now, queue);
         self.forget_if_dead(key);
-        arrival
+        Some(Taken {
+            process,
+            conn: ConnId(key.0),
+            arrival: arrival?,
+            cause: message.cause,
+            bytes,
+            refused,
+        })
     }
 
     /// A pending send of this connection's client that fits into the socket now.
@@ -553,6 +572,7 @@ impl Network {
             conn: ConnId(key.0),
             arrival: Arrival::Sent(id),
             cause: 0,
+            bytes: 0,
             refused: None,
         })
     }
@@ -713,6 +733,10 @@ impl Network {
         let Some(c) = self.connections.get_mut(key) else {
             return;
         };
+        // Mostly what has arrived was all.
+        if c.pipe(end).messages.is_empty() {
+            return;
+        }
         let (from, to) = match end {
             End::Server => (c.client, c.server),
             End::Client => (c.server, c.client),
@@ -726,9 +750,7 @@ impl Network {
         if pipe.due.is_some() || self.cuts.contains_key(&(from, to)) {
             return;
         }
-        let Some(head) = pipe.messages.front() else {
-            return;
-        };
+        let head = pipe.messages.front().expect("just seen");
         if head.held.is_some()
             || head.clogged
             || (muted

@@ -16,13 +16,21 @@ use klab_kafka::ids::{Address, ConnId};
 use klab_kafka::input::{Command, Input};
 use klab_kafka::time::{Duration, Time};
 use klab_kafka::timer::Timer;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// The world's name for a process: its place in the list of all.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
 pub struct ProcessId(pub u32);
+
+/// As serde's own derive would, but in place: it stands in every record of a trace.
+impl Serialize for ProcessId {
+    #[inline]
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_newtype_struct("ProcessId", &self.0)
+    }
+}
 
 impl ProcessId {
     /// Where it stands in lists of processes.
@@ -173,6 +181,26 @@ pub enum Coming {
     Stop,
 }
 
+impl Machine {
+    /// Whether what comes has to wait: the process is paused, works, or has not come to what came before.
+    pub fn is_occupied(&self, now: Time) -> bool {
+        self.paused || self.busy_until > now || !self.inbox.is_empty()
+    }
+}
+
+impl Coming {
+    /// How the process sees it.
+    pub fn into_input(self) -> Input {
+        match self {
+            Coming::Network(conn, arrival) => arrival.into_input(conn),
+            Coming::Timer(timer) => Input::Timer(timer),
+            Coming::Synced(file, result) => Input::Synced { file, result },
+            Coming::Command(command) => Input::Command(command),
+            Coming::Stop => Input::Stop,
+        }
+    }
+}
+
 /// The alarms of one process, few and often moved: a list beats a tree.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Alarms {
@@ -180,6 +208,9 @@ pub struct Alarms {
     next: u64,
     /// The queue's item for the earliest: its number and time.
     pub due: Option<(u64, Time)>,
+    /// Time and number of the earliest: looked at after every step. Not part of a digest: the list says it.
+    #[serde(skip)]
+    first: Option<(Time, u64)>,
 }
 
 impl Alarms {
@@ -187,38 +218,45 @@ impl Alarms {
     pub fn set(&mut self, timer: Timer, at: Time) {
         self.cancel(timer);
         self.set.push((at, self.next, timer));
+        // Of several at one time the one set first is the first.
+        if self.first.is_none_or(|(first, _)| at < first) {
+            self.first = Some((at, self.next));
+        }
         self.next += 1;
     }
 
     /// Takes an alarm back.
     pub fn cancel(&mut self, timer: Timer) {
-        self.set.retain(|(_, _, t)| *t != timer);
+        if let Some(place) = self.set.iter().position(|(_, _, t)| *t == timer) {
+            self.remove(place);
+        }
     }
 
     /// The earliest time.
     pub fn earliest(&self) -> Option<Time> {
-        self.set
-            .iter()
-            .map(|(at, n, _)| (*at, *n))
-            .min()
-            .map(|(at, _)| at)
+        self.first.map(|(at, _)| at)
     }
 
     /// Takes the earliest alarm that is due by `now`; of several at one time the one set first.
     pub fn take(&mut self, now: Time) -> Option<Timer> {
-        let (i, _) = self
-            .set
-            .iter()
-            .enumerate()
-            .filter(|(_, (at, ..))| *at <= now)
-            .min_by_key(|(_, (at, n, _))| (*at, *n))?;
-        Some(self.set.remove(i).2)
+        let (_, first) = self.first.filter(|(at, _)| *at <= now)?;
+        let place = self.set.iter().position(|(_, number, _)| *number == first);
+        Some(self.remove(place.expect("the earliest is one of them")))
     }
 
     /// Forgets all.
     pub fn clear(&mut self) {
         self.set.clear();
         self.due = None;
+        self.first = None;
+    }
+
+    fn remove(&mut self, place: usize) -> Timer {
+        let (_, number, timer) = self.set.remove(place);
+        if self.first.is_some_and(|(_, first)| first == number) {
+            self.first = self.set.iter().map(|(at, number, _)| (*at, *number)).min();
+        }
+        timer
     }
 }
 

@@ -3,11 +3,11 @@
 use crate::network::{ConnKey, End};
 use crate::process::ProcessId;
 use klab_kafka::time::Time;
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 /// One thing to come. Small: payloads lie in connections, disks and processes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Item {
     /// The head of a connection's pipe towards this end arrives.
     Deliver(ConnKey, End),
@@ -21,10 +21,53 @@ pub enum Item {
     Phase,
 }
 
+/// An item in the heap. Time and number lie in one key: no two are alike, and comparing it is one comparison.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    key: u128,
+    item: Item,
+}
+
+impl Entry {
+    fn new(at: Time, number: u64, item: Item) -> Entry {
+        let key = u128::from(at.0) << 64 | u128::from(number);
+        Entry { key, item }
+    }
+
+    fn at(&self) -> Time {
+        Time((self.key >> 64) as u64)
+    }
+
+    fn number(&self) -> u64 {
+        self.key as u64
+    }
+}
+
+/// The earliest is the greatest: it is what a heap gives first.
+impl Ord for Entry {
+    fn cmp(&self, other: &Entry) -> Ordering {
+        other.key.cmp(&self.key)
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Entry) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Entry) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for Entry {}
+
 /// The queue, ordered by (time, number).
 #[derive(Clone, Debug, Default)]
 pub struct Queue {
-    heap: BinaryHeap<Reverse<(Time, u64, Item)>>,
+    heap: BinaryHeap<Entry>,
     /// Each process's earliest alarm, by process. It is moved far more often than it goes off, and a heap would keep all that
     /// it was moved away from.
     alarms: Vec<Option<(Time, u64)>>,
@@ -40,13 +83,13 @@ impl Queue {
             return self.set_alarm(at, p);
         }
         let number = self.number();
-        self.heap.push(Reverse((at, number, item)));
+        self.heap.push(Entry::new(at, number, item));
         number
     }
 
     /// The time of the earliest item.
     pub fn peek(&self) -> Option<Time> {
-        let item = self.heap.peek().map(|Reverse((at, ..))| *at);
+        let item = self.heap.peek().map(Entry::at);
         let alarm = self.alarm.map(|(at, ..)| at);
         match (item, alarm) {
             (Some(item), Some(alarm)) => Some(item.min(alarm)),
@@ -57,15 +100,15 @@ impl Queue {
     /// Takes the earliest item with its number.
     pub fn pop(&mut self) -> Option<(Time, u64, Item)> {
         if let Some((at, number, p)) = self.alarm {
-            let is_first =
-                |Reverse(item): &Reverse<(Time, u64, Item)>| (at, number) < (item.0, item.1);
+            let is_first = |entry: &Entry| (at, number) < (entry.at(), entry.number());
             if self.heap.peek().is_none_or(is_first) {
                 self.alarms[p.index()] = None;
                 self.find_earliest_alarm();
                 return Some((at, number, Item::Alarm(p)));
             }
         }
-        self.heap.pop().map(|Reverse(entry)| entry)
+        let entry = self.heap.pop()?;
+        Some((entry.at(), entry.number(), entry.item))
     }
 
     /// A process has one alarm here: the one before is forgotten.

@@ -246,8 +246,9 @@ impl World {
         };
         let told = self.tell_process(p, Some(taken.cause), what);
         let departure = self.departure(p, to, self.now(), told);
+        let size = response.size();
         self.network
-            .reply(conn, id, response, departure, &mut self.queue);
+            .reply(conn, id, (response, size), departure, &mut self.queue);
     }
 }
 

@@ -6,7 +6,7 @@
 use crate::census::Census;
 use crate::check::{Checkers, Step, Violation};
 use crate::digest;
-use crate::network::{Arrival, Network, Taken};
+use crate::network::{Arrival, Body, Network, Taken};
 use crate::process::{Coming, Down, Machine, Names, Pending, Process, ProcessId, service_time};
 use crate::queue::{Item, Queue};
 use crate::scenario::operation::Operation;
@@ -19,7 +19,7 @@ use klab_kafka::context::{Context, Output};
 use klab_kafka::disk::FileId;
 use klab_kafka::event::{ControllerEvent, Event};
 use klab_kafka::ids::{BrokerEpoch, ConnId, NodeId, TopicId, TopicIdPartition};
-use klab_kafka::input::{Closed, Input};
+use klab_kafka::input::Closed;
 use klab_kafka::time::{Duration, Time};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -297,12 +297,28 @@ impl World {
             .map(|c| (c.client, c.server))
     }
 
+    /// What a connection brings is handled now, or waits with what else has come.
     fn arrive(&mut self, taken: Taken) {
-        let pending = Pending {
-            cause: taken.cause,
-            input: Coming::Network(taken.conn, taken.arrival),
-        };
-        self.come(taken.process, pending);
+        let p = taken.process;
+        let m = &self.machines[p.index()];
+        if m.process.is_none() {
+            return;
+        }
+        if !self.ambushes.is_empty() || m.is_occupied(self.now) {
+            let pending = Pending {
+                cause: taken.cause,
+                input: Coming::Network(taken.conn, taken.arrival),
+            };
+            return self.come(p, pending);
+        }
+        // Mostly nothing is in its way.
+        let handled = self.describe_arrival(taken.conn, &taken.arrival);
+        if let Some(record) = self.tell_handled(p, taken.cause, handled) {
+            let (conn, arrival) = (taken.conn, taken.arrival);
+            self.let_work(p, taken.bytes, record, |process, cx| {
+                process.handle(arrival.into_input(conn), cx);
+            });
+        }
     }
 
     /// An input has come: it is handled now, or waits while the process is busy or paused.
@@ -311,7 +327,7 @@ impl World {
         if m.process.is_none() {
             return;
         }
-        if m.paused || m.busy_until > self.now || !m.inbox.is_empty() {
+        if m.is_occupied(self.now) {
             m.inbox.push_back(pending);
             self.wake_later(p);
         } else {
@@ -378,14 +394,25 @@ impl World {
         if !self.ambushes.is_empty() && self.dies_on(p, &pending.input) {
             return;
         }
-        let (handled, input, bytes) = self.unpack(pending.input);
-        self.events += 1;
-        let cause = (pending.cause > 0).then_some(pending.cause);
-        let record = self.tell_process(p, cause, What::Handled(handled));
-        if self.machines[p.index()].process.is_none() {
-            return;
+        let handled = self.describe(&pending.input);
+        let bytes = match &pending.input {
+            Coming::Network(_, Arrival::Request { request, .. }) => request.size(),
+            Coming::Network(_, Arrival::Response { response, .. }) => response.size(),
+            _ => 0,
+        };
+        if let Some(record) = self.tell_handled(p, pending.cause, handled) {
+            self.let_work(p, bytes, record, |process, cx| {
+                process.handle(pending.input.into_input(), cx);
+            });
         }
-        self.let_work(p, bytes, record, |process, cx| process.handle(input, cx));
+    }
+
+    /// Tells that a process handles an input; `None` if the process is gone for that.
+    fn tell_handled(&mut self, p: ProcessId, cause: u64, handled: Handled) -> Option<u64> {
+        self.events += 1;
+        let cause = (cause > 0).then_some(cause);
+        let record = self.tell_process(p, cause, What::Handled(handled));
+        self.machines[p.index()].process.is_some().then_some(record)
     }
 
     /// Lets a process work on something and applies what it does.
@@ -458,33 +485,41 @@ impl World {
                 request,
             } => {
                 let Some(to) = self.peer(conn, p) else { return };
+                let size = request.size();
                 let what = What::Sent {
                     to,
                     conn,
                     id,
                     api: request.api(),
                     response: false,
-                    size: request.size(),
+                    size,
                 };
                 let sent = self.tell_process(p, Some(record), what);
                 let departure = self.departure(p, to, leaves, sent);
+                let body = Body::Request {
+                    id,
+                    header,
+                    request,
+                };
                 self.network
-                    .request(conn, id, header, request, departure, &mut self.queue);
+                    .request(conn, body, size, departure, &mut self.queue);
             }
             Output::Reply { conn, id, response } => {
                 let Some(to) = self.peer(conn, p) else { return };
+                let size = response.size();
                 let what = What::Sent {
                     to,
                     conn,
                     id,
                     api: response.api(),
                     response: true,
-                    size: response.size(),
+                    size,
                 };
                 let sent = self.tell_process(p, Some(record), what);
                 let departure = self.departure(p, to, leaves, sent);
+                let sized = (response, size);
                 self.network
-                    .reply(conn, id, response, departure, &mut self.queue);
+                    .reply(conn, id, sized, departure, &mut self.queue);
             }
             Output::Done { conn, id } => self.network.unmute(conn, id, leaves, &mut self.queue),
             Output::Write { file, write } => self.machines[p.index()].disk.write(file, write),
@@ -547,71 +582,43 @@ impl World {
         Some(if c.client == me { c.server } else { c.client })
     }
 
-    fn unpack(&self, coming: Coming) -> (Handled, Input, u64) {
+    /// What the trace says of an input.
+    fn describe(&self, coming: &Coming) -> Handled {
         match coming {
-            Coming::Timer(timer) => (Handled::Timer(timer), Input::Timer(timer), 0),
-            Coming::Synced(file, result) => (
-                Handled::Synced { file, result },
-                Input::Synced { file, result },
-                0,
-            ),
-            Coming::Command(command) => (Handled::Command, Input::Command(command), 0),
-            Coming::Stop => (Handled::Stop, Input::Stop, 0),
-            Coming::Network(conn, arrival) => self.unpack_arrival(conn, arrival),
+            Coming::Timer(timer) => Handled::Timer(*timer),
+            Coming::Synced(file, result) => Handled::Synced {
+                file: *file,
+                result: *result,
+            },
+            Coming::Command(_) => Handled::Command,
+            Coming::Stop => Handled::Stop,
+            Coming::Network(conn, arrival) => self.describe_arrival(*conn, arrival),
         }
     }
 
-    fn unpack_arrival(&self, conn: ConnId, arrival: Arrival) -> (Handled, Input, u64) {
-        let ends = self.network.connection(conn).map(|c| (c.client, c.server));
-        let (client, server) = ends.unwrap_or((ProcessId(u32::MAX), ProcessId(u32::MAX)));
+    fn describe_arrival(&self, conn: ConnId, arrival: &Arrival) -> Handled {
+        let ends = || {
+            let ends = self.network.connection(conn).map(|c| (c.client, c.server));
+            ends.unwrap_or((ProcessId(u32::MAX), ProcessId(u32::MAX)))
+        };
         match arrival {
-            Arrival::Accepted { peer } | Arrival::Opened { peer } => (
-                Handled::Opened { conn, peer },
-                Input::Opened {
-                    conn,
-                    peer: peer.address(),
-                },
-                0,
-            ),
-            Arrival::Closed(why) => (
-                Handled::Closed { conn, why },
-                Input::Closed { conn, why },
-                0,
-            ),
-            Arrival::Sent(id) => (Handled::Sent { conn, id }, Input::Sent { conn, id }, 0),
-            Arrival::Request {
-                id,
-                header,
-                request,
-            } => {
-                let bytes = request.size();
-                let handled = Handled::Request {
-                    conn,
-                    id,
-                    api: request.api(),
-                    from: client,
-                };
-                (
-                    handled,
-                    Input::Request {
-                        conn,
-                        id,
-                        header,
-                        request,
-                    },
-                    bytes,
-                )
+            Arrival::Accepted { peer } | Arrival::Opened { peer } => {
+                Handled::Opened { conn, peer: *peer }
             }
-            Arrival::Response { id, response } => {
-                let bytes = response.size();
-                let handled = Handled::Response {
-                    conn,
-                    id,
-                    api: response.api(),
-                    from: server,
-                };
-                (handled, Input::Response { conn, id, response }, bytes)
-            }
+            Arrival::Closed(why) => Handled::Closed { conn, why: *why },
+            Arrival::Sent(id) => Handled::Sent { conn, id: *id },
+            Arrival::Request { id, request, .. } => Handled::Request {
+                conn,
+                id: *id,
+                api: request.api(),
+                from: ends().0,
+            },
+            Arrival::Response { id, response } => Handled::Response {
+                conn,
+                id: *id,
+                api: response.api(),
+                from: ends().1,
+            },
         }
     }
 
@@ -727,29 +734,27 @@ impl World {
 
     fn record(&mut self, process: Option<ProcessId>, cause: Option<u64>, what: What) -> u64 {
         let seq = self.trace.next_seq();
-        let record = Record {
+        let place = self.fresh.len();
+        // It is made where the checkers find it. What a trigger does now is told behind it, and they learn it in this order.
+        self.fresh.push(Record {
             seq,
             at: self.now,
             process,
             cause,
             what,
-        };
-        self.trace.push(&record);
+        });
+        self.trace.push(&self.fresh[place]);
         if let Some(mut census) = self.census.take() {
-            census.look(self, &record);
+            census.look(self, &self.fresh[place]);
             self.census = Some(census);
         }
-        // What a trigger does now is told behind this record, and checkers learn it in this order.
-        let place = self.fresh.len();
         // Once the healing has begun nothing new breaks.
         if self.steps.is_waiting() && Steps::are_armed(self.run.phase) {
+            let record = self.fresh[place].clone();
             self.look_for_triggers(&record);
         }
-        if self.checkers.is_some() {
-            match place == self.fresh.len() {
-                true => self.fresh.push(record),
-                false => self.fresh.insert(place, record),
-            }
+        if self.checkers.is_none() {
+            self.fresh.truncate(place);
         }
         seq
     }
@@ -794,7 +799,9 @@ impl World {
             records: &fresh,
             view: View::new(self),
         });
-        self.violation = self.violation.take().or(violation);
+        if violation.is_some() && self.violation.is_none() {
+            self.violation = violation;
+        }
         self.checkers = Some(checkers);
         self.fresh = fresh;
         self.fresh.clear();

@@ -458,7 +458,7 @@ fn fetch(
         isolation_level: IsolationLevel::ReadUncommitted,
         topics: vec![FetchTopic {
             topic_id,
-            partitions: vec![FetchPartition {
+            partitions: [FetchPartition {
                 partition,
                 current_leader_epoch: epoch.map(LeaderEpoch),
                 fetch_offset: Offset(from),
@@ -466,7 +466,8 @@ fn fetch(
                 log_start_offset: None,
                 partition_max_bytes: 1 << 20,
                 high_watermark: None,
-            }],
+            }]
+            .into(),
         }],
     };
     let Response::Fetch(answer) = wire.ask(Request::Fetch(request)) else {

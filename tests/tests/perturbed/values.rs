@@ -362,7 +362,11 @@ impl Perturb for BatchData {
         match payload {
             Payload::Records { ids, .. } => ids.visit(aim),
             Payload::Control(control) => control.visit(aim),
-            Payload::Metadata(records) => records.visit(aim),
+            Payload::Metadata(records) => {
+                let mut each = records.to_vec();
+                each.visit(aim);
+                *records = each.into();
+            }
         }
     }
 }

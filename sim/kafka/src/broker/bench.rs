@@ -213,7 +213,7 @@ impl Bench {
             error_code: ErrorCode::None,
             topics: vec![FetchTopicResponse {
                 topic_id: METADATA_TOPIC,
-                partitions: vec![answer],
+                partitions: [answer].into(),
             }],
             node_endpoints: Vec::new(),
         });

@@ -14,6 +14,7 @@ use crate::ids::*;
 use crate::protocol::ErrorCode;
 use crate::protocol::fetch::*;
 use serde::Serialize;
+use smallvec::SmallVec;
 
 /// A fetch request under way.
 #[derive(Clone, Debug, Serialize)]
@@ -25,14 +26,8 @@ pub struct Fetching {
     request: FetchRequest,
 }
 
-/// What reading gave.
-#[derive(Clone, Debug)]
-pub struct Fetched {
-    /// The answer, if it is given now.
-    pub response: FetchResponse,
-    /// It is given now: there is enough, or something that the asker must know at once.
-    pub is_due: bool,
-}
+/// What was read at each position, in the order of the request.
+type Reads = SmallVec<[Result<Read, ErrorCode>; 2]>;
 
 impl Fetching {
     /// A request.
@@ -60,44 +55,77 @@ impl Fetching {
         })
     }
 
-    /// Reads all positions. `fresh` when the request has just come, so that a follower's positions count.
-    pub fn read(
+    /// Reads all positions of a request that has just come, so that a follower's positions count. The answer, if it is given now:
+    /// there is enough, or something that the asker must know at once.
+    pub fn begin(
         &self,
-        fresh: bool,
         replicas: &mut Replicas,
         here: Here<'_>,
         out: &mut Effects,
-    ) -> Fetched {
+    ) -> Option<FetchResponse> {
+        let mut reads = Reads::new();
+        let due = self.read(true, &mut reads, replicas, here, out);
+        let is_due = self.request.max_wait_ms <= 0
+            || !due.is_interested
+            || due.is_urgent
+            || due.bytes >= self.min_bytes(here);
+        is_due.then(|| self.answer(&mut reads, replicas, here))
+    }
+
+    /// The answer to a request that has waited, with what there is now.
+    pub fn finish(
+        &self,
+        replicas: &mut Replicas,
+        here: Here<'_>,
+        out: &mut Effects,
+    ) -> FetchResponse {
+        let mut reads = Reads::new();
+        self.read(false, &mut reads, replicas, here, out);
+        self.answer(&mut reads, replicas, here)
+    }
+
+    fn read(
+        &self,
+        fresh: bool,
+        reads: &mut Reads,
+        replicas: &mut Replicas,
+        here: Here<'_>,
+        out: &mut Effects,
+    ) -> Due {
         let mut reading = self.reading(fresh, here);
         let mut due = Due::default();
+        for (id, asked) in self.positions() {
+            let read = read(id, asked, &mut reading, &mut due, replicas, here, out);
+            if let Err(error) = read {
+                tell_fenced(id, error, out);
+            }
+            reads.push(read);
+        }
+        due
+    }
+
+    fn answer(&self, reads: &mut Reads, replicas: &Replicas, here: Here<'_>) -> FetchResponse {
         let mut hints = Hints::default();
         let mut topics = Vec::with_capacity(self.request.topics.len());
+        let mut reads = reads.drain(..);
         for topic in &self.request.topics {
-            let mut partitions = Vec::with_capacity(topic.partitions.len());
-            for asked in &topic.partitions {
+            let mut partitions = SmallVec::with_capacity(topic.partitions.len());
+            for (asked, read) in topic.partitions.iter().zip(&mut reads) {
                 let id = TopicIdPartition {
                     topic: topic.topic_id,
                     partition: asked.partition,
                 };
-                let read = read(id, asked, &mut reading, &mut due, replicas, here, out);
-                partitions.push(answer(id, read, replicas, here, &mut hints, out));
+                partitions.push(answer(id, read, replicas, here, &mut hints));
             }
             topics.push(FetchTopicResponse {
                 topic_id: topic.topic_id,
                 partitions,
             });
         }
-        let is_due = self.request.max_wait_ms <= 0
-            || !due.is_interested
-            || due.is_urgent
-            || due.bytes >= self.min_bytes(here);
-        Fetched {
-            response: FetchResponse {
-                error_code: ErrorCode::None,
-                topics,
-                node_endpoints: hints.endpoints,
-            },
-            is_due,
+        FetchResponse {
+            error_code: ErrorCode::None,
+            topics,
+            node_endpoints: hints.endpoints,
         }
     }
 
@@ -190,7 +218,6 @@ fn answer(
     replicas: &Replicas,
     here: Here<'_>,
     hints: &mut Hints,
-    out: &mut Effects,
 ) -> FetchPartitionResponse {
     match read {
         Ok(read) => FetchPartitionResponse {
@@ -204,7 +231,6 @@ fn answer(
             records: read.records,
         },
         Err(error_code) => {
-            tell_fenced(id, error_code, out);
             let knows_better = matches!(
                 error_code,
                 ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch

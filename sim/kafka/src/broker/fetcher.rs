@@ -27,6 +27,7 @@ use crate::protocol::{Request, Response};
 use crate::rules::{Rules, Truncate};
 use crate::time::{Duration, Time};
 use serde::Serialize;
+use smallvec::smallvec;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
@@ -284,13 +285,13 @@ fn position(log: &Log, id: TopicIdPartition, epoch: LeaderEpoch, here: Here<'_>)
 }
 
 fn fetch_request(asked: &[(TopicIdPartition, FetchPartition)], here: Here<'_>) -> FetchRequest {
-    let mut topics: Vec<FetchTopic> = Vec::new();
+    let mut topics: Vec<FetchTopic> = Vec::with_capacity(1);
     for (id, position) in asked {
         match topics.last_mut() {
             Some(topic) if topic.topic_id == id.topic => topic.partitions.push(position.clone()),
             _ => topics.push(FetchTopic {
                 topic_id: id.topic,
-                partitions: vec![position.clone()],
+                partitions: smallvec![position.clone()],
             }),
         }
     }

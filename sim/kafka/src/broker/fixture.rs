@@ -109,8 +109,13 @@ impl Server {
     pub fn answer(&mut self, request: Request) -> Response {
         with(self, |replicas, here, out| match request {
             Request::Fetch(r) => {
+                let r = FetchRequest {
+                    max_wait_ms: 0,
+                    ..r
+                };
                 let fetching = Fetching::new(ConnId(0), CorrelationId(0), r);
-                Response::Fetch(fetching.read(true, replicas, here, out).response)
+                let answer = fetching.begin(replicas, here, out);
+                Response::Fetch(answer.expect("it does not wait"))
             }
             Request::ListOffsets(r) => Response::ListOffsets(list_offsets(&r, replicas, here)),
             Request::OffsetForLeaderEpoch(r) => {
@@ -216,7 +221,7 @@ impl Server {
             isolation_level: IsolationLevel::ReadUncommitted,
             topics: vec![FetchTopic {
                 topic_id: TOPIC,
-                partitions: vec![position],
+                partitions: [position].into(),
             }],
         };
         match self.answer(Request::Fetch(request)) {

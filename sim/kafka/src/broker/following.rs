@@ -7,7 +7,6 @@ use crate::broker::channel::Outcome;
 use crate::broker::lifecycle::BrokerState;
 use crate::client::connections::Happened;
 use crate::context::Context;
-use crate::effect::Effects;
 use crate::ids::*;
 use crate::protocol::Response;
 use crate::timer::{BrokerTimer, Timer};
@@ -54,7 +53,7 @@ impl Broker {
 
     /// K-24: nothing is copied, led or answered for them any more; their files go later.
     fn delete_partitions(&mut self, deleted: BTreeSet<TopicIdPartition>, cx: &mut Context<'_>) {
-        let mut out = Effects::new();
+        let mut out = self.buffer();
         let delay = millis(self.standing.config.server.log_segment_delete_delay_ms);
         let at = (cx.now() + delay).max(self.first_deletion);
         let gone = self.replicas.delete(deleted.into_iter(), at, &mut out);
@@ -64,7 +63,7 @@ impl Broker {
     }
 
     fn put_strays_aside(&mut self, cx: &mut Context<'_>) {
-        let mut out = Effects::new();
+        let mut out = self.buffer();
         let here = self.standing.here(cx.wall());
         self.replicas.put_strays_aside(here, &mut out);
         self.carry_out(out, cx);
@@ -77,7 +76,7 @@ impl Broker {
     }
 
     fn change_partitions(&mut self, changed: Vec<TopicIdPartition>, cx: &mut Context<'_>) {
-        let mut out = Effects::new();
+        let mut out = self.buffer();
         let is_stopping = self.standing.lifecycle.state() > BrokerState::Running;
         let here = self.standing.here(cx.wall());
         let changes = self.replicas.apply(&changed, is_stopping, here, &mut out);
@@ -102,7 +101,7 @@ impl Broker {
         let Some(fetcher) = self.fetchers.get_mut(source) else {
             return;
         };
-        let mut out = Effects::new();
+        let mut out = std::mem::take(&mut self.wishes);
         let mut request = None;
         if fetcher.is_ready(now) && self.network.fetch().ready(source, cx) {
             request = fetcher.next_request(&mut Desk {
@@ -134,7 +133,7 @@ impl Broker {
         let Some(fetcher) = self.fetchers.get_mut(source) else {
             return;
         };
-        let mut out = Effects::new();
+        let mut out = std::mem::take(&mut self.wishes);
         let here = self.standing.here(cx.wall());
         match happened {
             Happened::Answered(_, (), response) => fetcher.answered(
@@ -159,7 +158,7 @@ impl Broker {
 
     /// The controller answered a registration or a heartbeat, or did not in time.
     pub(super) fn heartbeat_answered(&mut self, outcome: Outcome<()>, cx: &mut Context<'_>) {
-        let mut out = Effects::new();
+        let mut out = self.buffer();
         let (lifecycle, now) = (&mut self.standing.lifecycle, cx.now());
         let served = lifecycle.serves();
         match outcome {
@@ -185,7 +184,7 @@ impl Broker {
         let Outcome::Answered((), Response::AlterPartition(response)) = outcome else {
             unreachable!("because an ISR change is waited for without limit");
         };
-        let mut out = Effects::new();
+        let mut out = self.buffer();
         let here = self.standing.here(cx.wall());
         self.replicas
             .isr_answered(response, here, cx.now(), &mut out);

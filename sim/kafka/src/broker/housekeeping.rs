@@ -4,7 +4,7 @@
 use super::{Broker, millis};
 use crate::context::Context;
 use crate::disk::{FileId, Write};
-use crate::effect::{Effect, Effects};
+use crate::effect::Effect;
 use crate::ids::{Offset, TopicIdPartition};
 use crate::time::Time;
 use crate::timer::BrokerTimer;
@@ -18,7 +18,7 @@ impl Broker {
 
     /// L-20.
     pub(super) fn sweep(&mut self, cx: &mut Context<'_>) {
-        let mut out = Effects::new();
+        let mut out = self.buffer();
         let renamed = self.replicas.delete_old_segments(cx.wall(), &mut out);
         self.carry_out(out, cx);
         self.let_vanish(renamed, cx.now());
@@ -64,7 +64,7 @@ impl Broker {
         if self.replicas.is_cleaning() {
             return;
         }
-        let mut out = Effects::new();
+        let mut out = self.buffer();
         self.replicas.clean_dirtiest(cx.wall(), &mut out);
         let has_begun = self.replicas.is_cleaning();
         let renamed = self.replicas.delete_old_compacted(cx.wall(), &mut out);
@@ -77,7 +77,7 @@ impl Broker {
 
     /// A file of the round is synced. When the round is over, the cleaner looks on at once.
     pub(super) fn cleaned(&mut self, id: TopicIdPartition, base: Offset, cx: &mut Context<'_>) {
-        let mut out = Effects::new();
+        let mut out = self.buffer();
         let (is_over, renamed) = self.replicas.cleaned(id, base, &mut out);
         self.carry_out(out, cx);
         self.let_vanish(renamed, cx.now());

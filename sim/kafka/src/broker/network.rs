@@ -102,15 +102,17 @@ impl Network {
         &mut self.fetch
     }
 
-    /// Whether a connection is one of these.
-    pub fn owns(&self, conn: ConnId) -> bool {
+    /// Whether a connection is one to copy on: what comes on it is for [`Network::fetch`] to take.
+    pub fn copies_on(&self, conn: ConnId) -> bool {
         self.fetch.owns(conn)
-            || self.heartbeat.owns(conn)
-            || self.alter.owns(conn)
-            || self.forward.owns(conn)
     }
 
-    /// Takes an input about one of these connections. `leader` leads the metadata quorum, as far as this broker knows.
+    /// Whether a connection is one of those to the controller.
+    pub fn owns(&self, conn: ConnId) -> bool {
+        self.heartbeat.owns(conn) || self.alter.owns(conn) || self.forward.owns(conn)
+    }
+
+    /// Takes an input about one of the connections to the controller. `leader` leads the metadata quorum, as far as this broker knows.
     pub fn handle(
         &mut self,
         conn: ConnId,
@@ -119,9 +121,7 @@ impl Network {
         cx: &mut Context<'_>,
     ) -> AllNews {
         self.touched = true;
-        if self.fetch.owns(conn) {
-            fetched(self.fetch.handle(input, cx))
-        } else if self.heartbeat.owns(conn) {
+        if self.heartbeat.owns(conn) {
             beaten(self.heartbeat.handle(input, leader, cx))
         } else if self.alter.owns(conn) {
             altered(self.alter.handle(input, leader, cx))

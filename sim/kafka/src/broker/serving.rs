@@ -72,7 +72,7 @@ impl Broker {
         request: ProduceRequest,
         cx: &mut Context<'_>,
     ) {
-        let mut out = Effects::new();
+        let mut out = self.buffer();
         let here = self.standing.here(cx.wall());
         let timeout = Duration::millis(u64::try_from(request.timeout_ms).unwrap_or(0));
         let mut producing = Producing::begin(conn, id, request, &mut self.replicas, here, &mut out);
@@ -102,12 +102,11 @@ impl Broker {
         request: FetchRequest,
         cx: &mut Context<'_>,
     ) {
-        let mut out = Effects::new();
+        let mut out = self.buffer();
         let here = self.standing.here(cx.wall());
         let fetching = Fetching::new(conn, id, request);
-        let fetched = fetching.read(true, &mut self.replicas, here, &mut out);
-        if fetched.is_due {
-            out.push(Effect::Reply(conn, id, Response::Fetch(fetched.response)));
+        if let Some(response) = fetching.begin(&mut self.replicas, here, &mut out) {
+            out.push(Effect::Reply(conn, id, Response::Fetch(response)));
         } else if fetching.is_satisfied(&self.replicas, here) {
             finish_fetch(&fetching, &mut self.replicas, here, &mut out);
         } else {
@@ -126,7 +125,7 @@ impl Broker {
         request: &DeleteRecordsRequest,
         cx: &mut Context<'_>,
     ) {
-        let mut out = Effects::new();
+        let mut out = self.buffer();
         let here = self.standing.here(cx.wall());
         let timeout = Duration::millis(u64::try_from(request.timeout_ms).unwrap_or(0));
         let mut deleting = Deleting::begin(conn, id, request, &mut self.replicas, here, &mut out);
@@ -262,7 +261,7 @@ impl Broker {
             return;
         }
         let moved = self.replicas.take_moved();
-        let mut out = Effects::new();
+        let mut out = self.buffer();
         for (id, what) in moved {
             if what == Moved::All {
                 for ticket in self.produces.watching(id) {
@@ -320,7 +319,7 @@ impl Broker {
 
     /// Answers what has waited long enough.
     pub(super) fn time_out_parked(&mut self, cx: &mut Context<'_>) {
-        let mut out = Effects::new();
+        let mut out = self.buffer();
         let here = self.standing.here(cx.wall());
         while let Some(mut producing) = self.produces.take_due(cx.now()) {
             producing.time_out();
@@ -350,8 +349,7 @@ fn finish_delete(deleting: &Deleting, out: &mut Effects) {
 }
 
 fn finish_fetch(fetching: &Fetching, replicas: &mut Replicas, here: Here<'_>, out: &mut Effects) {
-    let fetched = fetching.read(false, replicas, here, out);
-    let response = Response::Fetch(fetched.response);
+    let response = Response::Fetch(fetching.finish(replicas, here, out));
     out.push(Effect::Reply(fetching.conn, fetching.id, response));
 }
 

@@ -44,7 +44,7 @@ pub(super) fn fetch(follower: Option<i32>, offset: i64) -> Request {
         isolation_level: IsolationLevel::ReadUncommitted,
         topics: vec![FetchTopic {
             topic_id: ORDERS.topic,
-            partitions: vec![FetchPartition {
+            partitions: [FetchPartition {
                 partition: 0,
                 current_leader_epoch: Some(LeaderEpoch(0)),
                 fetch_offset: Offset(offset),
@@ -52,7 +52,8 @@ pub(super) fn fetch(follower: Option<i32>, offset: i64) -> Request {
                 log_start_offset: None,
                 partition_max_bytes: 1 << 20,
                 high_watermark: None,
-            }],
+            }]
+            .into(),
         }],
     })
 }

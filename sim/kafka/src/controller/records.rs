@@ -7,7 +7,8 @@ use crate::ids::{
 };
 use crate::protocol::admin::ConfigResource;
 use crate::protocol::cluster::LeaderRecoveryState;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// One record of the metadata log.
@@ -96,6 +97,36 @@ pub enum MetadataRecord {
     },
 }
 
+/// The records of one batch. A quiet cluster writes two batches a second that hold a lone [`MetadataRecord::NoOp`], and keeps them
+/// all: those need no memory of their own here.
+#[derive(Clone, PartialEq, Debug)]
+pub struct MetadataRecords(Option<Box<[MetadataRecord]>>);
+
+/// What stands for a lone one.
+const NO_OP: &[MetadataRecord] = &[MetadataRecord::NoOp];
+
+impl From<Vec<MetadataRecord>> for MetadataRecords {
+    fn from(records: Vec<MetadataRecord>) -> MetadataRecords {
+        let is_no_op = matches!(records[..], [MetadataRecord::NoOp]);
+        MetadataRecords((!is_no_op).then(|| records.into_boxed_slice()))
+    }
+}
+
+impl Deref for MetadataRecords {
+    type Target = [MetadataRecord];
+
+    fn deref(&self) -> &[MetadataRecord] {
+        self.0.as_deref().unwrap_or(NO_OP)
+    }
+}
+
+/// As the list that they are.
+impl Serialize for MetadataRecords {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.deref().serialize(to)
+    }
+}
+
 /// A partition as the controller has it: Kafka's PartitionRegistration.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct PartitionRegistration {
@@ -111,4 +142,25 @@ pub struct PartitionRegistration {
     pub leader_epoch: LeaderEpoch,
     /// Counts changes.
     pub partition_epoch: PartitionEpoch,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lone_no_op_is_kept_without_memory_and_read_as_any_other_records() {
+        let remove = MetadataRecord::RemoveTopic { topic: TopicId(7) };
+        let lists = [
+            vec![],
+            vec![MetadataRecord::NoOp],
+            vec![MetadataRecord::NoOp; 2],
+            vec![remove],
+        ];
+        for list in lists {
+            let records = MetadataRecords::from(list.clone());
+            assert_eq!(records[..], list[..]);
+            assert_eq!(records.0.is_none(), list == [MetadataRecord::NoOp]);
+        }
+    }
 }

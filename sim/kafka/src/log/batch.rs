@@ -9,7 +9,7 @@
 use super::codec::{Codec, Compression};
 pub use super::record::PlainRecord;
 use super::record::{self, Records};
-use crate::controller::records::MetadataRecord;
+use crate::controller::records::{MetadataRecord, MetadataRecords};
 use crate::ids::{LeaderEpoch, NodeId, Offset, ProducerEpoch, ProducerId, RecordId};
 use crate::time::Timestamp;
 use bytes::Bytes;
@@ -103,7 +103,7 @@ pub enum Payload {
     /// A control record (L-2).
     Control(ControlRecord),
     /// Records of the metadata log.
-    Metadata(Box<[MetadataRecord]>),
+    Metadata(MetadataRecords),
 }
 
 /// Control records (L-2): they take an offset and are never shown to an application.
@@ -226,13 +226,7 @@ impl BatchData {
     /// A batch of metadata records.
     pub fn of_metadata(records: Vec<MetadataRecord>, at: Timestamp) -> BatchData {
         let count = count_of(&records);
-        BatchData::unsealed(
-            Payload::Metadata(records.into_boxed_slice()),
-            count,
-            at,
-            None,
-        )
-        .sealed()
+        BatchData::unsealed(Payload::Metadata(records.into()), count, at, None).sealed()
     }
 
     /// A batch of one control record of the metadata log.

@@ -6,6 +6,7 @@ use crate::protocol::ErrorCode;
 use crate::protocol::metadata::NodeEndpoint;
 use crate::protocol::produce::LeaderIdAndEpoch;
 use serde::Serialize;
+use smallvec::SmallVec;
 
 /// Give me what lies from these positions on.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -48,8 +49,8 @@ pub enum IsolationLevel {
 pub struct FetchTopic {
     /// Which topic.
     pub topic_id: TopicId,
-    /// One entry per partition.
-    pub partitions: Vec<FetchPartition>,
+    /// One entry per partition; mostly one, which then lies in no heap of its own.
+    pub partitions: SmallVec<[FetchPartition; 1]>,
 }
 
 /// One position.
@@ -88,7 +89,7 @@ pub struct FetchTopicResponse {
     /// Which topic.
     pub topic_id: TopicId,
     /// By partition.
-    pub partitions: Vec<FetchPartitionResponse>,
+    pub partitions: SmallVec<[FetchPartitionResponse; 1]>,
 }
 
 /// The answer for one position.

@@ -17,6 +17,7 @@ use crate::raft::quorum::State;
 use crate::raft::{At, FETCH_MAX_WAIT, Fault, Raft};
 use crate::time::{Duration, Time};
 use serde::Serialize;
+use smallvec::smallvec;
 
 /// Kafka's MAX_FETCH_SIZE_BYTES.
 const FETCH_MAX_BYTES: i32 = 8 * 1024 * 1024;
@@ -31,8 +32,39 @@ pub struct Parked {
     id: CorrelationId,
     asked: Asked,
     expires: Time,
-    /// What it is answered with if nothing happens: the state when it came.
-    otherwise: Box<FetchResponse>,
+    /// What it is answered with if nothing happens.
+    otherwise: Nothing,
+}
+
+/// That there is nothing to get: the state when a fetch came. As an answer it is written only when it is given.
+#[derive(Clone, Copy, Debug)]
+struct Nothing {
+    hw: Option<Offset>,
+    place: Place,
+}
+
+/// Where the answering replica stands.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    log_start: Offset,
+    leader: LeaderIdAndEpoch,
+}
+
+/// As the response that it stands for.
+impl Serialize for Nothing {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.response().serialize(to)
+    }
+}
+
+impl Nothing {
+    fn response(&self) -> FetchResponse {
+        let answer = Answer {
+            hw: self.hw,
+            ..Answer::error(ErrorCode::None)
+        };
+        answer.at(self.place)
+    }
 }
 
 impl Parked {
@@ -75,6 +107,31 @@ impl Answer {
             records: Vec::new(),
         }
     }
+
+    /// In Kafka's schema.
+    fn at(self, place: Place) -> FetchResponse {
+        let partition = FetchPartitionResponse {
+            partition: METADATA_PARTITION.partition,
+            error_code: self.error,
+            high_watermark: self.hw,
+            last_stable_offset: None,
+            log_start_offset: place.log_start,
+            diverging_epoch: self.diverging.map(|d| EpochEndOffset {
+                epoch: d.epoch,
+                end_offset: d.offset,
+            }),
+            current_leader: Some(place.leader),
+            records: self.records,
+        };
+        FetchResponse {
+            error_code: ErrorCode::None,
+            topics: vec![FetchTopicResponse {
+                topic_id: METADATA_TOPIC,
+                partitions: smallvec![partition],
+            }],
+            node_endpoints: Vec::new(),
+        }
+    }
 }
 
 impl Raft {
@@ -100,15 +157,20 @@ impl Raft {
             }
             Err(error) => (Answer::error(error), None),
         };
-        let response = self.fetch_response(answer);
         match parks {
-            None => out.push(Effect::Reply(conn, id, Response::Fetch(response))),
+            None => {
+                let response = self.fetch_response(answer);
+                out.push(Effect::Reply(conn, id, Response::Fetch(response)));
+            }
             Some(asked) => self.parked.push(Parked {
                 conn,
                 id,
                 asked,
                 expires: at.now + Duration::millis(u64::try_from(r.max_wait_ms).unwrap_or(0)),
-                otherwise: Box::new(response),
+                otherwise: Nothing {
+                    hw: answer.hw,
+                    place: self.place(),
+                },
             }),
         }
         Ok(())
@@ -129,8 +191,9 @@ impl Raft {
             Validity::Diverging(end) => answer.diverging = Some(end),
             Validity::Valid => {
                 if let (Some(replica), Some(leader)) = (asked.replica, self.quorum.leading()) {
-                    leader.update_follower(replica, asked.offset, at.now);
-                    self.advance_hw(at, out);
+                    if leader.update_follower(replica, asked.offset, at.now) {
+                        self.advance_hw(at, out);
+                    }
                 }
                 answer.records = self.log.read(asked.offset, self.log.leo(), asked.max_bytes);
             }
@@ -182,35 +245,22 @@ impl Raft {
             out.push(Effect::Reply(
                 parked.conn,
                 parked.id,
-                Response::Fetch(*parked.otherwise),
+                Response::Fetch(parked.otherwise.response()),
             ));
         }
     }
 
     fn fetch_response(&self, answer: Answer) -> FetchResponse {
-        let partition = FetchPartitionResponse {
-            partition: METADATA_PARTITION.partition,
-            error_code: answer.error,
-            high_watermark: answer.hw,
-            last_stable_offset: None,
-            log_start_offset: self.log.log_start(),
-            diverging_epoch: answer.diverging.map(|d| EpochEndOffset {
-                epoch: d.epoch,
-                end_offset: d.offset,
-            }),
-            current_leader: Some(LeaderIdAndEpoch {
+        answer.at(self.place())
+    }
+
+    fn place(&self) -> Place {
+        Place {
+            log_start: self.log.log_start(),
+            leader: LeaderIdAndEpoch {
                 leader_id: self.leader().unwrap_or(NO_LEADER),
                 leader_epoch: self.epoch(),
-            }),
-            records: answer.records,
-        };
-        FetchResponse {
-            error_code: ErrorCode::None,
-            topics: vec![FetchTopicResponse {
-                topic_id: METADATA_TOPIC,
-                partitions: vec![partition],
-            }],
-            node_endpoints: Vec::new(),
+            },
         }
     }
 
@@ -365,7 +415,7 @@ pub(super) fn request_of(
         isolation_level: IsolationLevel::ReadUncommitted,
         topics: vec![FetchTopic {
             topic_id: METADATA_TOPIC,
-            partitions: vec![position],
+            partitions: smallvec![position],
         }],
     }
 }

@@ -132,15 +132,17 @@ impl Leader {
             .end_offset = Some(end);
     }
 
-    /// A replica asked for what follows `offset`, and so has all before it. Observers do not count.
-    pub fn update_follower(&mut self, replica: NodeId, offset: Offset, now: Time) {
+    /// A replica asked for what follows `offset`, and so has all before it. Observers do not count. Returns whether a voter's
+    /// log is now known to end elsewhere: only then a majority can have more.
+    pub fn update_follower(&mut self, replica: NodeId, offset: Offset, now: Time) -> bool {
         assert!(replica != self.node, "a leader does not fetch from itself");
         let Some(voter) = self.voter_mut(replica) else {
-            return;
+            return false;
         };
-        voter.end_offset = Some(offset);
+        let moved = voter.end_offset.replace(offset) != Some(offset);
         voter.last_fetch = Some(now);
         self.fetched_by(replica, now);
+        moved
     }
 
     /// Check-quorum: a majority, the leader itself included, has to fetch within each span (KAFKA-15489).

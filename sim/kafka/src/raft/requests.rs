@@ -4,16 +4,17 @@
 //! paired with its request by counting.
 
 use crate::ids::NodeId;
+use crate::sorted::Sorted;
 use crate::time::{Duration, Time};
 use serde::Serialize;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 /// What is under way to each node.
 #[derive(Clone, Debug, Serialize)]
 pub struct Requests {
     retry_backoff: Duration,
     request_timeout: Duration,
-    nodes: BTreeMap<NodeId, Node>,
+    nodes: Sorted<NodeId, Node>,
 }
 
 #[derive(Clone, Debug, Default, Serialize)]
@@ -42,7 +43,7 @@ impl Requests {
         Requests {
             retry_backoff,
             request_timeout,
-            nodes: BTreeMap::new(),
+            nodes: Sorted::default(),
         }
     }
 
@@ -72,7 +73,7 @@ impl Requests {
 
     /// A request is sent.
     pub fn sent(&mut self, node: NodeId, now: Time) {
-        let n = self.nodes.entry(node).or_default();
+        let n = self.nodes.get_or_default(node);
         // What was asked before does not matter any more.
         n.sent.iter_mut().for_each(|matters| *matters = false);
         n.sent.push_back(true);
@@ -104,7 +105,7 @@ impl Requests {
     /// The answer was no good: a pause.
     pub fn back_off(&mut self, node: NodeId, now: Time) {
         let until = now + self.retry_backoff;
-        self.nodes.entry(node).or_default().state = State::BackingOff { until };
+        self.nodes.get_or_default(node).state = State::BackingOff { until };
     }
 
     /// When a node may be asked again that may not be now.

@@ -198,7 +198,7 @@ impl Bench {
         ProduceResponse {
             responses: vec![TopicProduceResponse {
                 topic_id: TOPIC,
-                partitions: vec![partition],
+                partitions: [partition].into(),
             }],
             node_endpoints: Vec::new(),
         }
@@ -240,7 +240,7 @@ impl Bench {
             error_code: ErrorCode::None,
             topics: vec![FetchTopicResponse {
                 topic_id: TOPIC,
-                partitions: vec![partition],
+                partitions: [partition].into(),
             }],
             node_endpoints: Vec::new(),
         })

@@ -205,7 +205,7 @@ fn fetch_response(partition: crate::protocol::fetch::FetchPartitionResponse) -> 
         error_code: ErrorCode::None,
         topics: vec![FetchTopicResponse {
             topic_id: ORDERS.topic,
-            partitions: vec![partition],
+            partitions: [partition].into(),
         }],
         node_endpoints: Vec::new(),
     })

@@ -14,6 +14,7 @@ use crate::protocol::ErrorCode;
 use crate::protocol::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
 use crate::protocol::produce::LeaderIdAndEpoch;
 use serde::Serialize;
+use smallvec::SmallVec;
 use std::collections::{BTreeSet, VecDeque};
 
 /// One position in a fetch request, remembered until it is answered.
@@ -59,12 +60,12 @@ pub struct Fetcher {
 
 /// The request for these positions. Neighbours of one topic share an entry.
 pub fn request(asked: &[Asked], config: &ConsumerConfig) -> FetchRequest {
-    let mut topics: Vec<FetchTopic> = Vec::new();
+    let mut topics: Vec<FetchTopic> = Vec::with_capacity(1);
     for a in asked {
         if topics.last().is_none_or(|t| t.topic_id != a.topic_id) {
             topics.push(FetchTopic {
                 topic_id: a.topic_id,
-                partitions: Vec::new(),
+                partitions: SmallVec::new(),
             });
         }
         let topic = topics.last_mut().expect("just pushed");
@@ -273,7 +274,7 @@ impl Fetcher {
             .any(|f| f.partition == *partition)
     }
 
-    fn buffered_nodes(&self, positions: &Positions) -> BTreeSet<NodeId> {
+    fn buffered_nodes(&self, positions: &Positions) -> SmallVec<[NodeId; 4]> {
         let node = |f: &CompletedFetch| leader(&positions.get(&f.partition)?.fetchable()?);
         self.completed
             .iter()

@@ -97,7 +97,7 @@ fn metadata(leader: i32, leader_epoch: LeaderEpoch) -> Response {
             error_code: ErrorCode::None,
             name: "orders".into(),
             topic_id: TOPIC,
-            partitions: vec![partition],
+            partitions: [partition].into(),
         }],
     })
 }
@@ -145,7 +145,7 @@ fn fetch_response(error_code: ErrorCode, records: Vec<RecordBatch>) -> FetchResp
         error_code: ErrorCode::None,
         topics: vec![FetchTopicResponse {
             topic_id: TOPIC,
-            partitions: vec![partition],
+            partitions: [partition].into(),
         }],
         node_endpoints: Vec::new(),
     }

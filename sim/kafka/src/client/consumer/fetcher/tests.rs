@@ -97,7 +97,7 @@ fn fetched(fetcher: &mut Fetcher, positions: &Positions, answers: Vec<FetchParti
     fetcher.sent(*node);
     let topics = vec![crate::protocol::fetch::FetchTopicResponse {
         topic_id: TOPIC,
-        partitions: answers,
+        partitions: answers.into(),
     }];
     let response = FetchResponse {
         error_code: ErrorCode::None,
@@ -350,7 +350,7 @@ fn a_leader_named_instead_is_reported_and_metadata_is_wanted() {
         error_code: ErrorCode::None,
         topics: vec![crate::protocol::fetch::FetchTopicResponse {
             topic_id: TOPIC,
-            partitions: vec![moved],
+            partitions: [moved].into(),
         }],
         node_endpoints: Vec::new(),
     };
