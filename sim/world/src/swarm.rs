@@ -10,7 +10,9 @@ pub mod faults;
 pub mod inputs;
 pub mod knobs;
 mod operations;
+mod rows;
 pub mod steps;
+mod storage;
 
 use self::steps::{Cast, draw_steps};
 use crate::network::harm::Tail;
@@ -37,8 +39,13 @@ pub enum Half {
     Free,
 }
 
-/// What the clocks say when a drawn run begins.
-const START: Timestamp = Timestamp(1_767_225_600_000);
+/// What the clocks may say when a drawn run begins: mostly the new year of 2026; else shortly before the leap day of 2000, or
+/// before seconds leave 31 bits in 2038.
+const STARTS: [(u64, Timestamp); 3] = [
+    (80, Timestamp(1_767_225_600_000)),
+    (10, Timestamp(951_782_370_000)),
+    (10, Timestamp(2_147_483_618_000)),
+];
 
 /// The scenario of a seed.
 pub fn scenario(seed: u64, half: Half, rules: &Rules) -> Scenario {
@@ -46,9 +53,17 @@ pub fn scenario(seed: u64, half: Half, rules: &Rules) -> Scenario {
     let mut streams = Streams::new(seed);
     let mut source = |n| streams.below(Stream::Swarm, n, &names);
     let mut dice = Dice::new(&mut source);
+    let start = dice.weighted(&STARTS);
     let cluster = draw_cluster(&mut dice, half, rules);
     let topics = draw_topics(&mut dice, half, cluster.brokers);
-    let producers = draw_producers(&mut dice, half, &topics);
+    let assets = rows::draw_assets(&mut dice);
+    let given = Given {
+        start,
+        brokers: &cluster.config,
+        topics: &topics,
+        assets: &assets,
+    };
+    let producers = draw_producers(&mut dice, half, &given);
     let consumers = draw_consumers(&mut dice, half, &topics);
     let mut admin = AdminConfig::default();
     set_all(&mut admin, knobs::draw(&mut dice, half, Table::Admin));
@@ -67,7 +82,7 @@ pub fn scenario(seed: u64, half: Half, rules: &Rules) -> Scenario {
         title: format!("swarm {seed}").into(),
         teaches: None,
         seed: Some(seed),
-        start: START,
+        start,
         network: draw_network(&mut dice, base, &cluster),
         cluster,
         end: EndPlan {
@@ -79,7 +94,7 @@ pub fn scenario(seed: u64, half: Half, rules: &Rules) -> Scenario {
         topics: topics.into_iter().chain([nobodys(brokers)]).collect(),
         producers,
         consumers,
-        assets: BTreeMap::new(),
+        assets,
         steps,
         expect: Vec::new(),
         tries: Vec::new(),
@@ -222,6 +237,7 @@ fn draw_cluster(dice: &mut Dice<'_>, half: Half, rules: &Rules) -> ClusterPlan {
         config.log_retention_check_interval_ms = dice.pick(&[500, 5_000, 300_000]);
         config.log_cleaner_backoff_ms = dice.pick(&[500, 3_000, 15_000]);
     }
+    storage::draw_for_all(dice, &mut config);
     set_all(&mut config, knobs::draw(dice, half, Table::Server));
     let mut config_of = BTreeMap::new();
     if dice.chance(15) {
@@ -287,7 +303,9 @@ fn draw_topics(dice: &mut Dice<'_>, half: Half, brokers: u32) -> BTreeMap<Arc<st
             let of = |p: u64| (p..p + replication_factor).map(broker).collect();
             (0..partitions).map(of).collect()
         });
-        draw_storage(dice, &mut config);
+        for (key, value) in storage::draw(dice) {
+            config.insert(key.into(), value.into());
+        }
         let plan = TopicPlan {
             partitions: partitions as i32,
             replication_factor: replication_factor as i16,
@@ -301,54 +319,29 @@ fn draw_topics(dice: &mut Dice<'_>, half: Half, brokers: u32) -> BTreeMap<Arc<st
     (0..count).map(|i| topic(i, dice)).collect()
 }
 
-/// Half of the topics give records up, by age and size, by key, or by both; their segments are small, so that there is
-/// something to give up.
-fn draw_storage(dice: &mut Dice<'_>, config: &mut BTreeMap<Arc<str>, Arc<str>>) {
-    let policies = [
-        (50, ""),
-        (25, "delete"),
-        (15, "compact"),
-        (10, "compact,delete"),
-    ];
-    let policy = dice.weighted(&policies);
-    if policy.is_empty() {
-        return;
-    }
-    let mut set = |key: &str, value: &str| config.insert(key.into(), value.into());
-    set("segment.ms", dice.pick(&["500", "2000", "10000"]));
-    set("file.delete.delay.ms", dice.pick(&["1000", "60000"]));
-    if policy.contains("delete") {
-        set("retention.ms", dice.pick(&["2000", "10000", "604800000"]));
-        set("retention.bytes", dice.pick(&["-1", "500", "5000"]));
-    }
-    if policy.contains("compact") {
-        set("cleanup.policy", policy);
-        set(
-            "min.cleanable.dirty.ratio",
-            dice.pick(&["0.0", "0.1", "0.9"]),
-        );
-        set("min.compaction.lag.ms", dice.pick(&["0", "0", "2000"]));
-        // No shorter than the other, or the topic is refused.
-        set("max.compaction.lag.ms", dice.pick(&["2000", "20000"]));
-        set("delete.retention.ms", dice.pick(&["0", "1000", "60000"]));
-    }
-}
-
-/// Whether records of a topic must have keys.
-fn is_compacted(topic: &TopicPlan) -> bool {
-    let policy = topic.config.get("cleanup.policy");
-    policy.is_some_and(|p| p.contains("compact"))
+/// What producers are drawn for.
+struct Given<'a> {
+    start: Timestamp,
+    brokers: &'a ServerConfig,
+    topics: &'a BTreeMap<Arc<str>, TopicPlan>,
+    assets: &'a rows::Assets,
 }
 
 fn draw_producers(
     dice: &mut Dice<'_>,
     half: Half,
-    topics: &BTreeMap<Arc<str>, TopicPlan>,
+    given: &Given<'_>,
 ) -> BTreeMap<Arc<str>, ProducerPlan> {
+    let topics = given.topics;
     let names: Vec<Arc<str>> = topics.keys().cloned().collect();
     let count = dice.within(1, 3);
     let producer = |i: u64, dice: &mut Dice<'_>| {
         let topic = dice.pick(&names);
+        // A few send records without keys all the same, which are refused.
+        let keyed = match storage::is_compacted(&topics[&topic], given.brokers) {
+            true => 95,
+            false => 60,
+        };
         let count = dice.pick(&[1, 2, 5, 10, 20]);
         let rate = Rate {
             count,
@@ -362,15 +355,7 @@ fn draw_producers(
                 false => 1,
             },
             after: Duration::millis(dice.within(0, 2_000)),
-            keys: {
-                // A few send records without keys all the same, which are refused.
-                let percent = if is_compacted(&topics[&topic]) {
-                    95
-                } else {
-                    60
-                };
-                dice.chance(percent).then(|| dice.within(1, 20) as u32)
-            },
+            keys: dice.chance(keyed).then(|| dice.within(1, 20) as u32),
             tombstones: None,
             key_order: dice.pick(&[KeyOrder::InTurn, KeyOrder::Uniform, KeyOrder::Skewed]),
             size: {
@@ -378,13 +363,13 @@ fn draw_producers(
                 let max = min * dice.pick(&[1, 1, 1, 10]);
                 Range { min, max }
             },
-            rows: None,
+            rows: rows::draw(dice, given.assets, keyed),
             partition: dice
                 .chance(10)
                 .then(|| dice.below(topics[&topic].partitions as u64) as i32),
             timestamp: dice
                 .chance(10)
-                .then(|| Timestamp(START.0 + dice.within(0, 120_000) as i64)),
+                .then(|| Timestamp(given.start.0 + dice.within(0, 120_000) as i64)),
             headers: match dice.chance(15) {
                 true => [("trace".into(), "7f3a".into())].into(),
                 false => BTreeMap::new(),

@@ -138,6 +138,12 @@ pub fn is_dynamic(key: &str) -> bool {
     DYNAMIC.contains(&key) || SYNONYMS.iter().any(|(_, server)| *server == key)
 }
 
+/// The broker's key that stands behind a topic's.
+pub fn behind(topic: &str) -> Option<&'static str> {
+    let pair = SYNONYMS.iter().find(|(t, _)| *t == topic);
+    pair.map(|(_, server)| *server)
+}
+
 /// A value of one of a table's keys.
 ///
 /// # Errors
@@ -252,17 +258,16 @@ impl Layers<'_> {
         let effective = self.effective();
         let unset = TopicConfig::default();
         let described = |key: &ConfigKey<TopicConfig>| {
-            let server = SYNONYMS.iter().find(|(t, _)| *t == key.name);
-            let server = server.map(|(_, server)| *server);
+            let server = behind(key.name);
             let (own, none) = ((key.get)(topic), (key.get)(&unset));
             let mut synonyms = Vec::new();
             if own != none {
                 synonyms.push(synonym(key.name, own.clone(), Source::Topic));
             }
             synonyms.extend(server.map(|s| self.synonyms(s)).unwrap_or_default());
-            let behind = ServerConfig::KEYS.iter().find(|k| Some(k.name) == server);
-            let value = match behind {
-                Some(behind) if own == none => (behind.get)(&effective),
+            let its_key = ServerConfig::KEYS.iter().find(|k| Some(k.name) == server);
+            let value = match its_key {
+                Some(server) if own == none => (server.get)(&effective),
                 _ => own,
             };
             let read_only = false;

@@ -33,9 +33,6 @@ pub enum Drawn {
 use Drawn::*;
 use Table::*;
 
-const ADMIN_ONLY: &str = "topics say it for themselves";
-const CORRUPTION: &str = "a reader that checks nothing shows nothing while nothing is corrupted";
-
 /// The table.
 #[rustfmt::skip]
 pub const KNOBS: &[Knob] = &[
@@ -49,8 +46,8 @@ pub const KNOBS: &[Knob] = &[
     knob(Server, "replica.socket.timeout.ms", Either(&["2000", "10000"])),
     knob(Server, "replica.high.watermark.checkpoint.interval.ms", Either(&["500", "20000"])),
     knob(Server, "log.flush.offset.checkpoint.interval.ms", Either(&["1000", "10000"])),
-    knob(Server, "default.replication.factor", Never(ADMIN_ONLY)),
-    knob(Server, "num.partitions", Never(ADMIN_ONLY)),
+    knob(Server, "default.replication.factor", Either(&["2", "3"])),
+    knob(Server, "num.partitions", Either(&["2", "5"])),
     knob(Server, "min.insync.replicas", Either(&["2"])),
     knob(Server, "unclean.leader.election.enable", Free(&["true"])),
     knob(Server, "unclean.leader.election.interval.ms", Either(&["10000"])),
@@ -81,19 +78,19 @@ pub const KNOBS: &[Knob] = &[
     knob(Server, "log.message.timestamp.after.max.ms", Free(&["60000"])),
     knob(Server, "log.message.timestamp.before.max.ms", Free(&["60000"])),
     knob(Server, "log.message.timestamp.type", Either(&["LogAppendTime"])),
-    knob(Server, "log.cleanup.policy", Never(ADMIN_ONLY)),
-    knob(Server, "log.retention.ms", Never(ADMIN_ONLY)),
-    knob(Server, "log.retention.bytes", Never(ADMIN_ONLY)),
+    knob(Server, "log.cleanup.policy", Elsewhere),
+    knob(Server, "log.retention.ms", Elsewhere),
+    knob(Server, "log.retention.bytes", Elsewhere),
     knob(Server, "log.retention.check.interval.ms", Elsewhere),
     knob(Server, "log.initial.task.delay.ms", Elsewhere),
     knob(Server, "log.flush.start.offset.checkpoint.interval.ms", Either(&["1000", "10000"])),
     knob(Server, "log.index.interval.bytes", Either(&["100", "1000"])),
     knob(Server, "log.index.size.max.bytes", Either(&["120", "1200"])),
     knob(Server, "log.cleaner.backoff.ms", Elsewhere),
-    knob(Server, "log.cleaner.min.cleanable.ratio", Never(ADMIN_ONLY)),
-    knob(Server, "log.cleaner.min.compaction.lag.ms", Never(ADMIN_ONLY)),
-    knob(Server, "log.cleaner.max.compaction.lag.ms", Never(ADMIN_ONLY)),
-    knob(Server, "log.cleaner.delete.retention.ms", Never(ADMIN_ONLY)),
+    knob(Server, "log.cleaner.min.cleanable.ratio", Elsewhere),
+    knob(Server, "log.cleaner.min.compaction.lag.ms", Elsewhere),
+    knob(Server, "log.cleaner.max.compaction.lag.ms", Elsewhere),
+    knob(Server, "log.cleaner.delete.retention.ms", Elsewhere),
     knob(Server, "producer.id.expiration.ms", Never("an expired producer id lets a retry in again (L-14), and no explanation names it yet")),
     knob(Topic, "min.insync.replicas", Elsewhere),
     knob(Topic, "unclean.leader.election.enable", Elsewhere),
@@ -159,7 +156,7 @@ pub const KNOBS: &[Knob] = &[
     knob(Consumer, "socket.connection.setup.timeout.max.ms", Either(&["12000"])),
     knob(Consumer, "metadata.recovery.rebootstrap.trigger.ms", Either(&["10000", "60000"])),
     knob(Consumer, "default.api.timeout.ms", Either(&["5000", "120000"])),
-    knob(Consumer, "check.crcs", Never(CORRUPTION)),
+    knob(Consumer, "check.crcs", Either(&["false"])),
     knob(Consumer, "allow.auto.create.topics", Either(&["false"])),
     knob(Admin, "default.api.timeout.ms", Either(&["5000", "20000"])),
     knob(Admin, "request.timeout.ms", Either(&["2000", "5000"])),
