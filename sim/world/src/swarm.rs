@@ -356,7 +356,7 @@ fn draw_producers(
             },
             after: Duration::millis(dice.within(0, 2_000)),
             keys: dice.chance(keyed).then(|| dice.within(1, 20) as u32),
-            tombstones: None,
+            tombstones: dice.chance(25).then(|| dice.within(2, 10) as u32),
             key_order: dice.pick(&[KeyOrder::InTurn, KeyOrder::Uniform, KeyOrder::Skewed]),
             size: {
                 let min = dice.pick(&[10, 100, 1_000]);

@@ -20,7 +20,7 @@ pub struct Input {
 }
 
 /// Keys of the grammar that drawn runs cannot use, and why: of those that begin so.
-const NEVER: [(&str, &str); 17] = [
+const NEVER: [(&str, &str); 15] = [
     ("/$schema", "it is for editors"),
     ("/format", "there is one format"),
     ("/teaches", "a drawn run teaches nothing"),
@@ -40,14 +40,6 @@ const NEVER: [(&str, &str); 17] = [
         "librdkafka doubles records and mixes them up by its defaults, and no explanation names it yet",
     ),
     ("/producers/*/polls", "only librdkafka is polled"),
-    (
-        "/producers/*/tombstones",
-        "a reader that comes too late is told of no deletion, and no explanation names it yet",
-    ),
-    (
-        "/steps/*/admin/delete-records",
-        "no drawn run tells a reader that was overtaken from one that lost something yet",
-    ),
     (
         "/end/heal",
         "a run that is not healed cannot be asked for progress",

@@ -9,7 +9,7 @@ use super::Gone;
 use crate::check::harms::{Harm, PATIENCE, SOON, lies_between, strikes};
 use crate::check::history::History;
 use crate::check::life::{Life, Spot, Told};
-use crate::check::lineage::{Cut, Election, Grave, Lineage, NodeRef, Removal};
+use crate::check::lineage::{Cut, Election, GaveUp, Grave, Lineage, NodeRef, Removal};
 use crate::fault::Realised;
 use crate::process::ProcessId;
 use crate::scenario::{Answers, Scenario};
@@ -27,6 +27,8 @@ pub struct Explanation {
     pub fault: Option<Named>,
     /// The election that decided.
     pub election: Option<Winner>,
+    /// How the log gave up what a reader missed.
+    pub gave_up: Option<GaveUp>,
     /// All copies there were, in the order in which they were made.
     pub copies: Vec<CopyFate>,
 }
@@ -223,8 +225,8 @@ pub fn of_duplicate(
     Some(Explanation {
         allowed_by,
         fault: behind_retry(history, scenario, id, life, first).map(name),
-        election: None,
         copies: [of(first), of(second)].concat(),
+        ..Explanation::default()
     })
 }
 
@@ -252,8 +254,8 @@ pub fn of_disorder(
     Some(Explanation {
         allowed_by: vec![allowance],
         fault: behind_retry(history, scenario, id, life, Spot { place, node }).map(name),
-        election: None,
         copies: copies(history, lineage, node, id),
+        ..Explanation::default()
     })
 }
 
@@ -303,22 +305,27 @@ pub fn of_acceptance(
     Some(explanation)
 }
 
-/// A reader never learned that a key was deleted.
-pub fn of_stale() -> Explanation {
-    Explanation {
+/// Why a reader never learned that a key was deleted: compaction had taken the tombstone when the reader came past it. None if
+/// the reader had passed it over before.
+pub fn of_stale(taken: Option<GaveUp>, passed: Option<u64>) -> Option<Explanation> {
+    let taken = taken.filter(|t| passed.is_some_and(|passed| t.seq < passed))?;
+    Some(Explanation {
         allowed_by: vec![Allowance::TombstoneGone],
+        gave_up: Some(taken),
         ..Explanation::default()
-    }
+    })
 }
 
-/// A record that no reader got: the log has given it up, or a reader's position was reset over it, or both.
-pub fn of_missing(gone: Option<Gone>, was_reset: bool) -> Explanation {
-    let gone = gone.map(Allowance::Gone);
+/// Why no reader got a record: the log had given it up, or a reader's position was reset over it, or both; none if neither.
+pub fn of_missing(gone: Option<(Gone, GaveUp)>, was_reset: bool) -> Option<Explanation> {
+    let by_log = gone.map(|(gone, _)| Allowance::Gone(gone));
     let reset = was_reset.then_some(Allowance::OffsetReset);
-    Explanation {
-        allowed_by: gone.into_iter().chain(reset).collect(),
+    let allowed_by: Vec<Allowance> = by_log.into_iter().chain(reset).collect();
+    (!allowed_by.is_empty()).then(|| Explanation {
+        allowed_by,
+        gave_up: gone.map(|(_, by)| by),
         ..Explanation::default()
-    }
+    })
 }
 
 /// The fault behind an election: what struck the leader before it, or lay between it and the controllers.
@@ -493,7 +500,7 @@ fn of_early_ack(history: &History, lineage: &Lineage, node: NodeRef, acks: Acks)
             .or_else(|| behind_election(history, lineage, epoch?))
             .map(name),
         election: epoch.and_then(|e| winner(history, lineage, e)),
-        copies: Vec::new(),
+        ..Explanation::default()
     }
 }
 

@@ -333,6 +333,10 @@ impl Verdict {
         if !led.is_empty() {
             parts.push(led.join(", and "));
         }
+        parts.extend(explanation.gave_up.map(|by| {
+            let (who, at) = (lexicon.name(by.process), lexicon.time(by.at));
+            format!("{who} gave it up at {at}")
+        }));
         parts.extend(copies(&explanation.copies, &lexicon));
         format!("{}.", parts.join("; "))
     }
