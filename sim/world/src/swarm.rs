@@ -10,6 +10,7 @@ pub mod faults;
 pub mod inputs;
 pub mod knobs;
 mod operations;
+mod producers;
 mod rows;
 pub mod steps;
 mod storage;
@@ -20,12 +21,12 @@ use crate::scenario::*;
 use crate::streams::{Stream, Streams};
 use dice::Dice;
 use grammar::Table;
-use klab_kafka::config::{Acks, AdminConfig, Configs, ProducerConfig, ServerConfig};
+use klab_kafka::config::{Acks, AdminConfig, Configs, LibrdkafkaConfig, ServerConfig};
 use klab_kafka::ids::NodeId;
 use klab_kafka::rules::Rules;
 use klab_kafka::time::{Duration, Timestamp};
 use operation::Operation;
-use quantity::{Range, Rate};
+use quantity::Range;
 use selector::Selector;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -57,13 +58,13 @@ pub fn scenario(seed: u64, half: Half, rules: &Rules) -> Scenario {
     let cluster = draw_cluster(&mut dice, half, rules);
     let topics = draw_topics(&mut dice, half, cluster.brokers);
     let assets = rows::draw_assets(&mut dice);
-    let given = Given {
+    let given = producers::Given {
         start,
         brokers: &cluster.config,
         topics: &topics,
         assets: &assets,
     };
-    let producers = draw_producers(&mut dice, half, &given);
+    let producers = producers::draw(&mut dice, half, &given);
     let consumers = draw_consumers(&mut dice, half, &topics);
     let mut admin = AdminConfig::default();
     set_all(&mut admin, knobs::draw(&mut dice, half, Table::Admin));
@@ -130,7 +131,9 @@ pub fn leaves_nothing_to_explain(scenario: &Scenario) -> bool {
             && !is("unclean.leader.election.enable", "true")
     };
     let is_safe_producer = |p: &ProducerPlan| {
-        let c = &p.config;
+        // librdkafka's own settings are what it goes by.
+        let own = p.librdkafka.as_ref().map(LibrdkafkaConfig::in_java);
+        let c = own.as_ref().unwrap_or(&p.config);
         c.acks.value == Acks::All
             && c.enable_idempotence.value
             && c.max_in_flight == 1
@@ -317,120 +320,6 @@ fn draw_topics(dice: &mut Dice<'_>, half: Half, brokers: u32) -> BTreeMap<Arc<st
         (Arc::from(["orders", "payments"][i]), plan)
     };
     (0..count).map(|i| topic(i, dice)).collect()
-}
-
-/// What producers are drawn for.
-struct Given<'a> {
-    start: Timestamp,
-    brokers: &'a ServerConfig,
-    topics: &'a BTreeMap<Arc<str>, TopicPlan>,
-    assets: &'a rows::Assets,
-}
-
-fn draw_producers(
-    dice: &mut Dice<'_>,
-    half: Half,
-    given: &Given<'_>,
-) -> BTreeMap<Arc<str>, ProducerPlan> {
-    let topics = given.topics;
-    let names: Vec<Arc<str>> = topics.keys().cloned().collect();
-    let count = dice.within(1, 3);
-    let producer = |i: u64, dice: &mut Dice<'_>| {
-        let topic = dice.pick(&names);
-        // A few send records without keys all the same, which are refused.
-        let keyed = match storage::is_compacted(&topics[&topic], given.brokers) {
-            true => 95,
-            false => 60,
-        };
-        let count = dice.pick(&[1, 2, 5, 10, 20]);
-        let rate = Rate {
-            count,
-            per_ns: 1_000_000_000,
-        };
-        let mut plan = ProducerPlan {
-            records: count * dice.within(20, 60) as u32,
-            rate,
-            burst: match dice.chance(20) {
-                true => dice.within(2, 20) as u32,
-                false => 1,
-            },
-            after: Duration::millis(dice.within(0, 2_000)),
-            keys: dice.chance(keyed).then(|| dice.within(1, 20) as u32),
-            tombstones: dice.chance(25).then(|| dice.within(2, 10) as u32),
-            key_order: dice.pick(&[KeyOrder::InTurn, KeyOrder::Uniform, KeyOrder::Skewed]),
-            size: {
-                let min = dice.pick(&[10, 100, 1_000]);
-                let max = min * dice.pick(&[1, 1, 1, 10]);
-                Range { min, max }
-            },
-            rows: rows::draw(dice, given.assets, keyed),
-            partition: dice
-                .chance(10)
-                .then(|| dice.below(topics[&topic].partitions as u64) as i32),
-            timestamp: dice
-                .chance(10)
-                .then(|| Timestamp(given.start.0 + dice.within(0, 120_000) as i64)),
-            headers: match dice.chance(15) {
-                true => [("trace".into(), "7f3a".into())].into(),
-                false => BTreeMap::new(),
-            },
-            on_failure: match half {
-                Half::Safe => OnFailure::GiveUp,
-                Half::Free => dice.pick(&[OnFailure::GiveUp, OnFailure::GiveUp, OnFailure::Resend]),
-            },
-            topic,
-            answers: dice.pick(&[Answers::AfterSend, Answers::InCallback]),
-            on_restart: match half {
-                Half::Safe => OnRestart::Continue,
-                Half::Free => dice.pick(&[OnRestart::Continue, OnRestart::ResendUnconfirmed]),
-            },
-            on_stop: dice.pick(&[OnStop::Close, OnStop::Close, OnStop::Exit]),
-            config: draw_producer_config(dice, half),
-            librdkafka: None,
-            polls: Polls::AfterSend,
-        };
-        // Behind slow commits, a queue of small batches and a short deadline: what is sent at last has no time left to be
-        // acknowledged, and an application that sends it again keeps the queue as long as it is, for ever (seed 1849).
-        if plan.on_failure == OnFailure::Resend && plan.config.batch_size < 16_384 {
-            let defaults = ProducerConfig::default();
-            plan.config.delivery_timeout_ms = defaults.delivery_timeout_ms;
-            plan.config.request_timeout_ms = defaults.request_timeout_ms;
-        }
-        let i = usize::try_from(i).expect("one of three");
-        (Arc::from(["shop", "bank", "sensor"][i]), plan)
-    };
-    (0..count).map(|i| producer(i, dice)).collect()
-}
-
-fn draw_producer_config(dice: &mut Dice<'_>, half: Half) -> ProducerConfig {
-    let mut config = ProducerConfig::default();
-    let mut set = |key: &str, value: &str| {
-        config
-            .set(key, value)
-            .expect("the swarm draws from the table's own keys and values");
-    };
-    set("linger.ms", dice.pick(&["0", "5", "50"]));
-    set("batch.size", dice.pick(&["1", "200", "16384"]));
-    for (key, value) in knobs::draw(dice, half, Table::Producer) {
-        set(key, value);
-    }
-    if half == Half::Safe {
-        set("max.in.flight.requests.per.connection", "1");
-        return config;
-    }
-    if dice.chance(50) {
-        set("enable.idempotence", "false");
-        set("acks", dice.pick(&["all", "1", "0"]));
-    }
-    set(
-        "max.in.flight.requests.per.connection",
-        dice.pick(&["1", "2", "5"]),
-    );
-    if dice.chance(40) {
-        set("request.timeout.ms", "5000");
-        set("delivery.timeout.ms", dice.pick(&["6000", "15000"]));
-    }
-    config
 }
 
 fn draw_consumers(

@@ -167,35 +167,69 @@ pub const KNOBS: &[Knob] = &[
     knob(Admin, "metadata.max.age.ms", Either(&["5000", "30000"])),
 ];
 
+/// The same of librdkafka's producer.
+#[rustfmt::skip]
+pub const LIBRDKAFKA: &[(&str, Drawn)] = &[
+    ("acks", Elsewhere),
+    ("enable.idempotence", Elsewhere),
+    ("retries", Free(&["1", "3"])),
+    ("max.in.flight.requests.per.connection", Elsewhere),
+    ("linger.ms", Elsewhere),
+    ("batch.size", Elsewhere),
+    ("batch.num.messages", Either(&["1", "20"])),
+    ("queue.buffering.max.messages", Either(&["5", "50"])),
+    ("queue.buffering.max.kbytes", Either(&["16"])),
+    ("message.timeout.ms", Elsewhere),
+    ("message.max.bytes", Either(&["100000"])),
+    ("compression.type", Either(&["gzip", "snappy", "lz4", "zstd"])),
+    ("partitioner", Either(&["random", "murmur2_random", "fnv1a"])),
+    ("sticky.partitioning.linger.ms", Either(&["0", "1000"])),
+    ("request.timeout.ms", Either(&["5000"])),
+    ("socket.timeout.ms", Either(&["20000"])),
+    ("retry.backoff.ms", Either(&["20", "500"])),
+    ("retry.backoff.max.ms", Either(&["3000"])),
+    ("reconnect.backoff.ms", Either(&["10", "500"])),
+    ("reconnect.backoff.max.ms", Either(&["3000"])),
+    ("topic.metadata.refresh.interval.ms", Either(&["5000", "30000"])),
+    ("socket.connection.setup.timeout.ms", Either(&["2000", "5000"])),
+];
+
 const fn knob(table: Table, key: &'static str, drawn: Drawn) -> Knob {
     Knob { table, key, drawn }
 }
 
 /// Some keys of a table with values; half of the time none.
 pub fn draw(dice: &mut Dice<'_>, half: Half, table: Table) -> Vec<(&'static str, &'static str)> {
-    let may = |k: &&Knob| match k.drawn {
-        Either(_) => true,
-        Free(_) => half == Half::Free,
-        Elsewhere | Never(_) => false,
+    let own = KNOBS.iter().filter(|k| k.table == table);
+    draw_of(dice, half, own.map(|k| (k.key, k.drawn)))
+}
+
+/// The same of librdkafka's producer.
+pub fn draw_librdkafka(dice: &mut Dice<'_>, half: Half) -> Vec<(&'static str, &'static str)> {
+    draw_of(dice, half, LIBRDKAFKA.iter().copied())
+}
+
+fn draw_of(
+    dice: &mut Dice<'_>,
+    half: Half,
+    table: impl Iterator<Item = (&'static str, Drawn)>,
+) -> Vec<(&'static str, &'static str)> {
+    let values = |(key, drawn)| match drawn {
+        Either(values) => Some((key, values)),
+        Free(values) => (half == Half::Free).then_some((key, values)),
+        Elsewhere | Never(_) => None,
     };
-    let own: Vec<&Knob> = KNOBS
-        .iter()
-        .filter(|k| k.table == table)
-        .filter(may)
-        .collect();
+    let own: Vec<(&'static str, &'static [&'static str])> = table.filter_map(values).collect();
     if dice.chance(50) {
         return Vec::new();
     }
     let count = dice.within(1, 5);
     let mut drawn: Vec<(&'static str, &'static str)> = Vec::new();
     for _ in 0..count {
-        let knob = dice.pick(&own);
-        let (Either(values) | Free(values)) = knob.drawn else {
-            unreachable!("because the others were left out")
-        };
+        let (key, values) = dice.pick(&own);
         let value = dice.pick(values);
-        if drawn.iter().all(|(key, _)| *key != knob.key) {
-            drawn.push((knob.key, value));
+        if drawn.iter().all(|(there, _)| *there != key) {
+            drawn.push((key, value));
         }
     }
     drawn
@@ -205,7 +239,8 @@ pub fn draw(dice: &mut Dice<'_>, half: Half, table: Table) -> Vec<(&'static str,
 mod tests {
     use super::*;
     use klab_kafka::config::{
-        AdminConfig, Configs, ConsumerConfig, ProducerConfig, ServerConfig, TopicConfig,
+        AdminConfig, Configs, ConsumerConfig, LibrdkafkaConfig, ProducerConfig, ServerConfig,
+        TopicConfig,
     };
 
     fn keys<C: Configs>(table: Table) -> Vec<(Table, &'static str)> {
@@ -227,6 +262,9 @@ mod tests {
             assert_eq!(rows, 1, "{key:?} needs one row of its own in KNOBS");
         }
         assert_eq!(KNOBS.len(), all.len(), "a row of a key that is gone");
+        let librdkafkas: Vec<&str> = LibrdkafkaConfig::KEYS.iter().map(|k| k.name).collect();
+        let rows: Vec<&str> = LIBRDKAFKA.iter().map(|(key, _)| *key).collect();
+        assert_eq!(librdkafkas, rows);
     }
 
     #[test]
@@ -251,6 +289,14 @@ mod tests {
                     Admin => set::<AdminConfig>(knob.key, value),
                 };
                 assert_ne!(default, now, "{}", knob.key);
+            }
+        }
+        for (key, drawn) in LIBRDKAFKA {
+            if let Either(values) | Free(values) = drawn {
+                for value in *values {
+                    let (default, now) = set::<LibrdkafkaConfig>(key, value);
+                    assert_ne!(default, now, "librdkafka's {key}");
+                }
             }
         }
     }

@@ -247,7 +247,10 @@ pub fn of_disorder(
         }
         // Requests without answers overtake one another on an old connection and a new one.
         None if plan.config.acks.value == Acks::Zero => Allowance::Acks(Acks::Zero),
-        None if plan.config.max_in_flight > 1 => Allowance::InFlight(plan.config.max_in_flight),
+        // Nothing but a try that failed, and was made again or given up, lets a younger batch pass.
+        None if plan.config.max_in_flight > 1 && has_failed_try(life) => {
+            Allowance::InFlight(plan.config.max_in_flight)
+        }
         Some(stamp) if has_hole(lineage, stamp.id) => Allowance::FirstBatchHole,
         _ => return None,
     };
@@ -257,6 +260,11 @@ pub fn of_disorder(
         copies: copies(history, lineage, node, id),
         ..Explanation::default()
     })
+}
+
+/// Whether a try to send a record is known to have failed.
+fn has_failed_try(life: &Life) -> bool {
+    life.retry.is_some() || matches!(life.told, Told::Failed { .. })
 }
 
 /// Whether a record of the same application stands before that was sent again later than this one was sent: its copy there

@@ -7,7 +7,7 @@ use crate::disks::Keep;
 use crate::fault::{Fault, Intercept};
 use crate::process::Down;
 use crate::scenario::{Answers, Scenario};
-use klab_kafka::config::{Acks, Configs};
+use klab_kafka::config::{Acks, Configs, LibrdkafkaConfig};
 use klab_kafka::event::*;
 use klab_kafka::ids::*;
 use klab_kafka::log::batch::{BatchData, PlainRecord, RecordBatch};
@@ -275,11 +275,21 @@ fn one_idempotent_session_never_explains_a_duplicate() {
     assert_eq!(story.broken(), ["no duplicates"].into());
 }
 
-#[test]
-fn several_requests_in_flight_without_idempotence_explain_disorder() {
-    let mut story = Story::begin(with("enable.idempotence", "false"));
+/// Record 0 comes behind record 1, after a retry or without any.
+fn misplaced(change: impl FnOnce(&mut Scenario), is_retried: bool) -> Story {
+    let mut story = Story::begin(change);
     story.send(0..2);
     for (number, offset) in [(1, 0), (0, 1)] {
+        if number == 0 && is_retried {
+            let (partition, ids) = (ORDERS_0, [story.shop(0)].into());
+            let error = ErrorCode::NotEnoughReplicas;
+            let retried = ClientEvent::Retried {
+                partition,
+                ids,
+                error,
+            };
+            story.client("shop", retried);
+        }
         let batch = story.batch(number..number + 1, offset, 0, None);
         story.append("broker-1", &batch);
         story.copy("broker-2", &batch);
@@ -287,12 +297,51 @@ fn several_requests_in_flight_without_idempotence_explain_disorder() {
     }
     story.hw("broker-1", 2);
     story.done();
+    story
+}
+
+#[test]
+fn several_requests_in_flight_without_idempotence_explain_disorder() {
+    let story = misplaced(with("enable.idempotence", "false"), true);
     let verdict = story.verdict();
     assert_eq!(
         allowed(&verdict, FindingKind::Reordered),
         [Allowance::InFlight(5)]
     );
     assert_eq!(story.broken().len(), 0);
+}
+
+#[test]
+fn disorder_without_a_try_that_failed_is_not_explained_by_requests_in_flight() {
+    let story = misplaced(with("enable.idempotence", "false"), false);
+    assert_eq!(story.verdict().unexplained().count(), 1);
+}
+
+/// An application has librdkafka as it comes.
+fn librdkafka(scenario: &mut Scenario) {
+    let shop = scenario.producers.get_mut("shop").expect("the tracer's");
+    let own = LibrdkafkaConfig::default();
+    (shop.config, shop.librdkafka) = (own.in_java(), Some(own));
+}
+
+#[test]
+fn librdkafkas_defaults_explain_what_a_retry_doubles_and_misplaces() {
+    let (story, fault) = doubled(librdkafka, [None, None], false);
+    let verdict = story.verdict();
+    let off = [Allowance::IdempotenceOff];
+    assert_eq!(allowed(&verdict, FindingKind::Duplicated), off);
+    let finding = verdict.found(FindingKind::Duplicated).next();
+    let explanation = finding.and_then(|f| f.explanation.as_ref());
+    let lost = explanation.and_then(|e| e.fault.as_ref());
+    assert_eq!(lost.map(|f| f.seq), Some(fault));
+    let verdict = misplaced(librdkafka, true).verdict();
+    let in_flight = [Allowance::InFlight(1_000_000)];
+    assert_eq!(allowed(&verdict, FindingKind::Reordered), in_flight);
+    assert_eq!(verdict.unexplained().count(), 0);
+    assert_eq!(
+        misplaced(librdkafka, false).verdict().unexplained().count(),
+        1
+    );
 }
 
 #[test]
