@@ -105,6 +105,7 @@ const DEFAULT_ELSEWHERE: &[&str] = &["log.roll.ms", "log.retention.ms", "log.flu
 /// Keys that a broker does not describe: internal ones of Kafka's, and constants of its own clients.
 const UNDESCRIBED: &[&str] = &[
     "log.initial.task.delay.ms",
+    "producer.id.expiration.check.interval.ms",
     "unclean.leader.election.interval.ms",
     "retry.backoff.ms",
     "reconnect.backoff.ms",
@@ -131,6 +132,7 @@ const AT_LEAST: &[(&str, i64)] = &[
     ("log.message.timestamp.before.max.ms", 0),
     ("log.message.timestamp.after.max.ms", 0),
     ("producer.id.expiration.ms", 1),
+    ("producer.id.expiration.check.interval.ms", 1),
 ];
 
 /// Whether a running broker takes another value of a key; else only its file can change it (Kafka's `read-only`).

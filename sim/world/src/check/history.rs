@@ -394,6 +394,12 @@ impl History {
                     is_over: *is_over,
                 });
             }
+            LogEvent::ProducersForgotten { producers } => {
+                let partition = self.place(id);
+                let lineage = &mut self.partitions[partition as usize];
+                let at = lineage.replica_at(taking.p);
+                lineage.forget(at, producers, (taking.record.seq, taking.record.at));
+            }
             LogEvent::HighWatermark { hw } => self.high_watermark(id, *hw, taking),
             LogEvent::Recovered { leo, hw, .. } => {
                 // If it starts later, that is told next.

@@ -13,7 +13,7 @@ use crate::process::ProcessId;
 use crate::scenario::Scenario;
 use klab_kafka::config::TopicConfig;
 use klab_kafka::event::{LogStart, Truncation};
-use klab_kafka::ids::{LeaderEpoch, NodeId, Offset, RecordId, TopicIdPartition};
+use klab_kafka::ids::{LeaderEpoch, NodeId, Offset, ProducerId, RecordId, TopicIdPartition};
 use klab_kafka::log::batch::RecordBatch;
 use klab_kafka::time::Time;
 use std::collections::BTreeMap;
@@ -149,7 +149,7 @@ pub struct GivenUp {
     pub by: GaveUp,
 }
 
-/// A replica gave records up, as its log was told to.
+/// A replica gave something up, as its settings or a client told it to: records, or what it knew of a producer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct GaveUp {
     /// The trace record that told of it.
@@ -264,6 +264,8 @@ pub struct Lineage {
     pub is_compacted: bool,
     /// The first compaction that took a record, by its batch and offset.
     taken: BTreeMap<(NodeRef, Offset), GaveUp>,
+    /// Idle producers that a replica forgot (L-14).
+    forgotten: Vec<(ProducerId, GaveUp)>,
 }
 
 /// What an append did to the tree.
@@ -312,6 +314,7 @@ impl Lineage {
             roots: None,
             is_compacted: false,
             taken: BTreeMap::new(),
+            forgotten: Vec::new(),
         }
     }
 
@@ -381,6 +384,32 @@ impl Lineage {
     /// The first compaction that took a record, by its batch and offset.
     pub fn taken(&self, node: NodeRef, offset: Offset) -> Option<GaveUp> {
         self.taken.get(&(node, offset)).copied()
+    }
+
+    /// A replica forgot idle producers.
+    pub fn forget(&mut self, replica: usize, producers: &[ProducerId], told: (u64, Time)) {
+        let by = self.gave_up(replica, told);
+        let all = producers.iter().map(|producer| (*producer, by));
+        self.forgotten.extend(all);
+    }
+
+    /// Whether a process forgot a producer after it had had a batch, before a record of the trace.
+    pub fn forgot(
+        &self,
+        process: ProcessId,
+        producer: ProducerId,
+        had: NodeRef,
+        before: u64,
+    ) -> Option<GaveUp> {
+        let mut all = self.forgotten.iter();
+        let own = |(p, by): &&(ProducerId, GaveUp)| {
+            *p == producer && by.process == process && by.seq < before
+        };
+        let latest = all.rfind(own).map(|(_, by)| *by)?;
+        let fates = self.fates(had).into_iter();
+        let mut own = fates.filter(|(p, ..)| *p == process);
+        own.any(|(_, copied, _)| copied < latest.seq)
+            .then_some(latest)
     }
 
     fn gave_up(&self, replica: usize, (seq, at): (u64, Time)) -> GaveUp {

@@ -2,8 +2,8 @@
 //!
 //! No explanation means that a promise is broken. An explanation lists every copy there was with what destroyed it, the
 //! election that decided, the fault behind it, and the settings without which it could not have happened (simulation C.4).
-//! The known holes that have a name are counted as settings: P08 (a first batch may be accepted out of order) and L-13
-//! (after a restart a leader knows one batch per producer, not five).
+//! The known holes that have a name are counted as settings: P08 (a first batch may be accepted out of order), L-13 (after a
+//! restart a leader knows one batch per producer, not five) and L-14 (a leader forgets an idle producer).
 
 use super::Gone;
 use crate::check::harms::{Harm, PATIENCE, SOON, lies_between, strikes};
@@ -29,6 +29,8 @@ pub struct Explanation {
     pub election: Option<Winner>,
     /// How the log gave up what a reader missed.
     pub gave_up: Option<GaveUp>,
+    /// Who forgot the producer.
+    pub forgot: Option<GaveUp>,
     /// All copies there were, in the order in which they were made.
     pub copies: Vec<CopyFate>,
 }
@@ -110,6 +112,8 @@ pub enum Allowance {
     FirstBatchHole,
     /// L-13: a log that was loaded again knows only the last batch of a producer.
     ShortMemory,
+    /// L-14: a leader had forgotten the producer, which had been idle for `producer.id.expiration.ms`.
+    ProducerForgotten,
     /// The application told its own caller before the record was written (P14).
     AnswersAfterSend,
     /// `auto.offset.reset` moved a reader.
@@ -207,6 +211,7 @@ pub fn of_duplicate(
     let lineage = history.lineage(first.place);
     let stamp = |s: Spot| history.lineage(s.place).node(s.node).batch.data.producer;
     let mut allowed_by = Vec::new();
+    let mut forgot = None;
     if life.sends > 1 {
         allowed_by.push(Allowance::SentAgain);
     }
@@ -214,10 +219,18 @@ pub fn of_duplicate(
         (Some(a), Some(b)) if a.id != b.id => allowed_by.push(Allowance::NewProducerId),
         (Some(a), Some(b)) if a.epoch != b.epoch => {
             allowed_by.extend(behind_new_epoch(history, lineage, id, first.node, a.id));
+            if allowed_by.is_empty() {
+                forgot = forgot_before_refusal(history, lineage, id, first.node, a.id);
+            }
+        }
+        (Some(stamp), Some(_)) => {
+            let again = history.lineage(second.place).node(second.node);
+            forgot = lineage.forgot(again.by, stamp.id, first.node, again.seq);
         }
         (None, None) if life.retry.is_some() => allowed_by.push(Allowance::IdempotenceOff),
         _ => {}
     }
+    allowed_by.extend(forgot.map(|_| Allowance::ProducerForgotten));
     if allowed_by.is_empty() {
         return None;
     }
@@ -225,6 +238,7 @@ pub fn of_duplicate(
     Some(Explanation {
         allowed_by,
         fault: behind_retry(history, scenario, id, life, first).map(name),
+        forgot,
         copies: [of(first), of(second)].concat(),
         ..Explanation::default()
     })
@@ -241,6 +255,7 @@ pub fn of_disorder(
     let lineage = history.lineage(place);
     let plan = history.plan(scenario, id)?;
     let batch = &lineage.node(node).batch;
+    let mut forgot = None;
     let allowance = match batch.data.producer {
         _ if life.sends > 1 || stands_behind_one_sent_again(history, id, life, place, node) => {
             Allowance::SentAgain
@@ -252,11 +267,16 @@ pub fn of_disorder(
             Allowance::InFlight(plan.config.max_in_flight)
         }
         Some(stamp) if has_hole(lineage, stamp.id) => Allowance::FirstBatchHole,
+        Some(stamp) => {
+            forgot = Some(forgot_on_the_way(lineage, stamp.id, node)?);
+            Allowance::ProducerForgotten
+        }
         _ => return None,
     };
     Some(Explanation {
         allowed_by: vec![allowance],
         fault: behind_retry(history, scenario, id, life, Spot { place, node }).map(name),
+        forgot,
         copies: copies(history, lineage, node, id),
         ..Explanation::default()
     })
@@ -586,6 +606,39 @@ fn behind_new_epoch(
         own.any(|(p, copied, _)| history.harms.started_between(p, copied, refusal.seq))
     });
     forgot.then_some(Allowance::ShortMemory)
+}
+
+/// Who forgot a producer after it had had a batch, and then refused one of its batches as out of order: that began a new
+/// epoch.
+fn forgot_before_refusal(
+    history: &History,
+    lineage: &Lineage,
+    id: RecordId,
+    first: NodeRef,
+    producer: ProducerId,
+) -> Option<GaveUp> {
+    let mut refused = history.lives.out_of_order(id.source, lineage.id);
+    refused.find_map(|r| lineage.forgot(r.by, producer, first, r.seq))
+}
+
+/// Who forgot a producer between two of its batches in the log up to this one, and took the second, which does not follow the
+/// first: those in between can only come behind it.
+fn forgot_on_the_way(lineage: &Lineage, producer: ProducerId, upto: NodeRef) -> Option<GaveUp> {
+    let depth = lineage.node(upto).depth;
+    let committed = lineage.committed.iter().map(|c| c.node);
+    let own = |node: &NodeRef| {
+        let node = lineage.node(*node);
+        let stamp = node.batch.data.producer;
+        node.depth <= depth && stamp.is_some_and(|s| s.id == producer)
+    };
+    let own: Vec<NodeRef> = committed.filter(own).collect();
+    own.windows(2).find_map(|pair| {
+        let (before, after) = (lineage.node(pair[0]), lineage.node(pair[1]));
+        let ends = before.batch.data.last_sequence();
+        let follows = after.batch.data.producer?.base_sequence == ends.wrapping_add(1);
+        let forgot = lineage.forgot(after.by, producer, pair[0], after.seq);
+        forgot.filter(|_| !follows)
+    })
 }
 
 /// Whether the first batch of a producer in the log is not its first.

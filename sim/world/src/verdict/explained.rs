@@ -259,6 +259,52 @@ fn a_retry_without_idempotence_explains_a_duplicate() {
     assert_eq!(story.broken().len(), 0);
 }
 
+/// broker-1 wrote a batch and forgot its producer, or another one, and then wrote it again.
+fn doubled_by_one_who_forgot(whom: i64) -> (Story, u64) {
+    let mut story = Story::begin(|_| {});
+    let first = story.batch(0..1, 0, 0, Some(0));
+    story.send(0..1);
+    story.append("broker-1", &first);
+    story.wait(5_000);
+    let producers = [ProducerId(whom)].into();
+    let event = LogEvent::ProducersForgotten { producers };
+    let forgot = story.tell("broker-1", Event::Log(ORDERS_0, event));
+    let again = story.batch(0..1, 1, 0, Some(0));
+    story.append("broker-1", &again);
+    for broker in ["broker-2", "broker-3"] {
+        story.copy(broker, &first);
+        story.copy(broker, &again);
+    }
+    story.hw("broker-1", 2);
+    story.acked(0, 1);
+    story.done();
+    (story, forgot)
+}
+
+#[test]
+fn a_leader_that_forgot_an_idle_producer_explains_a_duplicate() {
+    let (story, forgot) = doubled_by_one_who_forgot(1);
+    let verdict = story.verdict();
+    let forgotten = [Allowance::ProducerForgotten];
+    assert_eq!(allowed(&verdict, FindingKind::Duplicated), forgotten);
+    let finding = verdict.found(FindingKind::Duplicated).next();
+    let explanation = finding.and_then(|f| f.explanation.as_ref());
+    assert_eq!(
+        explanation.and_then(|e| e.forgot).map(|f| f.seq),
+        Some(forgot)
+    );
+    let sentence = verdict.to_string();
+    let named = "broker-1 forgot the producer at 5.000 s";
+    assert!(sentence.contains(named), "{sentence}");
+    assert_eq!(story.broken().len(), 0);
+    let (another, _) = doubled_by_one_who_forgot(2);
+    assert_eq!(
+        another.broken(),
+        ["idempotence", "no duplicates"].into(),
+        "the producer itself was known"
+    );
+}
+
 #[test]
 fn an_application_that_sends_again_explains_a_duplicate() {
     let (story, _) = doubled(|_| {}, [Some(0), Some(1)], true);
