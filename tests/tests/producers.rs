@@ -83,3 +83,23 @@ fn what_an_application_says_of_a_record_is_in_the_log() {
         }
     }
 }
+
+#[test]
+fn an_idle_producer_is_forgotten_at_the_first_sweep_after_its_expiration() {
+    let setting = Setting::default()
+        .sends(1, 1_000)
+        .server("producer.id.expiration.ms", "3000")
+        .server("producer.id.expiration.check.interval.ms", "2000");
+    let mut c = setting.begin();
+    c.run_until_acked(1);
+    let (leader, acked) = (c.leader().expect("ready"), c.time());
+    assert_eq!(c.log(leader).producers().entries().len(), 1);
+    c.run_until_told("the leader forgets it", |p, e| {
+        let is_it =
+            matches!(e, Event::Log(_, LogEvent::ProducersForgotten { producers }) if producers.len() == 1);
+        is_it && p == leader
+    });
+    let idle_ms = (c.time().0 - acked.0) / 1_000_000;
+    assert!((2_900..=5_100).contains(&idle_ms), "{idle_ms} ms");
+    assert!(c.log(leader).producers().entries().is_empty());
+}

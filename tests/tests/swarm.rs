@@ -3,13 +3,13 @@
 //!
 //! What many runs must reach together is judged by `klab swarm --seeds 0..500`.
 
-use klab_kafka::config::{Acks, Configs, ConsumerConfig};
+use klab_kafka::config::{Acks, Configs, ConsumerConfig, Explicit, LibrdkafkaConfig};
 use klab_kafka::rules::Rules;
 use klab_kafka::time::Duration;
 use klab_world::disks::Keep;
 use klab_world::fault::Fault;
 use klab_world::scenario::{
-    Action, Budget, ConsumerPlan, OnRestart, ProducerPlan, Scenario, TopicPlan,
+    Action, Budget, ConsumerPlan, OnRestart, ProducerPlan, Scenario, Step, TopicPlan,
 };
 use klab_world::steps::Taped;
 use klab_world::swarm::explore::aims::{AIMS, HARM_FOR, Least};
@@ -41,8 +41,14 @@ fn without_any_one_of_its_requirements_a_scenario_leaves_something_to_explain() 
     for seed in 0..20 {
         for (requirement, take_away) in REQUIREMENTS {
             let mut scenario = drawn(seed, Half::Safe);
-            // A run without drawn harm has none that could be out of budget.
-            if scenario.steps.is_empty() && requirement.starts_with("harm") {
+            // A run without drawn harm has none that could be out of budget; one without steps none at all.
+            let is_drawn = |s: &Step| matches!(s.action, Action::Random { .. });
+            let may_be_taken = match requirement {
+                "harm within the budget" => scenario.steps.iter().any(is_drawn),
+                "harm that takes no data by itself" => !scenario.steps.is_empty(),
+                _ => true,
+            };
+            if !may_be_taken {
                 continue;
             }
             take_away(&mut scenario);
@@ -51,6 +57,15 @@ fn without_any_one_of_its_requirements_a_scenario_leaves_something_to_explain() 
                 "seed {seed} without: {requirement}"
             );
         }
+    }
+}
+
+#[test]
+fn librdkafka_with_idempotence_and_one_request_in_flight_leaves_nothing_to_explain() {
+    for seed in 0..20 {
+        let mut scenario = drawn(seed, Half::Safe);
+        give_librdkafka(&mut scenario, true, 1);
+        assert!(leaves_nothing_to_explain(&scenario), "seed {seed}");
     }
 }
 
@@ -235,7 +250,7 @@ const ALL_HARM: [&str; 17] = [
 
 type Requirement = (&'static str, fn(&mut Scenario));
 
-const REQUIREMENTS: [Requirement; 17] = [
+const REQUIREMENTS: [Requirement; 19] = [
     ("three replicas", |s| topic(s).replication_factor = 2),
     ("two in-sync replicas", |s| {
         set(topic(s), "min.insync.replicas", "1")
@@ -259,6 +274,12 @@ const REQUIREMENTS: [Requirement; 17] = [
     }),
     ("as many requests in flight as by default", |s| {
         configure(s, "max.in.flight.requests.per.connection", "5")
+    }),
+    ("idempotence of librdkafka", |s| {
+        give_librdkafka(s, false, 1)
+    }),
+    ("one request in flight of librdkafka", |s| {
+        give_librdkafka(s, true, 5)
     }),
     ("an application that sends nothing again", |s| {
         producer(s).on_restart = OnRestart::ResendUnconfirmed
@@ -320,9 +341,24 @@ fn producer(scenario: &mut Scenario) -> &mut ProducerPlan {
     last.expect("a drawn cluster has a producer")
 }
 
+/// Of Kafka's own client.
 fn configure(scenario: &mut Scenario, key: &str, value: &str) {
-    let set = producer(scenario).config.set(key, value);
+    let producer = producer(scenario);
+    producer.librdkafka = None;
+    let set = producer.config.set(key, value);
     set.unwrap_or_else(|e| panic!("{key}={value}: {e:?}"));
+}
+
+fn give_librdkafka(scenario: &mut Scenario, idempotence: bool, in_flight: i32) {
+    let max_in_flight = Explicit {
+        value: in_flight,
+        explicit: true,
+    };
+    producer(scenario).librdkafka = Some(LibrdkafkaConfig {
+        enable_idempotence: idempotence,
+        max_in_flight,
+        ..LibrdkafkaConfig::default()
+    });
 }
 
 fn drawn(seed: u64, half: Half) -> Scenario {

@@ -126,8 +126,6 @@ struct Standing {
 const RECOVERY_POINTS_FIRST: Duration = Duration::secs(30);
 /// Directories are deleted so long after the start at the earliest (`log.initial.task.delay.ms`).
 const DELETIONS_FIRST: Duration = Duration::secs(30);
-/// Idle producers are looked for so often (L-14).
-const PRODUCER_EXPIRY: Duration = Duration::secs(600);
 
 impl Broker {
     /// Starts from what is on disk.
@@ -350,7 +348,11 @@ impl Broker {
         self.checkpoint_hws(cx);
         self.again(BrokerTimer::IsrCheck, self.isr_check_interval(), cx);
         self.again(BrokerTimer::RecoveryPoint, RECOVERY_POINTS_FIRST, cx);
-        self.again(BrokerTimer::ProducerIdExpiry, PRODUCER_EXPIRY, cx);
+        self.again(
+            BrokerTimer::ProducerIdExpiry,
+            self.producer_expiry_interval(),
+            cx,
+        );
         self.begin_housekeeping(cx);
     }
 
@@ -381,8 +383,20 @@ impl Broker {
     }
 
     fn expire_producers(&mut self, cx: &mut Context<'_>) {
-        self.replicas.remove_expired_producers(cx.wall());
-        self.again(BrokerTimer::ProducerIdExpiry, PRODUCER_EXPIRY, cx);
+        let mut out = Effects::new();
+        self.replicas.remove_expired_producers(cx.wall(), &mut out);
+        self.carry_out(out, cx);
+        self.again(
+            BrokerTimer::ProducerIdExpiry,
+            self.producer_expiry_interval(),
+            cx,
+        );
+    }
+
+    /// Idle producers are looked for so often (L-14).
+    fn producer_expiry_interval(&self) -> Duration {
+        let server = &self.standing.config.server;
+        millis(i64::from(server.producer_id_expiration_check_interval_ms))
     }
 
     /// half of `replica.lag.time.max.ms`.

@@ -394,6 +394,7 @@ config! {
         log_cleaner_max_compaction_lag_ms: i64 = i64::MAX, "log.cleaner.max.compaction.lag.ms", "ms", "A record is compacted after so long, however little is dirty.";
         log_cleaner_delete_retention_ms: i64 = 86_400_000, "log.cleaner.delete.retention.ms", "ms", "A tombstone is kept for so long after its first compaction.";
         producer_id_expiration_ms: i32 = 86_400_000, "producer.id.expiration.ms", "ms", "An idle producer id is forgotten after so long.";
+        producer_id_expiration_check_interval_ms: i32 = 600_000, "producer.id.expiration.check.interval.ms", "ms", "How often idle producer ids are looked for.";
     }
 }
 

@@ -120,6 +120,11 @@ pub enum LogEvent {
         /// The round is over with it.
         is_over: bool,
     },
+    /// Producers had been idle for `producer.id.expiration.ms`: nothing is known of them any more (L-14).
+    ProducersForgotten {
+        /// Whom.
+        producers: Box<[ProducerId]>,
+    },
 }
 
 /// What led to a later log start.

@@ -344,10 +344,13 @@ impl Log {
         &mut self.producers
     }
 
-    /// The sweep of every 10 minutes: idle producers are forgotten (L-14).
-    pub fn remove_expired_producers(&mut self, now: Timestamp) {
+    /// The sweep: idle producers are forgotten (L-14).
+    pub fn remove_expired_producers(&mut self, now: Timestamp, out: &mut Effects) {
         let expiration = self.config.producer_id_expiration_ms;
-        self.producers.remove_expired(now, expiration);
+        let producers = self.producers.remove_expired(now, expiration);
+        if !producers.is_empty() {
+            self.tell(LogEvent::ProducersForgotten { producers }, out);
+        }
     }
 }
 

@@ -10,7 +10,10 @@ pub mod faults;
 pub mod inputs;
 pub mod knobs;
 mod operations;
+mod producers;
+mod rows;
 pub mod steps;
+mod storage;
 
 use self::steps::{Cast, draw_steps};
 use crate::network::harm::Tail;
@@ -18,12 +21,12 @@ use crate::scenario::*;
 use crate::streams::{Stream, Streams};
 use dice::Dice;
 use grammar::Table;
-use klab_kafka::config::{Acks, AdminConfig, Configs, ProducerConfig, ServerConfig};
+use klab_kafka::config::{Acks, AdminConfig, Configs, LibrdkafkaConfig, ServerConfig};
 use klab_kafka::ids::NodeId;
 use klab_kafka::rules::Rules;
 use klab_kafka::time::{Duration, Timestamp};
 use operation::Operation;
-use quantity::{Range, Rate};
+use quantity::Range;
 use selector::Selector;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,8 +40,13 @@ pub enum Half {
     Free,
 }
 
-/// What the clocks say when a drawn run begins.
-const START: Timestamp = Timestamp(1_767_225_600_000);
+/// What the clocks may say when a drawn run begins: mostly the new year of 2026; else shortly before the leap day of 2000, or
+/// before seconds leave 31 bits in 2038.
+const STARTS: [(u64, Timestamp); 3] = [
+    (80, Timestamp(1_767_225_600_000)),
+    (10, Timestamp(951_782_370_000)),
+    (10, Timestamp(2_147_483_618_000)),
+];
 
 /// The scenario of a seed.
 pub fn scenario(seed: u64, half: Half, rules: &Rules) -> Scenario {
@@ -46,9 +54,17 @@ pub fn scenario(seed: u64, half: Half, rules: &Rules) -> Scenario {
     let mut streams = Streams::new(seed);
     let mut source = |n| streams.below(Stream::Swarm, n, &names);
     let mut dice = Dice::new(&mut source);
+    let start = dice.weighted(&STARTS);
     let cluster = draw_cluster(&mut dice, half, rules);
     let topics = draw_topics(&mut dice, half, cluster.brokers);
-    let producers = draw_producers(&mut dice, half, &topics);
+    let assets = rows::draw_assets(&mut dice);
+    let given = producers::Given {
+        start,
+        brokers: &cluster.config,
+        topics: &topics,
+        assets: &assets,
+    };
+    let producers = producers::draw(&mut dice, half, &given);
     let consumers = draw_consumers(&mut dice, half, &topics);
     let mut admin = AdminConfig::default();
     set_all(&mut admin, knobs::draw(&mut dice, half, Table::Admin));
@@ -67,7 +83,7 @@ pub fn scenario(seed: u64, half: Half, rules: &Rules) -> Scenario {
         title: format!("swarm {seed}").into(),
         teaches: None,
         seed: Some(seed),
-        start: START,
+        start,
         network: draw_network(&mut dice, base, &cluster),
         cluster,
         end: EndPlan {
@@ -79,7 +95,7 @@ pub fn scenario(seed: u64, half: Half, rules: &Rules) -> Scenario {
         topics: topics.into_iter().chain([nobodys(brokers)]).collect(),
         producers,
         consumers,
-        assets: BTreeMap::new(),
+        assets,
         steps,
         expect: Vec::new(),
         tries: Vec::new(),
@@ -115,7 +131,9 @@ pub fn leaves_nothing_to_explain(scenario: &Scenario) -> bool {
             && !is("unclean.leader.election.enable", "true")
     };
     let is_safe_producer = |p: &ProducerPlan| {
-        let c = &p.config;
+        // librdkafka's own settings are what it goes by.
+        let own = p.librdkafka.as_ref().map(LibrdkafkaConfig::in_java);
+        let c = own.as_ref().unwrap_or(&p.config);
         c.acks.value == Acks::All
             && c.enable_idempotence.value
             && c.max_in_flight == 1
@@ -222,6 +240,7 @@ fn draw_cluster(dice: &mut Dice<'_>, half: Half, rules: &Rules) -> ClusterPlan {
         config.log_retention_check_interval_ms = dice.pick(&[500, 5_000, 300_000]);
         config.log_cleaner_backoff_ms = dice.pick(&[500, 3_000, 15_000]);
     }
+    storage::draw_for_all(dice, &mut config);
     set_all(&mut config, knobs::draw(dice, half, Table::Server));
     let mut config_of = BTreeMap::new();
     if dice.chance(15) {
@@ -287,7 +306,9 @@ fn draw_topics(dice: &mut Dice<'_>, half: Half, brokers: u32) -> BTreeMap<Arc<st
             let of = |p: u64| (p..p + replication_factor).map(broker).collect();
             (0..partitions).map(of).collect()
         });
-        draw_storage(dice, &mut config);
+        for (key, value) in storage::draw(dice) {
+            config.insert(key.into(), value.into());
+        }
         let plan = TopicPlan {
             partitions: partitions as i32,
             replication_factor: replication_factor as i16,
@@ -299,153 +320,6 @@ fn draw_topics(dice: &mut Dice<'_>, half: Half, brokers: u32) -> BTreeMap<Arc<st
         (Arc::from(["orders", "payments"][i]), plan)
     };
     (0..count).map(|i| topic(i, dice)).collect()
-}
-
-/// Half of the topics give records up, by age and size, by key, or by both; their segments are small, so that there is
-/// something to give up.
-fn draw_storage(dice: &mut Dice<'_>, config: &mut BTreeMap<Arc<str>, Arc<str>>) {
-    let policies = [
-        (50, ""),
-        (25, "delete"),
-        (15, "compact"),
-        (10, "compact,delete"),
-    ];
-    let policy = dice.weighted(&policies);
-    if policy.is_empty() {
-        return;
-    }
-    let mut set = |key: &str, value: &str| config.insert(key.into(), value.into());
-    set("segment.ms", dice.pick(&["500", "2000", "10000"]));
-    set("file.delete.delay.ms", dice.pick(&["1000", "60000"]));
-    if policy.contains("delete") {
-        set("retention.ms", dice.pick(&["2000", "10000", "604800000"]));
-        set("retention.bytes", dice.pick(&["-1", "500", "5000"]));
-    }
-    if policy.contains("compact") {
-        set("cleanup.policy", policy);
-        set(
-            "min.cleanable.dirty.ratio",
-            dice.pick(&["0.0", "0.1", "0.9"]),
-        );
-        set("min.compaction.lag.ms", dice.pick(&["0", "0", "2000"]));
-        // No shorter than the other, or the topic is refused.
-        set("max.compaction.lag.ms", dice.pick(&["2000", "20000"]));
-        set("delete.retention.ms", dice.pick(&["0", "1000", "60000"]));
-    }
-}
-
-/// Whether records of a topic must have keys.
-fn is_compacted(topic: &TopicPlan) -> bool {
-    let policy = topic.config.get("cleanup.policy");
-    policy.is_some_and(|p| p.contains("compact"))
-}
-
-fn draw_producers(
-    dice: &mut Dice<'_>,
-    half: Half,
-    topics: &BTreeMap<Arc<str>, TopicPlan>,
-) -> BTreeMap<Arc<str>, ProducerPlan> {
-    let names: Vec<Arc<str>> = topics.keys().cloned().collect();
-    let count = dice.within(1, 3);
-    let producer = |i: u64, dice: &mut Dice<'_>| {
-        let topic = dice.pick(&names);
-        let count = dice.pick(&[1, 2, 5, 10, 20]);
-        let rate = Rate {
-            count,
-            per_ns: 1_000_000_000,
-        };
-        let mut plan = ProducerPlan {
-            records: count * dice.within(20, 60) as u32,
-            rate,
-            burst: match dice.chance(20) {
-                true => dice.within(2, 20) as u32,
-                false => 1,
-            },
-            after: Duration::millis(dice.within(0, 2_000)),
-            keys: {
-                // A few send records without keys all the same, which are refused.
-                let percent = if is_compacted(&topics[&topic]) {
-                    95
-                } else {
-                    60
-                };
-                dice.chance(percent).then(|| dice.within(1, 20) as u32)
-            },
-            tombstones: None,
-            key_order: dice.pick(&[KeyOrder::InTurn, KeyOrder::Uniform, KeyOrder::Skewed]),
-            size: {
-                let min = dice.pick(&[10, 100, 1_000]);
-                let max = min * dice.pick(&[1, 1, 1, 10]);
-                Range { min, max }
-            },
-            rows: None,
-            partition: dice
-                .chance(10)
-                .then(|| dice.below(topics[&topic].partitions as u64) as i32),
-            timestamp: dice
-                .chance(10)
-                .then(|| Timestamp(START.0 + dice.within(0, 120_000) as i64)),
-            headers: match dice.chance(15) {
-                true => [("trace".into(), "7f3a".into())].into(),
-                false => BTreeMap::new(),
-            },
-            on_failure: match half {
-                Half::Safe => OnFailure::GiveUp,
-                Half::Free => dice.pick(&[OnFailure::GiveUp, OnFailure::GiveUp, OnFailure::Resend]),
-            },
-            topic,
-            answers: dice.pick(&[Answers::AfterSend, Answers::InCallback]),
-            on_restart: match half {
-                Half::Safe => OnRestart::Continue,
-                Half::Free => dice.pick(&[OnRestart::Continue, OnRestart::ResendUnconfirmed]),
-            },
-            on_stop: dice.pick(&[OnStop::Close, OnStop::Close, OnStop::Exit]),
-            config: draw_producer_config(dice, half),
-            librdkafka: None,
-            polls: Polls::AfterSend,
-        };
-        // Behind slow commits, a queue of small batches and a short deadline: what is sent at last has no time left to be
-        // acknowledged, and an application that sends it again keeps the queue as long as it is, for ever (seed 1849).
-        if plan.on_failure == OnFailure::Resend && plan.config.batch_size < 16_384 {
-            let defaults = ProducerConfig::default();
-            plan.config.delivery_timeout_ms = defaults.delivery_timeout_ms;
-            plan.config.request_timeout_ms = defaults.request_timeout_ms;
-        }
-        let i = usize::try_from(i).expect("one of three");
-        (Arc::from(["shop", "bank", "sensor"][i]), plan)
-    };
-    (0..count).map(|i| producer(i, dice)).collect()
-}
-
-fn draw_producer_config(dice: &mut Dice<'_>, half: Half) -> ProducerConfig {
-    let mut config = ProducerConfig::default();
-    let mut set = |key: &str, value: &str| {
-        config
-            .set(key, value)
-            .expect("the swarm draws from the table's own keys and values");
-    };
-    set("linger.ms", dice.pick(&["0", "5", "50"]));
-    set("batch.size", dice.pick(&["1", "200", "16384"]));
-    for (key, value) in knobs::draw(dice, half, Table::Producer) {
-        set(key, value);
-    }
-    if half == Half::Safe {
-        set("max.in.flight.requests.per.connection", "1");
-        return config;
-    }
-    if dice.chance(50) {
-        set("enable.idempotence", "false");
-        set("acks", dice.pick(&["all", "1", "0"]));
-    }
-    set(
-        "max.in.flight.requests.per.connection",
-        dice.pick(&["1", "2", "5"]),
-    );
-    if dice.chance(40) {
-        set("request.timeout.ms", "5000");
-        set("delivery.timeout.ms", dice.pick(&["6000", "15000"]));
-    }
-    config
 }
 
 fn draw_consumers(

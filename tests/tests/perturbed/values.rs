@@ -544,6 +544,7 @@ enums! {
         Rolled { base_offset },
         SegmentsDeleted { upto, why },
         Compacted { upto, gone, bytes_before, bytes_after, is_over },
+        ProducersForgotten { producers },
     }
     LogStart { Leader, DeleteRecords, RetentionTime, RetentionBytes, Recovered, }
     Deletion { LogStart, Size, Age, }

@@ -521,10 +521,10 @@ impl Replicas {
         self.note_moved(id);
     }
 
-    /// The sweep of every 10 minutes over idle producers (L-14).
-    pub fn remove_expired_producers(&mut self, now: Timestamp) {
+    /// The sweep over idle producers (L-14).
+    pub fn remove_expired_producers(&mut self, now: Timestamp, out: &mut Effects) {
         for partition in self.partitions.values_mut() {
-            partition.log_mut().remove_expired_producers(now);
+            partition.log_mut().remove_expired_producers(now, out);
         }
     }
 

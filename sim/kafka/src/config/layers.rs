@@ -105,6 +105,7 @@ const DEFAULT_ELSEWHERE: &[&str] = &["log.roll.ms", "log.retention.ms", "log.flu
 /// Keys that a broker does not describe: internal ones of Kafka's, and constants of its own clients.
 const UNDESCRIBED: &[&str] = &[
     "log.initial.task.delay.ms",
+    "producer.id.expiration.check.interval.ms",
     "unclean.leader.election.interval.ms",
     "retry.backoff.ms",
     "reconnect.backoff.ms",
@@ -131,11 +132,18 @@ const AT_LEAST: &[(&str, i64)] = &[
     ("log.message.timestamp.before.max.ms", 0),
     ("log.message.timestamp.after.max.ms", 0),
     ("producer.id.expiration.ms", 1),
+    ("producer.id.expiration.check.interval.ms", 1),
 ];
 
 /// Whether a running broker takes another value of a key; else only its file can change it (Kafka's `read-only`).
 pub fn is_dynamic(key: &str) -> bool {
     DYNAMIC.contains(&key) || SYNONYMS.iter().any(|(_, server)| *server == key)
+}
+
+/// The broker's key that stands behind a topic's.
+pub fn behind(topic: &str) -> Option<&'static str> {
+    let pair = SYNONYMS.iter().find(|(t, _)| *t == topic);
+    pair.map(|(_, server)| *server)
 }
 
 /// A value of one of a table's keys.
@@ -252,17 +260,16 @@ impl Layers<'_> {
         let effective = self.effective();
         let unset = TopicConfig::default();
         let described = |key: &ConfigKey<TopicConfig>| {
-            let server = SYNONYMS.iter().find(|(t, _)| *t == key.name);
-            let server = server.map(|(_, server)| *server);
+            let server = behind(key.name);
             let (own, none) = ((key.get)(topic), (key.get)(&unset));
             let mut synonyms = Vec::new();
             if own != none {
                 synonyms.push(synonym(key.name, own.clone(), Source::Topic));
             }
             synonyms.extend(server.map(|s| self.synonyms(s)).unwrap_or_default());
-            let behind = ServerConfig::KEYS.iter().find(|k| Some(k.name) == server);
-            let value = match behind {
-                Some(behind) if own == none => (behind.get)(&effective),
+            let its_key = ServerConfig::KEYS.iter().find(|k| Some(k.name) == server);
+            let value = match its_key {
+                Some(server) if own == none => (server.get)(&effective),
                 _ => own,
             };
             let read_only = false;

@@ -18,6 +18,7 @@ pub use verification::VerificationGuard;
 use super::batch::{Marker, ProducerStamp, RecordBatch};
 use crate::disk::{FileId, SmallFile, Write};
 use crate::effect::{Effect, Effects};
+use crate::event::{Event, LogEvent};
 use crate::ids::{Offset, ProducerEpoch, ProducerId, TopicIdPartition};
 use crate::protocol::ErrorCode;
 use crate::time::Timestamp;
@@ -222,13 +223,17 @@ impl Producers {
         last.is_some_and(|l| l.last_offset == batch.last_offset())
     }
 
-    /// Forgets producers that have been idle for `expiration_ms` (L-14), and verifications that led to nothing.
-    pub fn remove_expired(&mut self, now: Timestamp, expiration_ms: i64) {
+    /// Forgets producers that have been idle for `expiration_ms` (L-14), and verifications that led to nothing. Returns the
+    /// producers.
+    pub fn remove_expired(&mut self, now: Timestamp, expiration_ms: i64) -> Box<[ProducerId]> {
         let is_idle = |e: &ProducerEntry| e.is_expired(now, expiration_ms);
-        if self.entries.values().any(is_idle) {
+        let idle = self.entries.iter().filter(|(_, e)| is_idle(e));
+        let idle: Box<[ProducerId]> = idle.map(|(id, _)| *id).collect();
+        if !idle.is_empty() {
             Arc::make_mut(&mut self.entries).retain(|_, e| !is_idle(e));
         }
         self.verifications.remove_expired(now, expiration_ms);
+        idle
     }
 
     /// Begins to verify a transaction's first batch here (T-6). `None`: the transaction is known already.
@@ -368,11 +373,21 @@ impl Producers {
             Some((offset, snapshot)) => (*offset, snapshot.clone()),
             None => (log_start, Arc::default()),
         };
-        for (id, entry) in snapshot.iter().filter(|(_, e)| retain(e)) {
-            if let Some(first) = entry.current_txn_first_offset {
-                self.transactions.begin(first, *id);
+        let mut forgotten = Vec::new();
+        for (producer, entry) in snapshot.iter() {
+            if !retain(entry) {
+                forgotten.push(*producer);
+                continue;
             }
-            Arc::make_mut(&mut self.entries).insert(*id, entry.clone());
+            if let Some(first) = entry.current_txn_first_offset {
+                self.transactions.begin(first, *producer);
+            }
+            Arc::make_mut(&mut self.entries).insert(*producer, entry.clone());
+        }
+        if !forgotten.is_empty() {
+            let producers = forgotten.into();
+            let event = LogEvent::ProducersForgotten { producers };
+            out.push(Effect::Tell(Event::Log(id, event)));
         }
         self.map_end = end;
         self.snapshot_end = end;

@@ -3,6 +3,7 @@
 
 use super::canaries::{compaction, of_key};
 use super::story::{ORDERS_0, Story};
+use klab_kafka::config::Configs;
 use klab_kafka::event::*;
 use klab_kafka::ids::*;
 use std::collections::BTreeSet;
@@ -135,6 +136,47 @@ fn what_an_overruled_leader_tells_is_not_known() {
     story.send(10..11);
     story.acked(10, 1);
     assert!(story.broken().contains(name));
+}
+
+/// broker-2 is elected and its records are read; then broker-1, which has not heard of it, writes one behind its own end and
+/// acknowledges it.
+fn acknowledged_by_a_leader_of_old(acks: &'static str) -> Story {
+    let mut story = Story::begin(|s| {
+        let shop = s.producers.get_mut("shop").expect("the tracer's");
+        shop.config.set("acks", acks).expect("a value");
+    });
+    let first = story.batch(0..1, 0, 0, None);
+    story.deliver("broker-1", &first);
+    story.elect("broker-2", Some(&[2, 3]));
+    let leads = ReplicaEvent::BecameLeader {
+        epoch: LeaderEpoch(1),
+        start_offset: Offset(1),
+        hw: Offset(1),
+    };
+    story.tell("broker-2", Event::Replica(ORDERS_0, leads));
+    let next = story.batch(1..4, 1, 1, None);
+    story.send(1..4);
+    story.append("broker-2", &next);
+    story.copy("broker-3", &next);
+    story.hw("broker-2", 4);
+    story.read(1, 1, 1..4);
+    let late = story.batch(4..5, 1, 0, None);
+    story.send(4..5);
+    story.append("broker-1", &late);
+    story.acked(4, 1);
+    story
+}
+
+// Seed 19 of the free half: a leader was cut off with its clients' requests in its sockets, and answered them when it was back.
+#[test]
+fn what_an_overruled_leader_acknowledges_with_acks_1_follows_nothing() {
+    let name = "offsets follow time";
+    assert!(!acknowledged_by_a_leader_of_old("1").broken().contains(name));
+    assert!(
+        acknowledged_by_a_leader_of_old("all")
+            .broken()
+            .contains(name)
+    );
 }
 
 // Seed 1031 of the free half: broker-1's batch at offset 2 was overruled by broker-2, and stands again with broker-1's election.

@@ -373,7 +373,8 @@ impl History {
                 let partition = self.place(id);
                 let lineage = &mut self.partitions[partition as usize];
                 let at = lineage.replica_at(taking.p);
-                lineage.move_start(at, *log_start, *why, taking.record.seq);
+                let told = (taking.record.seq, taking.record.at);
+                lineage.move_start(at, *log_start, *why, told);
             }
             LogEvent::Compacted {
                 upto,
@@ -384,7 +385,7 @@ impl History {
                 let partition = self.place(id);
                 let lineage = &mut self.partitions[partition as usize];
                 let at = lineage.replica_at(taking.p);
-                lineage.compact(at, gone, taking.record.seq);
+                lineage.compact(at, gone, (taking.record.seq, taking.record.at));
                 taking.changes.push(Change::Compacted {
                     partition,
                     process: taking.p,
@@ -392,6 +393,12 @@ impl History {
                     gone: gone.clone(),
                     is_over: *is_over,
                 });
+            }
+            LogEvent::ProducersForgotten { producers } => {
+                let partition = self.place(id);
+                let lineage = &mut self.partitions[partition as usize];
+                let at = lineage.replica_at(taking.p);
+                lineage.forget(at, producers, (taking.record.seq, taking.record.at));
             }
             LogEvent::HighWatermark { hw } => self.high_watermark(id, *hw, taking),
             LogEvent::Recovered { leo, hw, .. } => {

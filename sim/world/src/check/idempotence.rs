@@ -1,10 +1,11 @@
 //! **Idempotence**: per partition, producer id and epoch the sequence numbers in the committed log follow one another from
 //! the first on, and none stands there twice (I-9).
 //!
-//! The first may be any number: a leader that knows nothing of a producer accepts what comes (L-10, P08).
+//! The first may be any number: a leader that knows nothing of a producer accepts what comes (L-10, P08). So may the first
+//! after its leader forgot an idle producer (L-14).
 
 use super::history::{Change, History};
-use super::lineage::Lineage;
+use super::lineage::{Lineage, NodeRef};
 use super::{About, Promise, Seen};
 use klab_kafka::ids::{ProducerEpoch, ProducerId};
 use klab_kafka::log::batch::{ProducerStamp, RecordBatch};
@@ -23,8 +24,8 @@ pub const PROMISE: Promise = Promise {
 pub struct Idempotence {
     /// Committed batches with a sequence number that had one before them.
     pub opportunities: u64,
-    /// The epoch and the next sequence number of each producer.
-    next: BTreeMap<(u32, ProducerId), (ProducerEpoch, i32)>,
+    /// The epoch and the next sequence number of each producer, and its last batch.
+    next: BTreeMap<(u32, ProducerId), (ProducerEpoch, i32, NodeRef)>,
 }
 
 impl Idempotence {
@@ -38,10 +39,10 @@ impl Idempotence {
             } => {
                 let lineage = history.lineage(*partition);
                 let places = advance.committed.clone();
-                let batches = places.filter_map(|at| committed(lineage, at));
                 let mut seen = None;
-                for batch in batches {
-                    let first = self.commit(*partition, batch);
+                for node in places.filter_map(|at| committed(lineage, at)) {
+                    let first = self.commit(*partition, lineage, node);
+                    let batch = &lineage.node(node).batch;
                     seen = seen.or_else(|| first.map(|what| say(history, *partition, batch, what)));
                 }
                 seen
@@ -54,7 +55,7 @@ impl Idempotence {
                 self.next.retain(|(p, _), _| p != partition);
                 let lineage = history.lineage(*partition);
                 for at in 0..lineage.committed.len() {
-                    committed(lineage, at).and_then(|b| self.commit(*partition, b));
+                    committed(lineage, at).and_then(|n| self.commit(*partition, lineage, n));
                 }
                 None
             }
@@ -62,21 +63,30 @@ impl Idempotence {
         }
     }
 
-    fn commit(&mut self, partition: u32, batch: &RecordBatch) -> Option<&'static str> {
-        let stamp = batch.data.producer?;
-        let after = (stamp.epoch, sequence_after(stamp, batch.data.count));
+    fn commit(&mut self, partition: u32, lineage: &Lineage, at: NodeRef) -> Option<&'static str> {
+        let node = lineage.node(at);
+        let stamp = node.batch.data.producer?;
+        let after = sequence_after(stamp, node.batch.data.count);
+        let after = (stamp.epoch, after, at);
         let known = self.next.insert((partition, stamp.id), after);
-        let (epoch, next) = known?;
+        let (epoch, next, before) = known?;
         self.opportunities += 1;
-        if stamp.epoch < epoch {
-            Some("comes from an epoch that the producer has left")
-        } else if stamp.epoch > epoch && stamp.base_sequence != 0 {
-            Some("begins a new epoch, but not at 0")
-        } else if stamp.epoch == epoch && stamp.base_sequence != next {
-            Some("does not follow the sequence number before it")
-        } else {
-            None
-        }
+        let wrong = does_not_follow(stamp, epoch, next)?;
+        let forgot = lineage.forgot(node.by, stamp.id, before, node.seq);
+        forgot.is_none().then_some(wrong)
+    }
+}
+
+/// What is wrong with a batch behind one of this epoch, after which this sequence number is next.
+fn does_not_follow(stamp: ProducerStamp, epoch: ProducerEpoch, next: i32) -> Option<&'static str> {
+    if stamp.epoch < epoch {
+        Some("comes from an epoch that the producer has left")
+    } else if stamp.epoch > epoch && stamp.base_sequence != 0 {
+        Some("begins a new epoch, but not at 0")
+    } else if stamp.epoch == epoch && stamp.base_sequence != next {
+        Some("does not follow the sequence number before it")
+    } else {
+        None
     }
 }
 
@@ -86,8 +96,8 @@ fn sequence_after(stamp: ProducerStamp, count: i32) -> i32 {
     i32::try_from(next & i64::from(i32::MAX)).expect("31 bits fit")
 }
 
-fn committed(lineage: &Lineage, at: usize) -> Option<&RecordBatch> {
-    Some(&lineage.node(lineage.committed.get(at)?.node).batch)
+fn committed(lineage: &Lineage, at: usize) -> Option<NodeRef> {
+    Some(lineage.committed.get(at)?.node)
 }
 
 fn say(history: &History, partition: u32, batch: &RecordBatch, what: &str) -> Seen {

@@ -13,7 +13,7 @@ use crate::process::ProcessId;
 use crate::scenario::Scenario;
 use klab_kafka::config::TopicConfig;
 use klab_kafka::event::{LogStart, Truncation};
-use klab_kafka::ids::{LeaderEpoch, NodeId, Offset, RecordId, TopicIdPartition};
+use klab_kafka::ids::{LeaderEpoch, NodeId, Offset, ProducerId, RecordId, TopicIdPartition};
 use klab_kafka::log::batch::RecordBatch;
 use klab_kafka::time::Time;
 use std::collections::BTreeMap;
@@ -145,8 +145,19 @@ pub struct GivenUp {
     pub below: Offset,
     /// Why.
     pub why: LogStart,
-    /// The record that told of it.
+    /// Whose word it was.
+    pub by: GaveUp,
+}
+
+/// A replica gave something up, as its settings or a client told it to: records, or what it knew of a producer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+pub struct GaveUp {
+    /// The trace record that told of it.
     pub seq: u64,
+    /// When.
+    pub at: Time,
+    /// Where.
+    pub process: ProcessId,
 }
 
 /// A batch of the committed log.
@@ -251,6 +262,10 @@ pub struct Lineage {
     roots: Option<NodeRef>,
     /// Some replica's log was compacted.
     pub is_compacted: bool,
+    /// The first compaction that took a record, by its batch and offset.
+    taken: BTreeMap<(NodeRef, Offset), GaveUp>,
+    /// Idle producers that a replica forgot (L-14).
+    forgotten: Vec<(ProducerId, GaveUp)>,
 }
 
 /// What an append did to the tree.
@@ -298,6 +313,8 @@ impl Lineage {
             nodes: Table::default(),
             roots: None,
             is_compacted: false,
+            taken: BTreeMap::new(),
+            forgotten: Vec::new(),
         }
     }
 
@@ -341,19 +358,63 @@ impl Lineage {
     }
 
     /// A replica's log starts elsewhere now; by its own decision, a later start is remembered.
-    pub fn move_start(&mut self, at: usize, below: Offset, why: LogStart, seq: u64) {
-        self.replicas[at].log_start = below;
+    pub fn move_start(&mut self, replica: usize, below: Offset, why: LogStart, told: (u64, Time)) {
+        self.replicas[replica].log_start = below;
         if !matches!(why, LogStart::Leader | LogStart::Recovered) {
-            self.given_up.push(GivenUp { below, why, seq });
+            let by = self.gave_up(replica, told);
+            self.given_up.push(GivenUp { below, why, by });
         }
     }
 
     /// Compaction has taken records from a replica's log.
-    pub fn compact(&mut self, at: usize, gone: &[Offset], seq: u64) {
-        let gone = gone.iter();
-        self.is_compacted |= gone.len() > 0;
-        let taken = gone.map(|offset| (*offset, seq));
-        self.replicas[at].compacted.extend(taken);
+    pub fn compact(&mut self, replica: usize, gone: &[Offset], told: (u64, Time)) {
+        self.is_compacted |= !gone.is_empty();
+        let by = self.gave_up(replica, told);
+        for offset in gone {
+            let replica = &mut self.replicas[replica];
+            replica.compacted.insert(*offset, by.seq);
+            let ends = |c: &Copied| self.nodes.get(c.node.index()).map(|n| n.batch.end_offset());
+            let place = replica.path.partition_point(|c| ends(c) <= Some(*offset));
+            if let Some(copied) = replica.path.get(place) {
+                self.taken.entry((copied.node, *offset)).or_insert(by);
+            }
+        }
+    }
+
+    /// The first compaction that took a record, by its batch and offset.
+    pub fn taken(&self, node: NodeRef, offset: Offset) -> Option<GaveUp> {
+        self.taken.get(&(node, offset)).copied()
+    }
+
+    /// A replica forgot idle producers.
+    pub fn forget(&mut self, replica: usize, producers: &[ProducerId], told: (u64, Time)) {
+        let by = self.gave_up(replica, told);
+        let all = producers.iter().map(|producer| (*producer, by));
+        self.forgotten.extend(all);
+    }
+
+    /// Whether a process forgot a producer after it had had a batch, before a record of the trace.
+    pub fn forgot(
+        &self,
+        process: ProcessId,
+        producer: ProducerId,
+        had: NodeRef,
+        before: u64,
+    ) -> Option<GaveUp> {
+        let mut all = self.forgotten.iter();
+        let own = |(p, by): &&(ProducerId, GaveUp)| {
+            *p == producer && by.process == process && by.seq < before
+        };
+        let latest = all.rfind(own).map(|(_, by)| *by)?;
+        let fates = self.fates(had).into_iter();
+        let mut own = fates.filter(|(p, ..)| *p == process);
+        own.any(|(_, copied, _)| copied < latest.seq)
+            .then_some(latest)
+    }
+
+    fn gave_up(&self, replica: usize, (seq, at): (u64, Time)) -> GaveUp {
+        let process = self.replicas[replica].process;
+        GaveUp { seq, at, process }
     }
 
     /// A replica has a batch as compaction left it for its leader, or passes over it.

@@ -33,6 +33,10 @@ pub struct Reading {
     pub behind: Vec<RecordId>,
     /// Offsets over which its position was reset.
     pub skipped: Vec<(Offset, Offset)>,
+    /// Where it goes on: after what it was given last, or where its position was set.
+    next: Option<Offset>,
+    /// Offsets of which it was given nothing on its way, with the trace record that told that it was past them.
+    passed_over: Vec<(Offset, Offset, u64)>,
 }
 
 /// Everything that was read.
@@ -81,6 +85,7 @@ impl Readers {
                 let reading = reading.or_default();
                 reading.before = reading.last;
                 for (offset, _, id) in records {
+                    reading.go_on(*offset, offset.plus(1), record.seq);
                     reading.take(*offset, *id);
                 }
                 reading.last = records.last().copied().or(reading.last);
@@ -88,7 +93,7 @@ impl Readers {
             }
             ClientEvent::PositionReset { partition, to } => {
                 let reading = self.readings.entry((process, client, *partition));
-                reading.or_default().reset(*to);
+                reading.or_default().reset(*to, record.seq);
             }
             // Without a known end of the epoch the reset policy decides, which is told by itself.
             ClientEvent::TruncationDetected {
@@ -97,7 +102,7 @@ impl Readers {
                 ..
             } => {
                 let reading = self.readings.entry((process, client, *partition));
-                reading.or_default().reset(*divergence);
+                reading.or_default().reset(*divergence, record.seq);
             }
             _ => {}
         }
@@ -113,7 +118,10 @@ impl Readers {
             .filter(|((p, _, id), _)| *p == process && *id == partition)
             .collect();
         match own.pop() {
-            Some((_, reading)) => reading.end = reading.end.max(Some(end)),
+            Some((_, reading)) => {
+                reading.end = reading.end.max(Some(end));
+                reading.go_on(end, end, record.seq);
+            }
             None => {
                 let reading = Reading {
                     end: Some(end),
@@ -134,6 +142,7 @@ impl Readers {
         own.for_each(|(_, reading)| {
             reading.position = None;
             reading.last = None;
+            reading.next = None;
         });
     }
 }
@@ -162,7 +171,27 @@ impl Reading {
         skipped.any(|(from, to)| *from <= offset && offset < *to)
     }
 
-    fn reset(&mut self, to: Offset) {
+    /// The trace record that told that it was past an offset of which it had been given nothing, the first time.
+    pub fn passed_over(&self, offset: Offset) -> Option<u64> {
+        let mut all = self.passed_over.iter();
+        let range = all.find(|(from, to, _)| *from <= offset && offset < *to);
+        range.map(|(.., seq)| *seq)
+    }
+
+    /// It was given what lies from an offset on, or its position is there; next comes another.
+    fn go_on(&mut self, from: Offset, next: Offset, seq: u64) {
+        // One that begins anew has passed over all that it is not given.
+        if let Some(before) = self.next.or(self.began) {
+            if before < from {
+                self.passed_over.push((before, from, seq));
+            }
+        }
+        self.next = self.next.max(Some(next));
+    }
+
+    fn reset(&mut self, to: Offset, seq: u64) {
+        self.go_on(to, to, seq);
+        self.next = Some(to);
         let from = self.position.unwrap_or(Offset(0));
         if from < to && self.began.is_some() {
             self.skipped.push((from, to));
@@ -244,6 +273,19 @@ mod tests {
         assert_eq!(reading.again.len(), 1);
         assert_eq!(reading.behind.len(), 0);
         assert_eq!(read(&[1, 0]).behind.len(), 1);
+    }
+
+    #[test]
+    fn what_a_reader_is_not_given_it_passes_over_once() {
+        let mut reading = Reading::default();
+        for (offset, seq) in [(0, 10), (1, 11), (4, 12)] {
+            reading.go_on(Offset(offset), Offset(offset + 1), seq);
+            reading.began = Some(Offset(0));
+        }
+        reading.reset(Offset(9), 13);
+        let passed = [0, 1, 2, 3, 4, 5, 8, 9].map(|at| reading.passed_over(Offset(at)));
+        let (hole, reset) = (Some(12), Some(13));
+        assert_eq!(passed, [None, None, hole, hole, None, reset, reset, None]);
     }
 
     #[test]

@@ -3,9 +3,11 @@
 //!
 //! An offset is known when a reader got it, or when an application was told of it with acks=all; what acks=1 tells may go with its
 //! leader. Where committed records were cut off, by an unclean election or a harm, nothing is known any more; and what a leader
-//! tells that was overruled then and has not heard of it, was never known.
+//! tells that was overruled then and has not heard of it, was never known. What it acknowledges with acks=1 follows nothing: it
+//! writes behind its own end, and cuts that off when it hears.
 
 use super::history::{Change, History};
+use super::lineage::{Lineage, NodeRef};
 use super::table::Table;
 use super::{About, Promise, Seen};
 use crate::scenario::Scenario;
@@ -80,6 +82,9 @@ impl OffsetsFollowTime {
                 self.opportunities += u64::from(known.is_some());
                 let plan = history.plan(scenario, *id);
                 let is_all = plan.is_some_and(|plan| plan.config.acks.value == Acks::All);
+                if !is_all && is_overruled(history, *partition, *id, *offset) {
+                    return None;
+                }
                 if is_all && stands(history, *partition, *id, *offset) {
                     self.learn(*partition, *offset, record.seq);
                 }
@@ -113,10 +118,33 @@ impl OffsetsFollowTime {
 
 /// Whether a record was written at an offset by a leader that nobody has overruled.
 fn stands(history: &History, partition: TopicIdPartition, id: RecordId, offset: Offset) -> bool {
-    let (Some(place), Some(life)) = (history.place_of(partition), history.lives.get(id)) else {
-        return false;
-    };
-    let lineage = history.lineage(place);
-    let mut nodes = life.nodes_in(place);
-    nodes.any(|n| lineage.offset_of(n, id) == Some(offset) && !lineage.is_dead(n))
+    let mut written = written(history, partition, id, offset);
+    written.any(|(lineage, node)| !lineage.is_dead(node))
+}
+
+/// Whether a record was written at an offset by a leader, and a later one leads already.
+fn is_overruled(
+    history: &History,
+    partition: TopicIdPartition,
+    id: RecordId,
+    offset: Offset,
+) -> bool {
+    let mut written = written(history, partition, id, offset);
+    written.any(|(lineage, node)| Some(lineage.node(node).batch.leader_epoch) < lineage.led)
+}
+
+/// The batches with a record at an offset.
+fn written(
+    history: &History,
+    partition: TopicIdPartition,
+    id: RecordId,
+    offset: Offset,
+) -> impl Iterator<Item = (&Lineage, NodeRef)> {
+    let place = history.place_of(partition);
+    let life = place.and_then(|_| history.lives.get(id));
+    let nodes = place.zip(life).into_iter().flat_map(|(place, life)| {
+        let lineage = history.lineage(place);
+        life.nodes_in(place).map(move |node| (lineage, node))
+    });
+    nodes.filter(move |(lineage, node)| lineage.offset_of(*node, id) == Some(offset))
 }

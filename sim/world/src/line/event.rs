@@ -92,6 +92,14 @@ impl Lexicon {
             LogEvent::Rolled { base_offset } => {
                 format!("begins a new segment of {name} at {base_offset}")
             }
+            LogEvent::ProducersForgotten { producers } => {
+                let ids: Vec<String> = producers.iter().map(|p| p.0.to_string()).collect();
+                let id = if ids.len() == 1 { "id" } else { "ids" };
+                format!(
+                    "forgets producer {id} {} of {name}, idle for producer.id.expiration.ms",
+                    ids.join(", ")
+                )
+            }
         }
     }
 

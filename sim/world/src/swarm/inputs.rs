@@ -3,11 +3,11 @@
 //!
 //! A key counts if it stands in the file that means the scenario, where what is meant anyway is left out.
 
-use super::knobs::{Drawn, KNOBS};
+use super::knobs::{Drawn, KNOBS, LIBRDKAFKA};
 use crate::scenario::Scenario;
 use crate::scenario::grammar::{self, KEYS, Kind, Table};
 use crate::scenario::selector::{FORMS, form_of_words};
-use crate::scenario::tree::{Node, Value};
+use crate::scenario::tree::{Key, Node, Value};
 use std::collections::BTreeSet;
 
 /// Something that a drawn run can be given.
@@ -20,7 +20,7 @@ pub struct Input {
 }
 
 /// Keys of the grammar that drawn runs cannot use, and why: of those that begin so.
-const NEVER: [(&str, &str); 21] = [
+const NEVER: [(&str, &str); 13] = [
     ("/$schema", "it is for editors"),
     ("/format", "there is one format"),
     ("/teaches", "a drawn run teaches nothing"),
@@ -36,25 +36,6 @@ const NEVER: [(&str, &str); 21] = [
         "a switch that is off breaks promises on purpose; `cargo xtask switches` draws them",
     ),
     (
-        "/producers/*/client",
-        "librdkafka doubles records and mixes them up by its defaults, and no explanation names it yet",
-    ),
-    ("/producers/*/polls", "only librdkafka is polled"),
-    ("/producers/*/rows", "no promise depends on what values say"),
-    (
-        "/producers/*/key-field",
-        "no promise depends on what values say",
-    ),
-    ("/assets", "no promise depends on what values say"),
-    (
-        "/producers/*/tombstones",
-        "a reader that comes too late is told of no deletion, and no explanation names it yet",
-    ),
-    (
-        "/steps/*/admin/delete-records",
-        "no drawn run tells a reader that was overtaken from one that lost something yet",
-    ),
-    (
         "/end/heal",
         "a run that is not healed cannot be asked for progress",
     ),
@@ -62,10 +43,6 @@ const NEVER: [(&str, &str); 21] = [
     ("/try", "nobody reads a drawn run"),
     ("/tell", "nobody reads a drawn run"),
     ("/twins", "a drawn run has none"),
-    (
-        "/start",
-        "nothing depends on the date but the stamps of records, which the clocks' harms move",
-    ),
 ];
 
 /// All inputs, in the order of their tables.
@@ -85,14 +62,21 @@ pub fn all() -> Vec<Input> {
         name: format!("selector {form}"),
         never: None,
     });
-    let knobs = KNOBS.iter().map(|knob| Input {
-        name: setting(knob.table, knob.key),
-        never: match knob.drawn {
+    let knob = |name: String, drawn: &Drawn| Input {
+        name,
+        never: match drawn {
             Drawn::Never(why) => Some(why),
             _ => None,
         },
-    });
-    keys.chain(forms).chain(knobs).collect()
+    };
+    let knobs = KNOBS
+        .iter()
+        .map(|k| knob(setting(k.table, k.key), &k.drawn));
+    let librdkafkas = LIBRDKAFKA
+        .iter()
+        .map(|(key, drawn)| knob(librdkafkas(key), drawn));
+    let all = keys.chain(forms).chain(knobs).chain(librdkafkas);
+    all.collect()
 }
 
 /// What a scenario uses.
@@ -114,6 +98,10 @@ fn setting(table: Table, key: &str) -> String {
     format!("{table} {key}")
 }
 
+fn librdkafkas(key: &str) -> String {
+    format!("librdkafka {key}")
+}
+
 fn walk(node: &Node, path: &str, used: &mut BTreeSet<String>) {
     used.insert(path.to_owned());
     let kind = grammar::find(path).map(|key| key.kind);
@@ -122,7 +110,18 @@ fn walk(node: &Node, path: &str, used: &mut BTreeSet<String>) {
     }
     match &node.value {
         Value::Map(entries) => {
+            let is_librdkafka = |(key, node): &(Key, Node)| {
+                key.name == "client" && node.value == Value::Text("librdkafka".into())
+            };
+            let has_librdkafka = entries.iter().any(is_librdkafka);
             for (key, node) in entries {
+                if let (true, "config", Value::Map(own)) =
+                    (has_librdkafka, key.name.as_str(), &node.value)
+                {
+                    used.insert(below(path, &key.name));
+                    used.extend(own.iter().map(|(key, _)| librdkafkas(&key.name)));
+                    continue;
+                }
                 walk(node, &below(path, &key.name), used);
             }
         }

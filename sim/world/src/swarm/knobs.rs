@@ -33,9 +33,6 @@ pub enum Drawn {
 use Drawn::*;
 use Table::*;
 
-const ADMIN_ONLY: &str = "topics say it for themselves";
-const CORRUPTION: &str = "a reader that checks nothing shows nothing while nothing is corrupted";
-
 /// The table.
 #[rustfmt::skip]
 pub const KNOBS: &[Knob] = &[
@@ -49,8 +46,8 @@ pub const KNOBS: &[Knob] = &[
     knob(Server, "replica.socket.timeout.ms", Either(&["2000", "10000"])),
     knob(Server, "replica.high.watermark.checkpoint.interval.ms", Either(&["500", "20000"])),
     knob(Server, "log.flush.offset.checkpoint.interval.ms", Either(&["1000", "10000"])),
-    knob(Server, "default.replication.factor", Never(ADMIN_ONLY)),
-    knob(Server, "num.partitions", Never(ADMIN_ONLY)),
+    knob(Server, "default.replication.factor", Either(&["2", "3"])),
+    knob(Server, "num.partitions", Either(&["2", "5"])),
     knob(Server, "min.insync.replicas", Either(&["2"])),
     knob(Server, "unclean.leader.election.enable", Free(&["true"])),
     knob(Server, "unclean.leader.election.interval.ms", Either(&["10000"])),
@@ -81,20 +78,21 @@ pub const KNOBS: &[Knob] = &[
     knob(Server, "log.message.timestamp.after.max.ms", Free(&["60000"])),
     knob(Server, "log.message.timestamp.before.max.ms", Free(&["60000"])),
     knob(Server, "log.message.timestamp.type", Either(&["LogAppendTime"])),
-    knob(Server, "log.cleanup.policy", Never(ADMIN_ONLY)),
-    knob(Server, "log.retention.ms", Never(ADMIN_ONLY)),
-    knob(Server, "log.retention.bytes", Never(ADMIN_ONLY)),
+    knob(Server, "log.cleanup.policy", Elsewhere),
+    knob(Server, "log.retention.ms", Elsewhere),
+    knob(Server, "log.retention.bytes", Elsewhere),
     knob(Server, "log.retention.check.interval.ms", Elsewhere),
     knob(Server, "log.initial.task.delay.ms", Elsewhere),
     knob(Server, "log.flush.start.offset.checkpoint.interval.ms", Either(&["1000", "10000"])),
     knob(Server, "log.index.interval.bytes", Either(&["100", "1000"])),
     knob(Server, "log.index.size.max.bytes", Either(&["120", "1200"])),
     knob(Server, "log.cleaner.backoff.ms", Elsewhere),
-    knob(Server, "log.cleaner.min.cleanable.ratio", Never(ADMIN_ONLY)),
-    knob(Server, "log.cleaner.min.compaction.lag.ms", Never(ADMIN_ONLY)),
-    knob(Server, "log.cleaner.max.compaction.lag.ms", Never(ADMIN_ONLY)),
-    knob(Server, "log.cleaner.delete.retention.ms", Never(ADMIN_ONLY)),
-    knob(Server, "producer.id.expiration.ms", Never("an expired producer id lets a retry in again (L-14), and no explanation names it yet")),
+    knob(Server, "log.cleaner.min.cleanable.ratio", Elsewhere),
+    knob(Server, "log.cleaner.min.compaction.lag.ms", Elsewhere),
+    knob(Server, "log.cleaner.max.compaction.lag.ms", Elsewhere),
+    knob(Server, "log.cleaner.delete.retention.ms", Elsewhere),
+    knob(Server, "producer.id.expiration.ms", Free(&["1000", "5000"])),
+    knob(Server, "producer.id.expiration.check.interval.ms", Either(&["500", "5000"])),
     knob(Topic, "min.insync.replicas", Elsewhere),
     knob(Topic, "unclean.leader.election.enable", Elsewhere),
     knob(Topic, "segment.bytes", Either(&["2000", "20000"])),
@@ -159,7 +157,7 @@ pub const KNOBS: &[Knob] = &[
     knob(Consumer, "socket.connection.setup.timeout.max.ms", Either(&["12000"])),
     knob(Consumer, "metadata.recovery.rebootstrap.trigger.ms", Either(&["10000", "60000"])),
     knob(Consumer, "default.api.timeout.ms", Either(&["5000", "120000"])),
-    knob(Consumer, "check.crcs", Never(CORRUPTION)),
+    knob(Consumer, "check.crcs", Either(&["false"])),
     knob(Consumer, "allow.auto.create.topics", Either(&["false"])),
     knob(Admin, "default.api.timeout.ms", Either(&["5000", "20000"])),
     knob(Admin, "request.timeout.ms", Either(&["2000", "5000"])),
@@ -170,35 +168,69 @@ pub const KNOBS: &[Knob] = &[
     knob(Admin, "metadata.max.age.ms", Either(&["5000", "30000"])),
 ];
 
+/// The same of librdkafka's producer.
+#[rustfmt::skip]
+pub const LIBRDKAFKA: &[(&str, Drawn)] = &[
+    ("acks", Elsewhere),
+    ("enable.idempotence", Elsewhere),
+    ("retries", Free(&["1", "3"])),
+    ("max.in.flight.requests.per.connection", Elsewhere),
+    ("linger.ms", Elsewhere),
+    ("batch.size", Elsewhere),
+    ("batch.num.messages", Either(&["1", "20"])),
+    ("queue.buffering.max.messages", Either(&["5", "50"])),
+    ("queue.buffering.max.kbytes", Either(&["16"])),
+    ("message.timeout.ms", Elsewhere),
+    ("message.max.bytes", Either(&["100000"])),
+    ("compression.type", Either(&["gzip", "snappy", "lz4", "zstd"])),
+    ("partitioner", Either(&["random", "murmur2_random", "fnv1a"])),
+    ("sticky.partitioning.linger.ms", Either(&["0", "1000"])),
+    ("request.timeout.ms", Either(&["5000"])),
+    ("socket.timeout.ms", Either(&["20000"])),
+    ("retry.backoff.ms", Either(&["20", "500"])),
+    ("retry.backoff.max.ms", Either(&["3000"])),
+    ("reconnect.backoff.ms", Either(&["10", "500"])),
+    ("reconnect.backoff.max.ms", Either(&["3000"])),
+    ("topic.metadata.refresh.interval.ms", Either(&["5000", "30000"])),
+    ("socket.connection.setup.timeout.ms", Either(&["2000", "5000"])),
+];
+
 const fn knob(table: Table, key: &'static str, drawn: Drawn) -> Knob {
     Knob { table, key, drawn }
 }
 
 /// Some keys of a table with values; half of the time none.
 pub fn draw(dice: &mut Dice<'_>, half: Half, table: Table) -> Vec<(&'static str, &'static str)> {
-    let may = |k: &&Knob| match k.drawn {
-        Either(_) => true,
-        Free(_) => half == Half::Free,
-        Elsewhere | Never(_) => false,
+    let own = KNOBS.iter().filter(|k| k.table == table);
+    draw_of(dice, half, own.map(|k| (k.key, k.drawn)))
+}
+
+/// The same of librdkafka's producer.
+pub fn draw_librdkafka(dice: &mut Dice<'_>, half: Half) -> Vec<(&'static str, &'static str)> {
+    draw_of(dice, half, LIBRDKAFKA.iter().copied())
+}
+
+fn draw_of(
+    dice: &mut Dice<'_>,
+    half: Half,
+    table: impl Iterator<Item = (&'static str, Drawn)>,
+) -> Vec<(&'static str, &'static str)> {
+    let values = |(key, drawn)| match drawn {
+        Either(values) => Some((key, values)),
+        Free(values) => (half == Half::Free).then_some((key, values)),
+        Elsewhere | Never(_) => None,
     };
-    let own: Vec<&Knob> = KNOBS
-        .iter()
-        .filter(|k| k.table == table)
-        .filter(may)
-        .collect();
+    let own: Vec<(&'static str, &'static [&'static str])> = table.filter_map(values).collect();
     if dice.chance(50) {
         return Vec::new();
     }
     let count = dice.within(1, 5);
     let mut drawn: Vec<(&'static str, &'static str)> = Vec::new();
     for _ in 0..count {
-        let knob = dice.pick(&own);
-        let (Either(values) | Free(values)) = knob.drawn else {
-            unreachable!("because the others were left out")
-        };
+        let (key, values) = dice.pick(&own);
         let value = dice.pick(values);
-        if drawn.iter().all(|(key, _)| *key != knob.key) {
-            drawn.push((knob.key, value));
+        if drawn.iter().all(|(there, _)| *there != key) {
+            drawn.push((key, value));
         }
     }
     drawn
@@ -208,7 +240,8 @@ pub fn draw(dice: &mut Dice<'_>, half: Half, table: Table) -> Vec<(&'static str,
 mod tests {
     use super::*;
     use klab_kafka::config::{
-        AdminConfig, Configs, ConsumerConfig, ProducerConfig, ServerConfig, TopicConfig,
+        AdminConfig, Configs, ConsumerConfig, LibrdkafkaConfig, ProducerConfig, ServerConfig,
+        TopicConfig,
     };
 
     fn keys<C: Configs>(table: Table) -> Vec<(Table, &'static str)> {
@@ -230,6 +263,9 @@ mod tests {
             assert_eq!(rows, 1, "{key:?} needs one row of its own in KNOBS");
         }
         assert_eq!(KNOBS.len(), all.len(), "a row of a key that is gone");
+        let librdkafkas: Vec<&str> = LibrdkafkaConfig::KEYS.iter().map(|k| k.name).collect();
+        let rows: Vec<&str> = LIBRDKAFKA.iter().map(|(key, _)| *key).collect();
+        assert_eq!(librdkafkas, rows);
     }
 
     #[test]
@@ -254,6 +290,14 @@ mod tests {
                     Admin => set::<AdminConfig>(knob.key, value),
                 };
                 assert_ne!(default, now, "{}", knob.key);
+            }
+        }
+        for (key, drawn) in LIBRDKAFKA {
+            if let Either(values) | Free(values) = drawn {
+                for value in *values {
+                    let (default, now) = set::<LibrdkafkaConfig>(key, value);
+                    assert_ne!(default, now, "librdkafka's {key}");
+                }
             }
         }
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// One command.
 pub fn draw_operation(dice: &mut Dice<'_>, half: Half, cast: &Cast<'_>) -> Operation {
-    match dice.below(12) {
+    match dice.below(14) {
         0 | 1 => {
             let of = ConfigOf::Topic(written(dice, cast));
             alter(dice, half, of)
@@ -28,6 +28,10 @@ pub fn draw_operation(dice: &mut Dice<'_>, half: Half, cast: &Cast<'_>) -> Opera
         5..=7 => create(dice, half, cast),
         8 => Operation::DeleteTopic(NOBODYS.into()),
         9 => add_partitions(dice, half, cast),
+        10 | 11 if half == Half::Free => Operation::DeleteRecords {
+            partition: draw_partition(dice, cast),
+            before: dice.chance(70).then(|| dice.within(0, 200) as i64),
+        },
         _ => Operation::ElectLeaders {
             unclean: half == Half::Free && dice.chance(50),
             partitions: dice.chance(70).then(|| vec![draw_partition(dice, cast)]),

@@ -2,14 +2,14 @@
 //!
 //! No explanation means that a promise is broken. An explanation lists every copy there was with what destroyed it, the
 //! election that decided, the fault behind it, and the settings without which it could not have happened (simulation C.4).
-//! The known holes that have a name are counted as settings: P08 (a first batch may be accepted out of order) and L-13
-//! (after a restart a leader knows one batch per producer, not five).
+//! The known holes that have a name are counted as settings: P08 (a first batch may be accepted out of order), L-13 (after a
+//! restart a leader knows one batch per producer, not five) and L-14 (a leader forgets an idle producer).
 
 use super::Gone;
 use crate::check::harms::{Harm, PATIENCE, SOON, lies_between, strikes};
 use crate::check::history::History;
 use crate::check::life::{Life, Spot, Told};
-use crate::check::lineage::{Cut, Election, Grave, Lineage, NodeRef, Removal};
+use crate::check::lineage::{Cut, Election, GaveUp, Grave, Lineage, NodeRef, Removal};
 use crate::fault::Realised;
 use crate::process::ProcessId;
 use crate::scenario::{Answers, Scenario};
@@ -27,6 +27,10 @@ pub struct Explanation {
     pub fault: Option<Named>,
     /// The election that decided.
     pub election: Option<Winner>,
+    /// How the log gave up what a reader missed.
+    pub gave_up: Option<GaveUp>,
+    /// Who forgot the producer.
+    pub forgot: Option<GaveUp>,
     /// All copies there were, in the order in which they were made.
     pub copies: Vec<CopyFate>,
 }
@@ -108,6 +112,8 @@ pub enum Allowance {
     FirstBatchHole,
     /// L-13: a log that was loaded again knows only the last batch of a producer.
     ShortMemory,
+    /// L-14: a leader had forgotten the producer, which had been idle for `producer.id.expiration.ms`.
+    ProducerForgotten,
     /// The application told its own caller before the record was written (P14).
     AnswersAfterSend,
     /// `auto.offset.reset` moved a reader.
@@ -205,6 +211,7 @@ pub fn of_duplicate(
     let lineage = history.lineage(first.place);
     let stamp = |s: Spot| history.lineage(s.place).node(s.node).batch.data.producer;
     let mut allowed_by = Vec::new();
+    let mut forgot = None;
     if life.sends > 1 {
         allowed_by.push(Allowance::SentAgain);
     }
@@ -212,10 +219,18 @@ pub fn of_duplicate(
         (Some(a), Some(b)) if a.id != b.id => allowed_by.push(Allowance::NewProducerId),
         (Some(a), Some(b)) if a.epoch != b.epoch => {
             allowed_by.extend(behind_new_epoch(history, lineage, id, first.node, a.id));
+            if allowed_by.is_empty() {
+                forgot = forgot_before_refusal(history, lineage, id, first.node, a.id);
+            }
+        }
+        (Some(stamp), Some(_)) => {
+            let again = history.lineage(second.place).node(second.node);
+            forgot = lineage.forgot(again.by, stamp.id, first.node, again.seq);
         }
         (None, None) if life.retry.is_some() => allowed_by.push(Allowance::IdempotenceOff),
         _ => {}
     }
+    allowed_by.extend(forgot.map(|_| Allowance::ProducerForgotten));
     if allowed_by.is_empty() {
         return None;
     }
@@ -223,8 +238,9 @@ pub fn of_duplicate(
     Some(Explanation {
         allowed_by,
         fault: behind_retry(history, scenario, id, life, first).map(name),
-        election: None,
+        forgot,
         copies: [of(first), of(second)].concat(),
+        ..Explanation::default()
     })
 }
 
@@ -239,22 +255,36 @@ pub fn of_disorder(
     let lineage = history.lineage(place);
     let plan = history.plan(scenario, id)?;
     let batch = &lineage.node(node).batch;
+    let mut forgot = None;
     let allowance = match batch.data.producer {
         _ if life.sends > 1 || stands_behind_one_sent_again(history, id, life, place, node) => {
             Allowance::SentAgain
         }
         // Requests without answers overtake one another on an old connection and a new one.
         None if plan.config.acks.value == Acks::Zero => Allowance::Acks(Acks::Zero),
-        None if plan.config.max_in_flight > 1 => Allowance::InFlight(plan.config.max_in_flight),
+        // Nothing but a try that failed, and was made again or given up, lets a younger batch pass.
+        None if plan.config.max_in_flight > 1 && has_failed_try(life) => {
+            Allowance::InFlight(plan.config.max_in_flight)
+        }
         Some(stamp) if has_hole(lineage, stamp.id) => Allowance::FirstBatchHole,
+        Some(stamp) => {
+            forgot = Some(forgot_on_the_way(lineage, stamp.id, node)?);
+            Allowance::ProducerForgotten
+        }
         _ => return None,
     };
     Some(Explanation {
         allowed_by: vec![allowance],
         fault: behind_retry(history, scenario, id, life, Spot { place, node }).map(name),
-        election: None,
+        forgot,
         copies: copies(history, lineage, node, id),
+        ..Explanation::default()
     })
+}
+
+/// Whether a try to send a record is known to have failed.
+fn has_failed_try(life: &Life) -> bool {
+    life.retry.is_some() || matches!(life.told, Told::Failed { .. })
 }
 
 /// Whether a record of the same application stands before that was sent again later than this one was sent: its copy there
@@ -303,22 +333,27 @@ pub fn of_acceptance(
     Some(explanation)
 }
 
-/// A reader never learned that a key was deleted.
-pub fn of_stale() -> Explanation {
-    Explanation {
+/// Why a reader never learned that a key was deleted: compaction had taken the tombstone when the reader came past it. None if
+/// the reader had passed it over before.
+pub fn of_stale(taken: Option<GaveUp>, passed: Option<u64>) -> Option<Explanation> {
+    let taken = taken.filter(|t| passed.is_some_and(|passed| t.seq < passed))?;
+    Some(Explanation {
         allowed_by: vec![Allowance::TombstoneGone],
+        gave_up: Some(taken),
         ..Explanation::default()
-    }
+    })
 }
 
-/// A record that no reader got: the log has given it up, or a reader's position was reset over it, or both.
-pub fn of_missing(gone: Option<Gone>, was_reset: bool) -> Explanation {
-    let gone = gone.map(Allowance::Gone);
+/// Why no reader got a record: the log had given it up, or a reader's position was reset over it, or both; none if neither.
+pub fn of_missing(gone: Option<(Gone, GaveUp)>, was_reset: bool) -> Option<Explanation> {
+    let by_log = gone.map(|(gone, _)| Allowance::Gone(gone));
     let reset = was_reset.then_some(Allowance::OffsetReset);
-    Explanation {
-        allowed_by: gone.into_iter().chain(reset).collect(),
+    let allowed_by: Vec<Allowance> = by_log.into_iter().chain(reset).collect();
+    (!allowed_by.is_empty()).then(|| Explanation {
+        allowed_by,
+        gave_up: gone.map(|(_, by)| by),
         ..Explanation::default()
-    }
+    })
 }
 
 /// The fault behind an election: what struck the leader before it, or lay between it and the controllers.
@@ -493,7 +528,7 @@ fn of_early_ack(history: &History, lineage: &Lineage, node: NodeRef, acks: Acks)
             .or_else(|| behind_election(history, lineage, epoch?))
             .map(name),
         election: epoch.and_then(|e| winner(history, lineage, e)),
-        copies: Vec::new(),
+        ..Explanation::default()
     }
 }
 
@@ -571,6 +606,39 @@ fn behind_new_epoch(
         own.any(|(p, copied, _)| history.harms.started_between(p, copied, refusal.seq))
     });
     forgot.then_some(Allowance::ShortMemory)
+}
+
+/// Who forgot a producer after it had had a batch, and then refused one of its batches as out of order: that began a new
+/// epoch.
+fn forgot_before_refusal(
+    history: &History,
+    lineage: &Lineage,
+    id: RecordId,
+    first: NodeRef,
+    producer: ProducerId,
+) -> Option<GaveUp> {
+    let mut refused = history.lives.out_of_order(id.source, lineage.id);
+    refused.find_map(|r| lineage.forgot(r.by, producer, first, r.seq))
+}
+
+/// Who forgot a producer between two of its batches in the log up to this one, and took the second, which does not follow the
+/// first: those in between can only come behind it.
+fn forgot_on_the_way(lineage: &Lineage, producer: ProducerId, upto: NodeRef) -> Option<GaveUp> {
+    let depth = lineage.node(upto).depth;
+    let committed = lineage.committed.iter().map(|c| c.node);
+    let own = |node: &NodeRef| {
+        let node = lineage.node(*node);
+        let stamp = node.batch.data.producer;
+        node.depth <= depth && stamp.is_some_and(|s| s.id == producer)
+    };
+    let own: Vec<NodeRef> = committed.filter(own).collect();
+    own.windows(2).find_map(|pair| {
+        let (before, after) = (lineage.node(pair[0]), lineage.node(pair[1]));
+        let ends = before.batch.data.last_sequence();
+        let follows = after.batch.data.producer?.base_sequence == ends.wrapping_add(1);
+        let forgot = lineage.forgot(after.by, producer, pair[0], after.seq);
+        forgot.filter(|_| !follows)
+    })
 }
 
 /// Whether the first batch of a producer in the log is not its first.

@@ -1,16 +1,18 @@
 //! Tests of explanations: stories that end badly, with what must be named and what must not be explained.
 
 use super::explain::Allowance;
-use super::{FindingKind, Verdict};
+use super::{FindingKind, Gone, Verdict};
 use crate::check::story::{ORDERS_0, Story};
 use crate::disks::Keep;
 use crate::fault::{Fault, Intercept};
 use crate::process::Down;
 use crate::scenario::{Answers, Scenario};
-use klab_kafka::config::{Acks, Configs};
+use klab_kafka::config::{Acks, Configs, LibrdkafkaConfig};
 use klab_kafka::event::*;
 use klab_kafka::ids::*;
+use klab_kafka::log::batch::{BatchData, PlainRecord, RecordBatch};
 use klab_kafka::protocol::{Api, ErrorCode};
+use klab_kafka::time::Timestamp;
 
 fn with(key: &'static str, value: &'static str) -> impl FnOnce(&mut Scenario) {
     move |scenario| {
@@ -257,6 +259,52 @@ fn a_retry_without_idempotence_explains_a_duplicate() {
     assert_eq!(story.broken().len(), 0);
 }
 
+/// broker-1 wrote a batch and forgot its producer, or another one, and then wrote it again.
+fn doubled_by_one_who_forgot(whom: i64) -> (Story, u64) {
+    let mut story = Story::begin(|_| {});
+    let first = story.batch(0..1, 0, 0, Some(0));
+    story.send(0..1);
+    story.append("broker-1", &first);
+    story.wait(5_000);
+    let producers = [ProducerId(whom)].into();
+    let event = LogEvent::ProducersForgotten { producers };
+    let forgot = story.tell("broker-1", Event::Log(ORDERS_0, event));
+    let again = story.batch(0..1, 1, 0, Some(0));
+    story.append("broker-1", &again);
+    for broker in ["broker-2", "broker-3"] {
+        story.copy(broker, &first);
+        story.copy(broker, &again);
+    }
+    story.hw("broker-1", 2);
+    story.acked(0, 1);
+    story.done();
+    (story, forgot)
+}
+
+#[test]
+fn a_leader_that_forgot_an_idle_producer_explains_a_duplicate() {
+    let (story, forgot) = doubled_by_one_who_forgot(1);
+    let verdict = story.verdict();
+    let forgotten = [Allowance::ProducerForgotten];
+    assert_eq!(allowed(&verdict, FindingKind::Duplicated), forgotten);
+    let finding = verdict.found(FindingKind::Duplicated).next();
+    let explanation = finding.and_then(|f| f.explanation.as_ref());
+    assert_eq!(
+        explanation.and_then(|e| e.forgot).map(|f| f.seq),
+        Some(forgot)
+    );
+    let sentence = verdict.to_string();
+    let named = "broker-1 forgot the producer at 5.000 s";
+    assert!(sentence.contains(named), "{sentence}");
+    assert_eq!(story.broken().len(), 0);
+    let (another, _) = doubled_by_one_who_forgot(2);
+    assert_eq!(
+        another.broken(),
+        ["idempotence", "no duplicates"].into(),
+        "the producer itself was known"
+    );
+}
+
 #[test]
 fn an_application_that_sends_again_explains_a_duplicate() {
     let (story, _) = doubled(|_| {}, [Some(0), Some(1)], true);
@@ -273,11 +321,21 @@ fn one_idempotent_session_never_explains_a_duplicate() {
     assert_eq!(story.broken(), ["no duplicates"].into());
 }
 
-#[test]
-fn several_requests_in_flight_without_idempotence_explain_disorder() {
-    let mut story = Story::begin(with("enable.idempotence", "false"));
+/// Record 0 comes behind record 1, after a retry or without any.
+fn misplaced(change: impl FnOnce(&mut Scenario), is_retried: bool) -> Story {
+    let mut story = Story::begin(change);
     story.send(0..2);
     for (number, offset) in [(1, 0), (0, 1)] {
+        if number == 0 && is_retried {
+            let (partition, ids) = (ORDERS_0, [story.shop(0)].into());
+            let error = ErrorCode::NotEnoughReplicas;
+            let retried = ClientEvent::Retried {
+                partition,
+                ids,
+                error,
+            };
+            story.client("shop", retried);
+        }
         let batch = story.batch(number..number + 1, offset, 0, None);
         story.append("broker-1", &batch);
         story.copy("broker-2", &batch);
@@ -285,12 +343,51 @@ fn several_requests_in_flight_without_idempotence_explain_disorder() {
     }
     story.hw("broker-1", 2);
     story.done();
+    story
+}
+
+#[test]
+fn several_requests_in_flight_without_idempotence_explain_disorder() {
+    let story = misplaced(with("enable.idempotence", "false"), true);
     let verdict = story.verdict();
     assert_eq!(
         allowed(&verdict, FindingKind::Reordered),
         [Allowance::InFlight(5)]
     );
     assert_eq!(story.broken().len(), 0);
+}
+
+#[test]
+fn disorder_without_a_try_that_failed_is_not_explained_by_requests_in_flight() {
+    let story = misplaced(with("enable.idempotence", "false"), false);
+    assert_eq!(story.verdict().unexplained().count(), 1);
+}
+
+/// An application has librdkafka as it comes.
+fn librdkafka(scenario: &mut Scenario) {
+    let shop = scenario.producers.get_mut("shop").expect("the tracer's");
+    let own = LibrdkafkaConfig::default();
+    (shop.config, shop.librdkafka) = (own.in_java(), Some(own));
+}
+
+#[test]
+fn librdkafkas_defaults_explain_what_a_retry_doubles_and_misplaces() {
+    let (story, fault) = doubled(librdkafka, [None, None], false);
+    let verdict = story.verdict();
+    let off = [Allowance::IdempotenceOff];
+    assert_eq!(allowed(&verdict, FindingKind::Duplicated), off);
+    let finding = verdict.found(FindingKind::Duplicated).next();
+    let explanation = finding.and_then(|f| f.explanation.as_ref());
+    let lost = explanation.and_then(|e| e.fault.as_ref());
+    assert_eq!(lost.map(|f| f.seq), Some(fault));
+    let verdict = misplaced(librdkafka, true).verdict();
+    let in_flight = [Allowance::InFlight(1_000_000)];
+    assert_eq!(allowed(&verdict, FindingKind::Reordered), in_flight);
+    assert_eq!(verdict.unexplained().count(), 0);
+    assert_eq!(
+        misplaced(librdkafka, false).verdict().unexplained().count(),
+        1
+    );
 }
 
 #[test]
@@ -313,6 +410,131 @@ fn an_answer_before_the_callback_explains_what_was_accepted_and_never_sent() {
     let finding = verdict.findings[0].explanation.as_ref().expect("explained");
     assert_eq!(finding.fault.as_ref().map(|f| f.seq), Some(fault));
     assert!(verdict.fates[0].is_unknown());
+}
+
+/// A batch of one key on its whole good way but for the reader's; without values they are tombstones.
+fn write_keyed(story: &mut Story, numbers: std::ops::Range<u32>, key: &'static [u8], value: bool) {
+    let offset = i64::from(numbers.start);
+    let plain = story.batch(numbers.clone(), offset, 0, Some(numbers.start as i32));
+    let keyed = |id: &RecordId| PlainRecord {
+        id: *id,
+        timestamp: Timestamp(0),
+        key: Some(key.into()),
+        value: value.then(|| key.into()),
+        headers: Vec::new(),
+    };
+    let records: Vec<PlainRecord> = plain.data.ids().iter().map(keyed).collect();
+    let data = BatchData::of_records(&records, plain.data.producer).into();
+    let batch = RecordBatch { data, ..plain };
+    story.send(numbers.clone());
+    story.append("broker-1", &batch);
+    for other in ["broker-2", "broker-3"] {
+        story.copy(other, &batch);
+    }
+    story.hw("broker-1", batch.end_offset().0);
+    story.acknowledge("broker-1", &batch, -1);
+    numbers.for_each(|number| _ = story.acked(number, number.into()));
+}
+
+/// A whole round of compaction.
+fn compaction(upto: i64, gone: &[i64]) -> Event {
+    let event = LogEvent::Compacted {
+        upto: Offset(upto),
+        gone: gone.iter().map(|o| Offset(*o)).collect(),
+        bytes_before: 300,
+        bytes_after: 100,
+        is_over: true,
+    };
+    Event::Log(ORDERS_0, event)
+}
+
+/// The reader has a value of a key when a tombstone comes, which the second round of compaction takes; it comes past that
+/// before or behind the round. Returns the record that told of the round.
+fn stale(passes_before: bool) -> (Story, u64) {
+    let mut story = Story::begin(|_| {});
+    write_keyed(&mut story, 0..1, b"k", true);
+    story.read(0, 0, 0..1);
+    write_keyed(&mut story, 1..2, b"k", false);
+    write_keyed(&mut story, 2..3, b"l", true);
+    story.tell("broker-1", compaction(2, &[0]));
+    if passes_before {
+        story.read(2, 0, 2..3);
+    }
+    story.wait(1_500);
+    let took = story.tell("broker-1", compaction(3, &[1]));
+    if !passes_before {
+        story.read(2, 0, 2..3);
+    }
+    story.done();
+    (story, took)
+}
+
+#[test]
+fn a_tombstone_taken_before_its_reader_came_explains_what_the_reader_still_holds() {
+    let (story, took) = stale(false);
+    let verdict = story.verdict();
+    assert_eq!(
+        allowed(&verdict, FindingKind::ReadStale),
+        [Allowance::TombstoneGone]
+    );
+    let finding = verdict.found(FindingKind::ReadStale).next();
+    let explanation = finding.and_then(|f| f.explanation.as_ref());
+    let gave_up = explanation.and_then(|e| e.gave_up).expect("it is named");
+    assert_eq!(
+        (gave_up.seq, gave_up.process),
+        (took, story.process("broker-1"))
+    );
+    let sentence = verdict.to_string();
+    let named = "broker-1 gave it up at 1.500 s";
+    assert!(sentence.contains(named), "{sentence}");
+}
+
+#[test]
+fn a_tombstone_that_its_reader_passed_over_while_it_was_there_explains_nothing() {
+    let verdict = stale(true).0.verdict();
+    let stale = verdict.found(FindingKind::ReadStale);
+    assert_eq!(stale.filter(|f| f.explanation.is_none()).count(), 1);
+}
+
+/// The reader has the first record when two are given up, and then goes on behind them; or it has gone on before.
+fn overtaken(why: LogStart, goes_on_before: bool) -> (Story, u64) {
+    let mut story = Story::begin(|_| {});
+    write_keyed(&mut story, 0..3, b"k", true);
+    story.read(0, 0, 0..1);
+    if goes_on_before {
+        story.read(2, 0, 2..3);
+    }
+    let log_start = Offset(2);
+    let moved = LogEvent::LogStartMoved { log_start, why };
+    let gave_up = story.tell("broker-1", Event::Log(ORDERS_0, moved));
+    if !goes_on_before {
+        let (partition, to) = (ORDERS_0, log_start);
+        story.client("auditor", ClientEvent::PositionReset { partition, to });
+        story.read(2, 0, 2..3);
+    }
+    story.done();
+    (story, gave_up)
+}
+
+#[test]
+fn a_reader_that_the_log_start_overtook_is_told_from_one_that_lost_something() {
+    for (why, gone) in [
+        (LogStart::DeleteRecords, Gone::Deleted),
+        (LogStart::RetentionTime, Gone::TooOld),
+    ] {
+        let (story, gave_up) = overtaken(why, false);
+        let verdict = story.verdict();
+        let both = [Allowance::Gone(gone), Allowance::OffsetReset];
+        assert_eq!(allowed(&verdict, FindingKind::ReadMissed), both);
+        let finding = verdict.found(FindingKind::ReadMissed).next();
+        let explanation = finding.and_then(|f| f.explanation.as_ref());
+        assert_eq!(
+            explanation.and_then(|e| e.gave_up).map(|g| g.seq),
+            Some(gave_up)
+        );
+        assert_eq!(verdict.unexplained().count(), 0);
+        assert_eq!(overtaken(why, true).0.verdict().unexplained().count(), 1);
+    }
 }
 
 #[test]

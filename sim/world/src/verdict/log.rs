@@ -8,7 +8,7 @@ use super::stale::stale;
 use super::{Fate, Finding, FindingKind, Gone, Outcome};
 use crate::check::history::History;
 use crate::check::life::{Life, Spot, Told};
-use crate::check::lineage::{Lineage, NodeRef, Replica};
+use crate::check::lineage::{GaveUp, Lineage, NodeRef, Replica};
 use crate::scenario::Scenario;
 use crate::trace::Phase;
 use klab_kafka::event::LogStart;
@@ -53,7 +53,7 @@ pub fn judge(history: &History, scenario: &Scenario) -> Judged {
         .collect();
     let late: BTreeMap<RecordId, Spot> = lines.values().flat_map(|l| late(history, l)).collect();
     let mut judged = Judged::default();
-    let stale: BTreeSet<RecordId> = lines
+    let mut stale: BTreeMap<RecordId, Option<explain::Explanation>> = lines
         .values()
         .flat_map(|l| stale(history, l.lineage, l.leader))
         .collect();
@@ -67,8 +67,7 @@ pub fn judge(history: &History, scenario: &Scenario) -> Judged {
             late: late.get(&id).copied(),
         };
         judge.pass(&mut judged);
-        if stale.contains(&id) {
-            let why = Some(explain::of_stale());
+        if let Some(why) = stale.remove(&id) {
             judged
                 .findings
                 .push(judge.finding(FindingKind::ReadStale, why));
@@ -123,13 +122,13 @@ impl Judge<'_> {
             accepted: self.life.accepted.is_some(),
             copies: there.len() as u64,
             offset: there.first().and_then(|s| self.offset(*s)),
-            gone: self.gone(there),
+            gone: self.gone(there).map(|(gone, _)| gone),
         }
     }
 
     /// What took the record from its log, if no place where it stood is still there.
-    fn gone(&self, there: &[Spot]) -> Option<Gone> {
-        let gone = |s: &Spot| self.line(*s).gone(self.offset(*s)?);
+    fn gone(&self, there: &[Spot]) -> Option<(Gone, GaveUp)> {
+        let gone = |s: &Spot| self.line(*s).gone(s.node, self.offset(*s)?);
         let first = gone(there.first()?)?;
         there.iter().all(|s| gone(s).is_some()).then_some(first)
     }
@@ -174,14 +173,15 @@ impl Judge<'_> {
                 .push(self.finding(FindingKind::Reordered, why));
         }
         if let Some(offset) = self.offset(there[0]) {
-            self.read(self.line(there[0]), offset, self.gone(there), judged);
+            self.read(there[0], offset, self.gone(there), judged);
         }
     }
 
-    fn read(&self, line: &Line<'_>, offset: Offset, gone: Option<Gone>, judged: &mut Judged) {
-        let readers = || self.history.readers.of(line.lineage.id);
+    fn read(&self, spot: Spot, offset: Offset, gone: Option<(Gone, GaveUp)>, judged: &mut Judged) {
+        let lineage = self.history.lineage(spot.place);
+        let readers = || self.history.readers.of(lineage.id);
         // What was superseded nobody need have seen: what stands for it is read.
-        let is_superseded = gone == Some(Gone::Compacted);
+        let is_superseded = matches!(gone, Some((Gone::Compacted, _)));
         let is_meant = !is_superseded
             && readers().any(|r| match gone {
                 // It cannot be read any more by a reader that began early enough, wherever that stands.
@@ -190,7 +190,17 @@ impl Judge<'_> {
             });
         if is_meant && !readers().any(|r| r.has(offset)) {
             let reset = readers().any(|r| r.was_reset_over(offset));
-            let why = (reset || gone.is_some()).then(|| explain::of_missing(gone, reset));
+            // Who was past it while it was there, and was given nothing, missed it for another reason.
+            let there_until = |by: GaveUp| {
+                let taken = lineage.taken(spot.node, offset);
+                taken.map_or(by.seq, |t| t.seq.min(by.seq))
+            };
+            let passed = |until: u64| {
+                let mut when = readers().filter_map(|r| r.passed_over(offset));
+                when.any(|at| at < until)
+            };
+            let by_log = gone.filter(|(_, by)| !passed(there_until(*by)));
+            let why = explain::of_missing(by_log, reset);
             let kind = match gone {
                 Some(_) => FindingKind::ReadMissed,
                 None => FindingKind::ReadLost,
@@ -229,7 +239,7 @@ impl Line<'_> {
     }
 
     /// What took the record at an offset from this log.
-    fn gone(&self, offset: Offset) -> Option<Gone> {
+    fn gone(&self, node: NodeRef, offset: Offset) -> Option<(Gone, GaveUp)> {
         let start = match self.leader {
             Some(leader) => leader.log_start,
             None => {
@@ -243,13 +253,16 @@ impl Line<'_> {
             None => self.lineage.replicas.iter().any(compacted),
         };
         if offset >= start {
-            return is_compacted.then_some(Gone::Compacted);
+            let taken = self.lineage.taken(node, offset).filter(|_| is_compacted);
+            return taken.map(|by| (Gone::Compacted, by));
         }
-        Some(match self.lineage.given_up(offset)?.why {
+        let given_up = self.lineage.given_up(offset)?;
+        let gone = match given_up.why {
             LogStart::RetentionTime => Gone::TooOld,
             LogStart::RetentionBytes => Gone::TooMuch,
             LogStart::DeleteRecords | LogStart::Leader | LogStart::Recovered => Gone::Deleted,
-        })
+        };
+        Some((gone, given_up.by))
     }
 
     /// Whether a copy of a batch is left anywhere.

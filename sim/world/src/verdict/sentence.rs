@@ -333,6 +333,14 @@ impl Verdict {
         if !led.is_empty() {
             parts.push(led.join(", and "));
         }
+        parts.extend(explanation.gave_up.map(|by| {
+            let (who, at) = (lexicon.name(by.process), lexicon.time(by.at));
+            format!("{who} gave it up at {at}")
+        }));
+        parts.extend(explanation.forgot.map(|by| {
+            let (who, at) = (lexicon.name(by.process), lexicon.time(by.at));
+            format!("{who} forgot the producer at {at}")
+        }));
         parts.extend(copies(&explanation.copies, &lexicon));
         format!("{}.", parts.join("; "))
     }
@@ -405,6 +413,9 @@ impl fmt::Display for Allowance {
             }
             Allowance::ShortMemory => {
                 f.write_str("the leader's remembering one batch only after a restart (L-13)")
+            }
+            Allowance::ProducerForgotten => {
+                f.write_str("producer.id.expiration.ms: the leader had forgotten an idle producer")
             }
             Allowance::AnswersAfterSend => f.write_str("an answer before the callback (P14)"),
             Allowance::OffsetReset => f.write_str("auto.offset.reset"),

@@ -141,7 +141,7 @@ fn given_up(teller: &Teller<'_>, spot: Spot) -> Option<u64> {
     let offset = lineage.offset_of(spot.node, teller.id)?;
     let leader = lineage.replica(teller.history.leader(spot.place)?)?;
     match offset < leader.log_start {
-        true => lineage.given_up(offset).map(|g| g.seq),
+        true => lineage.given_up(offset).map(|g| g.by.seq),
         false => leader.compacted.get(&offset).copied(),
     }
 }

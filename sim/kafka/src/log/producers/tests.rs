@@ -120,11 +120,12 @@ fn an_idle_producer_is_forgotten_but_not_within_its_transaction() {
     let mut partition = holding(&[(0, 1)]);
     partition.append(&transactional(2, 0, 0, 1));
     let day = Timestamp(NOW.0 + 86_400_000);
-    partition
-        .producers
-        .remove_expired(Timestamp(day.0 - 1), 86_400_000);
+    let early = Timestamp(day.0 - 1);
+    let forgotten = partition.producers.remove_expired(early, 86_400_000);
+    assert!(forgotten.is_empty());
     assert_eq!(partition.producers.entries().len(), 2);
-    partition.producers.remove_expired(day, 86_400_000);
+    let forgotten = partition.producers.remove_expired(day, 86_400_000);
+    assert_eq!(forgotten[..], [ProducerId(1)]);
     let left: Vec<_> = partition.producers.entries().keys().collect();
     assert_eq!(left, [&ProducerId(2)]);
     let late = partition.check(&idempotent(1, 0, 9, 1));
