@@ -676,11 +676,18 @@ impl History {
         all.filter(holds).map(|(at, _)| at).collect()
     }
 
-    /// What a dead machine's disk holds is what is left of its copies.
+    /// What a dead machine's disk holds is what is left of its copies. A segment may have lost all while the next one, begun
+    /// behind it, is there: then no recovery sees the hole.
     fn lose_page_cache(&mut self, partition: u32, taking: &mut Taking<'_>) {
         let id = self.lineage(partition).id;
-        let end = taking.view.disk(taking.p).end(id);
-        self.shrink(partition, end, Removal::PowerLost, taking);
+        let disk = taking.view.disk(taking.p);
+        let held = disk.batches(id).map(|b| (b.base_offset, b.end_offset()));
+        let (end, held): (Offset, Vec<(Offset, Offset)>) = (disk.end(id), held.collect());
+        let (removal, seq) = (Removal::PowerLost, taking.record.seq);
+        self.shrink(partition, end, removal, taking);
+        self.bury(partition, removal, taking, |lineage, replica| {
+            lineage.leave_holes(replica, &held, seq, removal);
+        });
     }
 
     /// A process that died between a write and telling of it finds the batch at its next start.

@@ -8,6 +8,8 @@
 //! up, and its log start says where the one ends and the other begins. So a log that starts over behind its leader's log
 //! start stands on the committed path as if it had copied what is gone.
 
+mod holes;
+
 use super::table::Table;
 use crate::process::ProcessId;
 use crate::scenario::Scenario;
