@@ -94,8 +94,9 @@ fn another_process_gives_the_same_hash_with_records_and_without() {
 
 #[test]
 fn a_tape_repeats_its_run_in_a_fresh_process_without_the_generator() {
-    for seed in SEEDS {
-        let (path, scenario) = drawn("tape", seed);
+    let all = (1..).map(|seed| (seed, drawn("tape", seed)));
+    let harmed = all.filter(|(_, (_, scenario))| !scenario.steps.is_empty());
+    for (seed, (path, scenario)) in harmed.take(3) {
         let tape = path.with_extension("tape");
         let (path, tape) = (path.to_str().expect("plain"), tape.to_str().expect("plain"));
         let number = seed.to_string();
