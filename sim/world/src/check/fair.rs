@@ -305,3 +305,25 @@ fn a_follower_goes_on_behind_a_hole_that_its_leader_has_given_up() {
     let broken = cut_within_a_batch(2).broken();
     assert!(broken.contains("offsets ordered"), "{broken:?}");
 }
+
+// Seed 200123 of the free half: retention had emptied a log, and its leader came back after a clean stop.
+#[test]
+fn a_leader_that_finds_its_log_empty_knows_no_producer_and_takes_any_sequence_number() {
+    let goes_on = |restarts: bool| {
+        let mut story = Story::begin(|_| {});
+        let first = story.batch(0..2, 0, 0, Some(0));
+        story.deliver("broker-1", &first);
+        if restarts {
+            let (leo, hw, torn) = (Offset(2), Offset(2), false);
+            let found = LogEvent::Recovered { leo, hw, torn };
+            story.tell("broker-1", Event::Log(ORDERS_0, found));
+        }
+        story.elect("broker-1", None);
+        story.lead("broker-1", 1);
+        let next = story.batch(4..6, 2, 1, Some(4));
+        story.deliver("broker-1", &next);
+        story.broken()
+    };
+    assert_eq!(goes_on(true), BTreeSet::new());
+    assert_eq!(goes_on(false), BTreeSet::from(["idempotence"]));
+}

@@ -409,6 +409,7 @@ impl History {
                 self.shrink(partition, *leo, Removal::Recovery, taking);
                 let replica = self.replica_mut(id, taking.p);
                 replica.hw = *hw;
+                self.find_producers(partition, taking);
             }
             LogEvent::Refused { error, ids } => {
                 self.lives.refused(*error, ids, taking.p, taking.record.seq);
@@ -705,6 +706,17 @@ impl History {
             let tip = replica.and_then(|r| r.path.last().map(|c| c.node));
             let is_copy = self.lineage(partition).follower_of(tip, &batch).is_some();
             self.append(id, &batch, !is_copy, taking);
+        }
+    }
+
+    /// Of a log that holds nothing any more no snapshot of the producers is of use: all lie at the log start or before it, and
+    /// are deleted (ProducerStateManager.truncateAndReload).
+    fn find_producers(&mut self, partition: u32, taking: &Taking<'_>) {
+        let lineage = &mut self.partitions[partition as usize];
+        let disk = taking.view.disk(taking.p);
+        if disk.batches(lineage.id).next().is_none() {
+            let at = lineage.replica_at(taking.p);
+            lineage.forget_all(at, (taking.record.seq, taking.record.at));
         }
     }
 

@@ -18,7 +18,7 @@ use klab_kafka::event::{LogStart, Truncation};
 use klab_kafka::ids::{LeaderEpoch, NodeId, Offset, ProducerId, RecordId, TopicIdPartition};
 use klab_kafka::log::batch::RecordBatch;
 use klab_kafka::time::Time;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A batch's place in the tree.
@@ -393,6 +393,15 @@ impl Lineage {
         let by = self.gave_up(replica, told);
         let all = producers.iter().map(|producer| (*producer, by));
         self.forgotten.extend(all);
+    }
+
+    /// A replica forgot every producer whose batches it has had.
+    pub fn forget_all(&mut self, replica: usize, told: (u64, Time)) {
+        let path = self.replicas[replica].path.iter();
+        let stamps = path.filter_map(|c| self.node(c.node).batch.data.producer);
+        let producers: BTreeSet<ProducerId> = stamps.map(|stamp| stamp.id).collect();
+        let producers: Vec<ProducerId> = producers.into_iter().collect();
+        self.forget(replica, &producers, told);
     }
 
     /// Whether a process forgot a producer after it had had a batch, before a record of the trace.
