@@ -1,6 +1,6 @@
 //! A run that can be looked at in any order: checkpoints behind, a hot cursor in front, forks.
 //!
-//! Forward motion steps the cursor; only going back starts from a checkpoint. An intervention forks: both futures stay,
+//! Forward motion steps the cursor; going back, or on to what was seen before, starts from a checkpoint. An intervention forks: both futures stay,
 //! and the fork equals a fresh run of the scenario with the step added (the prefix law).
 //!
 //! The records of the trace are kept here, once, and not in the checkpoints: a run of n records would else keep them n/every
@@ -71,8 +71,9 @@ impl Timeline {
 
     /// Goes towards the state at `t` by at most so many events; true when it is reached. For those who may not block.
     pub fn approach(&mut self, t: Time, events: u64) -> bool {
-        if t < self.cursor.now() {
-            self.cursor = self.before(t).clone();
+        let nearest = self.before(t);
+        if t < self.cursor.now() || nearest.events() > self.cursor.events() {
+            self.cursor = nearest.clone();
         }
         let until = self.cursor.events().saturating_add(events);
         while self.cursor.next_at().is_some_and(|at| at <= t) {
