@@ -8,7 +8,10 @@
 //! up, and its log start says where the one ends and the other begins. So a log that starts over behind its leader's log
 //! start stands on the committed path as if it had copied what is gone.
 
+mod forgotten;
 mod holes;
+
+pub use forgotten::{Forgot, WhyForgot};
 
 use super::table::Table;
 use crate::process::ProcessId;
@@ -18,7 +21,7 @@ use klab_kafka::event::{LogStart, Truncation};
 use klab_kafka::ids::{LeaderEpoch, NodeId, Offset, ProducerId, RecordId, TopicIdPartition};
 use klab_kafka::log::batch::RecordBatch;
 use klab_kafka::time::Time;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A batch's place in the tree.
@@ -266,8 +269,8 @@ pub struct Lineage {
     pub is_compacted: bool,
     /// The first compaction that took a record, by its batch and offset.
     taken: BTreeMap<(NodeRef, Offset), GaveUp>,
-    /// Idle producers that a replica forgot (L-14).
-    forgotten: Vec<(ProducerId, GaveUp)>,
+    /// Producers that a replica forgot.
+    forgotten: Vec<(ProducerId, Forgot)>,
 }
 
 /// What an append did to the tree.
@@ -386,41 +389,6 @@ impl Lineage {
     /// The first compaction that took a record, by its batch and offset.
     pub fn taken(&self, node: NodeRef, offset: Offset) -> Option<GaveUp> {
         self.taken.get(&(node, offset)).copied()
-    }
-
-    /// A replica forgot idle producers.
-    pub fn forget(&mut self, replica: usize, producers: &[ProducerId], told: (u64, Time)) {
-        let by = self.gave_up(replica, told);
-        let all = producers.iter().map(|producer| (*producer, by));
-        self.forgotten.extend(all);
-    }
-
-    /// A replica forgot every producer whose batches it has had.
-    pub fn forget_all(&mut self, replica: usize, told: (u64, Time)) {
-        let path = self.replicas[replica].path.iter();
-        let stamps = path.filter_map(|c| self.node(c.node).batch.data.producer);
-        let producers: BTreeSet<ProducerId> = stamps.map(|stamp| stamp.id).collect();
-        let producers: Vec<ProducerId> = producers.into_iter().collect();
-        self.forget(replica, &producers, told);
-    }
-
-    /// Whether a process forgot a producer after it had had a batch, before a record of the trace.
-    pub fn forgot(
-        &self,
-        process: ProcessId,
-        producer: ProducerId,
-        had: NodeRef,
-        before: u64,
-    ) -> Option<GaveUp> {
-        let mut all = self.forgotten.iter();
-        let own = |(p, by): &&(ProducerId, GaveUp)| {
-            *p == producer && by.process == process && by.seq < before
-        };
-        let latest = all.rfind(own).map(|(_, by)| *by)?;
-        let fates = self.fates(had).into_iter();
-        let mut own = fates.filter(|(p, ..)| *p == process);
-        own.any(|(_, copied, _)| copied < latest.seq)
-            .then_some(latest)
     }
 
     fn gave_up(&self, replica: usize, (seq, at): (u64, Time)) -> GaveUp {
