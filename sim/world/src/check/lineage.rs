@@ -362,6 +362,13 @@ impl Lineage {
         self.given_up.iter().find(|g| offset < g.below)
     }
 
+    /// Whether a batch lies whole below a log start that a replica set by itself: its followers hear of that start and need
+    /// not hold the batch, nor cut off what they have in its place.
+    pub fn is_given_up(&self, node: NodeRef) -> bool {
+        let end = self.node(node).batch.end_offset();
+        self.given_up.iter().any(|g| end <= g.below)
+    }
+
     /// A replica's log starts elsewhere now; by its own decision, a later start is remembered.
     pub fn move_start(&mut self, replica: usize, below: Offset, why: LogStart, told: (u64, Time)) {
         self.replicas[replica].log_start = below;
@@ -644,7 +651,8 @@ impl Lineage {
             {
                 Some(theirs) if theirs == copied.node => {}
                 Some(theirs) => {
-                    if seen.mismatch.is_none() && !self.is_dead(copied.node) {
+                    let is_read = !self.is_dead(copied.node) && !self.is_given_up(copied.node);
+                    if seen.mismatch.is_none() && is_read {
                         seen.mismatch = Some((copied.node, theirs));
                     }
                 }
