@@ -217,6 +217,42 @@ fn what_an_overruled_leader_acknowledges_with_acks_1_follows_nothing() {
     );
 }
 
+/// broker-1 is alone in the ISR and cut off; broker-2 is elected from outside it, and both commit at offset 1.
+fn committed_by_a_leader_set_aside(allowed: bool) -> Story {
+    let mut story = Story::begin(|s| {
+        s.cluster.config.unclean_leader_election_enable = allowed;
+    });
+    let first = story.batch(0..1, 0, 0, None);
+    story.deliver("broker-1", &first);
+    story.change(None, Some(&[1]));
+    story.elect("broker-2", Some(&[2]));
+    story.lead("broker-2", 1);
+    story.send(1..3);
+    let batches = [(1, 1, "broker-2"), (2, 0, "broker-1")];
+    for (number, epoch, leader) in batches {
+        let batch = story.batch(number..number + 1, 1, epoch, None);
+        story.append(leader, &batch);
+        story.hw(leader, 2);
+    }
+    story
+}
+
+// Seed 39473 of the free half, and others.
+#[test]
+fn what_a_leader_commits_alone_after_an_unclean_election_has_set_it_aside_is_not_committed() {
+    let name = "log matching";
+    assert!(
+        !committed_by_a_leader_set_aside(true)
+            .broken()
+            .contains(name)
+    );
+    assert!(
+        committed_by_a_leader_set_aside(false)
+            .broken()
+            .contains(name)
+    );
+}
+
 // Seed 1031 of the free half: broker-1's batch at offset 2 was overruled by broker-2, and stands again with broker-1's election.
 // broker-2 has given up more than that by then, and starts over at the end of broker-1's log.
 #[test]

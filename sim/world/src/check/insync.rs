@@ -86,6 +86,9 @@ impl InSync {
     fn lacks(&mut self, history: &History, partition: u32, member: NodeId, node: NodeRef) -> bool {
         self.opportunities += 1;
         let lineage = history.lineage(partition);
+        if lineage.is_given_up(node) {
+            return false;
+        }
         let Some(process) = history.process_of(member) else {
             return false;
         };

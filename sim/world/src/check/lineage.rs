@@ -174,7 +174,8 @@ pub struct Committed {
     pub seq: u64,
 }
 
-/// A new leader lacked committed batches: the committed log goes on without them.
+/// A new leader lacked committed batches: the committed log goes on without them; or an unclean election made it lead, and
+/// what its predecessor still commits behind this offset, which has not heard of it, never counts.
 #[derive(Clone, Debug)]
 pub struct Cut {
     /// The new leader's epoch.
@@ -668,7 +669,7 @@ impl Lineage {
         seen
     }
 
-    /// A leader has begun: if it lacks committed batches, the committed log goes on without them.
+    /// A leader has begun: if it lacks committed batches, the committed log goes on without them. Returns the cut that took some.
     pub fn lead(
         &mut self,
         at: usize,
@@ -679,7 +680,11 @@ impl Lineage {
         while self.undo_cut(at, epoch) {}
         let replica = &self.replicas[at];
         let shared = self.shared(replica);
-        if shared == self.committed.len() {
+        let takes_something = shared < self.committed.len();
+        // Whoever was alone in the ISR may go on to commit, until it hears that an unclean election has set it aside.
+        let election = self.election(epoch);
+        let sets_aside = election.is_some_and(|e| e.unclean && e.allows.unclean);
+        if !takes_something && !sets_aside {
             return None;
         }
         let cut = Cut {
@@ -696,7 +701,7 @@ impl Lineage {
             replica.checked = replica.checked.min(shared);
         }
         self.cuts.push(cut);
-        Some(self.cuts.len() - 1)
+        takes_something.then(|| self.cuts.len() - 1)
     }
 
     /// A leader that was elected within its old session after it had lost its page cache serves nobody before it has
