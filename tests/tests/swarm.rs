@@ -8,8 +8,10 @@ use klab_kafka::rules::Rules;
 use klab_kafka::time::Duration;
 use klab_world::disks::Keep;
 use klab_world::fault::Fault;
+use klab_world::scenario::operation::{ConfigOf, Operation};
 use klab_world::scenario::{
-    Action, Budget, ConsumerPlan, OnRestart, ProducerPlan, Scenario, Step, TopicPlan,
+    Action, Budget, ConsumerPlan, Lasts, OnRestart, ProducerPlan, Scenario, ScenarioTime, Step,
+    TopicPlan, When,
 };
 use klab_world::steps::Taped;
 use klab_world::swarm::explore::aims::{AIMS, HARM_FOR, Least};
@@ -250,7 +252,7 @@ const ALL_HARM: [&str; 17] = [
 
 type Requirement = (&'static str, fn(&mut Scenario));
 
-const REQUIREMENTS: [Requirement; 19] = [
+const REQUIREMENTS: [Requirement; 25] = [
     ("three replicas", |s| topic(s).replication_factor = 2),
     ("two in-sync replicas", |s| {
         set(topic(s), "min.insync.replicas", "1")
@@ -290,6 +292,28 @@ const REQUIREMENTS: [Requirement; 19] = [
                 *budget = Budget::None;
             }
         }
+    }),
+    ("records that no topic gives up by age", |s| {
+        set(topic(s), "cleanup.policy", "delete");
+        set(topic(s), "retention.ms", "10000");
+    }),
+    ("records that no broker gives up by age", |s| {
+        topic(s).config.remove("retention.ms");
+        set(topic(s), "cleanup.policy", "compact,delete");
+        s.cluster.config.log_retention_ms = 10_000;
+    }),
+    ("one record that size leaves", |s| {
+        set(topic(s), "cleanup.policy", "delete");
+        set(topic(s), "retention.bytes", "0");
+    }),
+    ("an age that nobody changes", |s| {
+        alter(s, ConfigOf::Topic("orders".into()), "retention.ms", "1000")
+    }),
+    ("producers that are not forgotten", |s| {
+        s.cluster.config.producer_id_expiration_ms = 5_000
+    }),
+    ("producers that nobody lets be forgotten", |s| {
+        alter(s, ConfigOf::Brokers, "producer.id.expiration.ms", "5000")
     }),
     ("clean elections of one broker", |s| {
         let mut own = s.cluster.config.clone();
@@ -334,6 +358,18 @@ fn topic(scenario: &mut Scenario) -> &mut TopicPlan {
 
 fn set(topic: &mut TopicPlan, key: &str, value: &str) {
     topic.config.insert(key.into(), value.into());
+}
+
+/// An operator changes a setting at some time.
+fn alter(scenario: &mut Scenario, of: ConfigOf, key: &str, value: &str) {
+    let config = [(key.into(), Some(value.into()))].into();
+    scenario.steps.push(Step {
+        id: 1,
+        when: When::At(ScenarioTime(20_000_000_000)),
+        action: Action::Admin(Operation::AlterConfig { of, config }),
+        lasts: Lasts::UntilHeal,
+        optional: false,
+    });
 }
 
 fn producer(scenario: &mut Scenario) -> &mut ProducerPlan {

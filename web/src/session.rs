@@ -18,14 +18,11 @@ use klab_world::frame::{Frame, since_ready};
 use klab_world::line::Lexicon;
 use klab_world::scenario::{Scenario, ScenarioErrors, Step, When, limits};
 use klab_world::telling::is_story;
-use klab_world::timeline::Timeline;
+use klab_world::timeline::{EVERY, Timeline};
 use klab_world::trace::Record;
 use klab_world::why::{self, Why};
 use klab_world::world::Watch;
 use serde::Serialize;
-
-/// Events between two checkpoints: going back costs at most so many.
-const EVERY: u64 = 128;
 
 /// A run to look at and to change.
 pub struct Session {

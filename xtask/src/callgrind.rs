@@ -93,7 +93,7 @@ fn loaded(records: u64, batching: &str) -> String {
 pub fn run(options: &Options) -> Result<()> {
     let folder = crate::root().join("target/callgrind");
     std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-    let klab = build_klab()?;
+    let klab = crate::programs("release")?.join("klab");
     let model = options
         .model
         .as_deref()
@@ -183,15 +183,6 @@ fn measure(run: &Command, folder: &Path) -> Result<Costs> {
     Ok(Costs::read(&text))
 }
 
-fn build_klab() -> Result<PathBuf> {
-    build(
-        &crate::root(),
-        &crate::root().join("target"),
-        &["--package", "klab-cli"],
-        "klab",
-    )
-}
-
 /// Runs the case that its arguments say.
 const MODEL: &str = "fn main() {
     let a: Vec<u64> = std::env::args().skip(1).map(|n| n.parse().unwrap()).collect();
@@ -213,20 +204,15 @@ pub fn build_model(model: &Path, folder: &Path, driver_main: &str) -> Result<Pat
     );
     std::fs::write(driver.join("Cargo.toml"), manifest)?;
     std::fs::write(driver.join("src/main.rs"), driver_main)?;
-    build(&driver, &folder.join("target"), &[], "driver")
-}
-
-/// Builds a crate in release and returns its program.
-fn build(folder: &Path, target: &Path, arguments: &[&str], program: &str) -> Result<PathBuf> {
+    let target = folder.join("target");
     let status = Command::new("cargo")
         .args(["build", "--release", "--target-dir"])
-        .arg(target)
-        .args(arguments)
-        .current_dir(folder)
+        .arg(&target)
+        .current_dir(&driver)
         .status()
         .context("starting cargo")?;
     if !status.success() {
-        bail!("{program} does not build (see cargo's message above)");
+        bail!("the model does not build (see cargo's message above)");
     }
-    Ok(target.join("release").join(program))
+    Ok(target.join("release").join("driver"))
 }

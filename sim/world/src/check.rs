@@ -325,7 +325,6 @@ impl Checkers {
                 if let (What::Process(ProcessFact::Started { .. }), Some(p)) =
                     (&record.what, record.process)
                 {
-                    self.forward.forget(p);
                     self.ends.forget(p);
                 }
                 note(&raft::PROMISE, self.raft.record(record, history));

@@ -38,8 +38,6 @@ pub struct Run {
     pub ready: Option<Time>,
     /// When healing began.
     pub healing: Option<Time>,
-    /// When reading began.
-    pub reading: Option<Time>,
     /// What was missing when a deadline passed.
     pub stuck: Option<Stuck>,
     /// Steps that matched nothing and were not optional.
@@ -57,7 +55,6 @@ impl Default for Run {
             phase: Phase::Booting,
             ready: None,
             healing: None,
-            reading: None,
             asked_for_topics: false,
             stuck: None,
             missed: Vec::new(),
@@ -278,7 +275,6 @@ impl World {
 
     /// A fresh reader reads everything.
     fn let_read(&mut self) {
-        self.run.reading = Some(self.now());
         self.run.to_read = self.all_partitions();
         self.enter(Phase::Reading);
         self.start(self.named(READER), 0);

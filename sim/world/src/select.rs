@@ -173,7 +173,7 @@ pub fn fixed(scenario: &Scenario, names: &Names, selector: &Selector) -> Option<
     Some(match selector {
         Selector::Process(name) => names.find(name).into_iter().collect(),
         Selector::Brokers => named(names, "broker-"),
-        Selector::Controllers => named(names, "controller-"),
+        Selector::Controllers => controllers(names),
         Selector::Clients => {
             let is_server = |n: &str| n.starts_with("broker-") || n.starts_with("controller-");
             let clients = names.iter().filter(|(_, n)| !is_server(n));
@@ -192,6 +192,11 @@ pub fn fixed(scenario: &Scenario, names: &Names, selector: &Selector) -> Option<
         }
         _ => return None,
     })
+}
+
+/// All controllers: the quorum's voters.
+pub(crate) fn controllers(names: &Names) -> Vec<ProcessId> {
+    named(names, "controller-")
 }
 
 fn named(names: &Names, prefix: &str) -> Vec<ProcessId> {

@@ -9,6 +9,7 @@ use crate::fault::{Fault, Realised};
 use crate::line::Lexicon;
 use crate::process::{Process, ProcessId};
 use crate::scenario::{Lasts, READER};
+use crate::select;
 use crate::steps::Taped;
 use crate::view::View;
 use crate::world::World;
@@ -221,24 +222,29 @@ impl World {
         let gone = self.gone_for_ever();
         let all = image.topics.values().flat_map(|topic| {
             let partitions = topic.partitions.iter();
-            partitions.map(move |(i, p)| (Arc::<str>::from(format!("{}-{i}", topic.name)), p))
+            partitions.map(move |(i, p)| (&topic.name, i, p))
         });
-        let lacking = all.filter_map(|(partition, p)| {
+        let lacking = all.filter_map(|(topic, i, p)| {
+            // Only what lacks something needs a name: this is looked at often.
+            let name = || Arc::<str>::from(format!("{topic}-{i}"));
             let processes = |nodes: &[NodeId]| -> Vec<ProcessId> {
                 nodes.iter().filter_map(|n| view.process_of(*n)).collect()
             };
             let Some(leader) = p.leader else {
-                return Some((Missing::Leader(partition), processes(&p.isr)));
+                return Some((Missing::Leader(name()), processes(&p.isr)));
             };
             let is_out = |n: &&NodeId| !p.isr.contains(n) && !gone.contains(n);
             let out: Vec<NodeId> = p.replicas.iter().filter(is_out).copied().collect();
+            if out.is_empty() {
+                return None;
+            }
             let what = Missing::InSync {
-                partition,
+                partition: name(),
                 isr: p.isr.len() as u32,
                 replicas: p.replicas.len() as u32,
             };
             let on = processes(&[&out[..], &[leader]].concat());
-            (!out.is_empty()).then_some((what, on))
+            Some((what, on))
         });
         lacking.collect()
     }
@@ -288,7 +294,7 @@ impl World {
 
     /// A harm for ever to a majority of the voters leaves nobody who decides.
     fn voters_harmed(&self) -> Option<Reason> {
-        let voters = self.voters();
+        let voters = select::controllers(&self.names);
         let harmed: Vec<Reason> = voters
             .iter()
             .filter_map(|p| self.harmed_for_ever(*p))
@@ -306,7 +312,7 @@ impl World {
         let tape = self.tape();
         let losses: Vec<(Realised, Vec<ProcessId>)> =
             tape.iter().filter_map(|e| takes_disks(&e.what)).collect();
-        let voters = self.voters();
+        let voters = select::controllers(&self.names);
         let lost = |p: &&ProcessId| losses.iter().any(|(_, who)| who.contains(p));
         let is_majority = voters.iter().filter(lost).count() > voters.len() / 2;
         let of_voters = |who: &[ProcessId]| who.iter().any(|p| voters.contains(p));
@@ -315,12 +321,6 @@ impl World {
             .map(|(fault, _)| Reason::QuorumForgot {
                 harm: Lexicon::of(View::new(self)).fault(fault),
             })
-    }
-
-    fn voters(&self) -> Vec<ProcessId> {
-        let named = self.names.iter();
-        let voters = named.filter(|(_, name)| name.starts_with("controller-"));
-        voters.map(|(p, _)| p).collect()
     }
 
     fn too_little_time(&self) -> Option<Reason> {

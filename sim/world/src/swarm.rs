@@ -21,8 +21,9 @@ use crate::scenario::*;
 use crate::streams::{Stream, Streams};
 use dice::Dice;
 use grammar::Table;
-use klab_kafka::config::{Acks, AdminConfig, Configs, LibrdkafkaConfig, ServerConfig};
+use klab_kafka::config::{Acks, AdminConfig, Configs, LibrdkafkaConfig, ServerConfig, TopicConfig};
 use klab_kafka::ids::NodeId;
+use klab_kafka::log::config::LogConfig;
 use klab_kafka::rules::Rules;
 use klab_kafka::time::{Duration, Timestamp};
 use operation::Operation;
@@ -141,14 +142,31 @@ pub fn leaves_nothing_to_explain(scenario: &Scenario) -> bool {
             && p.on_failure == OnFailure::GiveUp
     };
     let cluster = &scenario.cluster;
-    let mut configs = cluster.config_of.values().chain([&cluster.config]);
-    let mut written = scenario.topics.values().filter(|t| !t.later);
-    written.all(is_safe_topic)
+    let configs = || cluster.config_of.values().chain([&cluster.config]);
+    let written = || scenario.topics.values().filter(|t| !t.later);
+    let is_safe_broker = |c: &ServerConfig| {
+        let expires = ServerConfig::default().producer_id_expiration_ms;
+        !c.unclean_leader_election_enable
+            && c.producer_id_expiration_ms >= expires
+            && written().all(|t| !can_be_emptied(c, t))
+    };
+    written().all(is_safe_topic)
         && scenario.producers.values().all(is_safe_producer)
         && are_safe(&scenario.steps)
-        && configs.all(|c| !c.unclean_leader_election_enable)
+        && configs().all(is_safe_broker)
         && cluster.rules_of.values().all(|r| *r == cluster.rules)
         && scenario.consumers.values().all(|c| c.rules.is_none())
+}
+
+/// Whether a log may give up all that it holds: a leader that starts again with an empty log knows no producer any more, and
+/// takes up a retry of a batch that it has had.
+fn can_be_emptied(broker: &ServerConfig, topic: &TopicPlan) -> bool {
+    let mut own = TopicConfig::default();
+    set_all(&mut own, topic.config.iter().map(|(k, v)| (&**k, &**v)));
+    let log = LogConfig::of(broker, &own);
+    let longest = ServerConfig::default().log_retention_ms;
+    let by_age = (0..longest).contains(&log.retention_ms);
+    log.cleanup.delete && (by_age || log.retention_bytes == 0)
 }
 
 /// Drawn harm is within its budget. What a step says by itself is in none: it may take no data, and stands beside no drawn
@@ -158,7 +176,15 @@ fn are_safe(steps: &[Step]) -> bool {
     let harmless = |key: &Arc<str>| {
         !matches!(
             &**key,
-            "min.insync.replicas" | "unclean.leader.election.enable"
+            "min.insync.replicas"
+                | "unclean.leader.election.enable"
+                | "cleanup.policy"
+                | "log.cleanup.policy"
+                | "retention.ms"
+                | "log.retention.ms"
+                | "retention.bytes"
+                | "log.retention.bytes"
+                | "producer.id.expiration.ms"
         )
     };
     let is_safe = |s: &Step| match &s.action {
@@ -240,7 +266,7 @@ fn draw_cluster(dice: &mut Dice<'_>, half: Half, rules: &Rules) -> ClusterPlan {
         config.log_retention_check_interval_ms = dice.pick(&[500, 5_000, 300_000]);
         config.log_cleaner_backoff_ms = dice.pick(&[500, 3_000, 15_000]);
     }
-    storage::draw_for_all(dice, &mut config);
+    storage::draw_for_all(dice, half, &mut config);
     set_all(&mut config, knobs::draw(dice, half, Table::Server));
     let mut config_of = BTreeMap::new();
     if dice.chance(15) {
@@ -273,7 +299,7 @@ fn draw_cluster(dice: &mut Dice<'_>, half: Half, rules: &Rules) -> ClusterPlan {
     }
 }
 
-fn set_all<C: Configs>(config: &mut C, drawn: Vec<(&str, &str)>) {
+fn set_all<'a, C: Configs>(config: &mut C, drawn: impl IntoIterator<Item = (&'a str, &'a str)>) {
     for (key, value) in drawn {
         let set = config.set(key, value);
         set.unwrap_or_else(|e| panic!("{key}={value}: {e:?}"));
@@ -306,7 +332,7 @@ fn draw_topics(dice: &mut Dice<'_>, half: Half, brokers: u32) -> BTreeMap<Arc<st
             let of = |p: u64| (p..p + replication_factor).map(broker).collect();
             (0..partitions).map(of).collect()
         });
-        for (key, value) in storage::draw(dice) {
+        for (key, value) in storage::draw(dice, half) {
             config.insert(key.into(), value.into());
         }
         let plan = TopicPlan {

@@ -1,7 +1,7 @@
 //! A run that can be looked at in any order: checkpoints behind, a hot cursor in front, forks.
 //!
-//! Forward motion steps the cursor; going back, or on to what was seen before, starts from a checkpoint. An intervention forks: both futures stay,
-//! and the fork equals a fresh run of the scenario with the step added (the prefix law).
+//! Forward motion steps the cursor; going back, or on to what was seen before, starts from a checkpoint. An intervention
+//! forks: both futures stay, and the fork equals a fresh run of the scenario with the step added (the prefix law).
 //!
 //! The records of the trace are kept here, once, and not in the checkpoints: a run of n records would else keep them n/every
 //! times over.
@@ -12,6 +12,9 @@ use crate::view::View;
 use crate::world::{Watch, World};
 use klab_kafka::time::Time;
 use std::sync::Arc;
+
+/// Events between two checkpoints where people wait for an answer: going back costs at most so many.
+pub const EVERY: u64 = 128;
 
 /// A run with its past.
 #[derive(Clone, Debug)]

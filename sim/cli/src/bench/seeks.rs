@@ -8,16 +8,13 @@ use std::time::{Duration, Instant};
 
 use klab_kafka::time::Time;
 use klab_world::scenario::Scenario;
-use klab_world::timeline::Timeline;
+use klab_world::timeline::{EVERY, Timeline};
 use klab_world::world::Watch;
 
 use crate::outcome::Wrong;
 
 /// How often each is done.
 const TIMES: usize = 200;
-
-/// Events between two checkpoints, as the page keeps them.
-const EVERY: u64 = 128;
 
 /// A run of somewhat over a hundred thousand events.
 const RUN: &str = r#"{ "title": "12,500 records, one a batch",

@@ -28,7 +28,7 @@ pub const ACCEPTED: Promise = Promise {
 /// The promise.
 pub const PROGRESS: Promise = Promise {
     name: "progress",
-    sentence: "Once all is mended, every partition has a leader and a full ISR, every send is answered and all is read, or a harm for ever says why not.",
+    sentence: "Once all is mended, every partition has a leader and a full ISR, every send is answered and all is read, or the run names one of a few reasons why not.",
     ids: "B39",
     canary: "mutated history: drop",
 };

@@ -90,6 +90,44 @@ fn what_differs_before_its_leaders_log_start_does_not_keep_a_follower_from_copyi
     assert!(broken.contains("log matching"), "{broken:?}");
 }
 
+// Seed 35562 of the safe half: the leader's log began where the follower's ended, and the follower heard of the high watermark
+// before it heard of that.
+#[test]
+fn a_high_watermark_that_comes_before_the_log_start_compares_nothing_that_is_given_up() {
+    let comes = |log_start: i64| {
+        let mut story = Story::begin(|_| {});
+        let alone = story.batch(0..2, 0, 0, None);
+        story.send(0..4);
+        story.append("broker-1", &alone);
+        story.elect("broker-2", Some(&[2, 3]));
+        story.lead("broker-2", 1);
+        let next = story.batch(2..4, 0, 1, Some(2));
+        story.append("broker-2", &next);
+        story.copy("broker-3", &next);
+        story.hw("broker-2", 2);
+        story.tell("broker-2", moved(log_start, LogStart::RetentionTime));
+        story.hw("broker-1", 2);
+        story.broken()
+    };
+    assert_eq!(comes(2), BTreeSet::new());
+    assert_eq!(comes(1), BTreeSet::from(["log matching"]));
+}
+
+// Seed 33314 of the safe half: after a loss of power a member's log ended before its leader's began, without an epoch.
+#[test]
+fn a_member_of_the_isr_may_cut_off_what_its_leader_has_given_up() {
+    let cuts = |log_start: i64| {
+        let mut story = Story::begin(|_| {});
+        let first = story.batch(0..2, 0, 0, None);
+        story.deliver("broker-1", &first);
+        story.tell("broker-1", moved(log_start, LogStart::RetentionTime));
+        story.truncate("broker-2", 2, 0);
+        story.broken()
+    };
+    assert_eq!(cuts(2), BTreeSet::new());
+    assert_eq!(cuts(1), BTreeSet::from(["in sync holds committed"]));
+}
+
 /// broker-1 commits two batches alone; before the second, broker-2 is elected without the first, and broker-1 hears of it or
 /// acknowledges all the same. Then broker-2 acknowledges a record at offset 1.
 fn told_by_a_leader_of_old(hears_of_it: bool) -> Story {
@@ -174,6 +212,42 @@ fn what_an_overruled_leader_acknowledges_with_acks_1_follows_nothing() {
     assert!(!acknowledged_by_a_leader_of_old("1").broken().contains(name));
     assert!(
         acknowledged_by_a_leader_of_old("all")
+            .broken()
+            .contains(name)
+    );
+}
+
+/// broker-1 is alone in the ISR and cut off; broker-2 is elected from outside it, and both commit at offset 1.
+fn committed_by_a_leader_set_aside(allowed: bool) -> Story {
+    let mut story = Story::begin(|s| {
+        s.cluster.config.unclean_leader_election_enable = allowed;
+    });
+    let first = story.batch(0..1, 0, 0, None);
+    story.deliver("broker-1", &first);
+    story.change(None, Some(&[1]));
+    story.elect("broker-2", Some(&[2]));
+    story.lead("broker-2", 1);
+    story.send(1..3);
+    let batches = [(1, 1, "broker-2"), (2, 0, "broker-1")];
+    for (number, epoch, leader) in batches {
+        let batch = story.batch(number..number + 1, 1, epoch, None);
+        story.append(leader, &batch);
+        story.hw(leader, 2);
+    }
+    story
+}
+
+// Seed 39473 of the free half, and others.
+#[test]
+fn what_a_leader_commits_alone_after_an_unclean_election_has_set_it_aside_is_not_committed() {
+    let name = "log matching";
+    assert!(
+        !committed_by_a_leader_set_aside(true)
+            .broken()
+            .contains(name)
+    );
+    assert!(
+        committed_by_a_leader_set_aside(false)
             .broken()
             .contains(name)
     );

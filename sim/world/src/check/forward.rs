@@ -5,11 +5,8 @@
 
 use super::history::History;
 use super::{About, Promise, Seen};
-use crate::process::ProcessId;
 use crate::trace::{Record, What};
 use klab_kafka::event::{ClientEvent, Event};
-use klab_kafka::ids::{ClientId, Offset, TopicIdPartition};
-use std::collections::BTreeMap;
 
 /// The promise.
 pub const PROMISE: Promise = Promise {
@@ -24,52 +21,40 @@ pub const PROMISE: Promise = Promise {
 pub struct PollsGoForward {
     /// Records that a reader got behind another.
     pub opportunities: u64,
-    last: BTreeMap<(ProcessId, ClientId, TopicIdPartition), Offset>,
 }
 
 impl PollsGoForward {
-    /// A process starts: its clients know nothing.
-    pub fn forget(&mut self, process: ProcessId) {
-        self.last.retain(|(p, ..), _| *p != process);
-    }
-
     /// A client told a fact.
     pub fn record(&mut self, record: &Record, history: &History) -> Option<Seen> {
-        let What::Told(Event::Client(client, event)) = &record.what else {
+        let What::Told(Event::Client(
+            client,
+            ClientEvent::Delivered {
+                partition, records, ..
+            },
+        )) = &record.what
+        else {
             return None;
         };
         let reader = record.process?;
-        match event {
-            ClientEvent::Delivered {
-                partition, records, ..
-            } => {
-                let key = (reader, *client, *partition);
-                let mut last = self.last.get(&key).copied();
-                let mut back = None;
-                for (offset, _, id) in records {
-                    self.opportunities += u64::from(last.is_some());
-                    if last.is_some_and(|last| *offset <= last) {
-                        back = back.or(last.map(|last| (last, *offset, *id)));
-                    }
-                    last = Some(*offset);
-                }
-                self.last.extend(last.map(|last| (key, last)));
-                let (before, offset, id) = back?;
-                Some(Seen {
-                    about: About::Record(id),
-                    seen: format!(
-                        "{} got {} at offset {offset} after offset {before}, and was not told to go back",
-                        history.names.of(reader),
-                        history.record_name(id),
-                    ),
-                })
+        // What a reader got last is forgotten where its position is set anew, and where its process ends.
+        let reading = history.readers.get(reader, *client, *partition)?;
+        let mut last = reading.before.map(|(offset, ..)| offset);
+        let mut back = None;
+        for (offset, _, id) in records {
+            self.opportunities += u64::from(last.is_some());
+            if last.is_some_and(|last| *offset <= last) {
+                back = back.or(last.map(|last| (last, *offset, *id)));
             }
-            ClientEvent::PositionReset { partition, .. }
-            | ClientEvent::TruncationDetected { partition, .. } => {
-                self.last.remove(&(reader, *client, *partition));
-                None
-            }
-            _ => None,
+            last = Some(*offset);
         }
+        let (before, offset, id) = back?;
+        Some(Seen {
+            about: About::Record(id),
+            seen: format!(
+                "{} got {} at offset {offset} after offset {before}, and was not told to go back",
+                history.names.of(reader),
+                history.record_name(id),
+            ),
+        })
     }
 }

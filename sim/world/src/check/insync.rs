@@ -5,7 +5,8 @@
 //! It speaks long before a record is lost: the loss still needs an election. Looked at where it can change: a member joins
 //! (KAFKA-7128, KIP-903), a leader commits (KIP-497), a member cuts its log (KIP-101). What a harm took from a member in
 //! its present registration is nobody's fault: the controller cannot know before the broker registers anew (K-15). An
-//! unclean election makes a member of somebody who lacks what was committed, and says so.
+//! unclean election makes a member of somebody who lacks what was committed, and says so. What a leader has given up nobody
+//! need hold.
 
 use super::history::{Change, History};
 use super::lineage::{Lineage, NodeRef, Role};
@@ -73,7 +74,8 @@ impl InSync {
                     return None;
                 }
                 let mut gone = lineage.graves.starting_at(*graves).map(|g| g.node);
-                let node = gone.find(|n| lineage.is_committed(*n))?;
+                let is_needed = |n: &NodeRef| lineage.is_committed(*n) && !lineage.is_given_up(*n);
+                let node = gone.find(is_needed)?;
                 let what = "is in the ISR and cuts its log";
                 Some(say(history, *partition, member, node, what))
             }
@@ -84,6 +86,9 @@ impl InSync {
     fn lacks(&mut self, history: &History, partition: u32, member: NodeId, node: NodeRef) -> bool {
         self.opportunities += 1;
         let lineage = history.lineage(partition);
+        if lineage.is_given_up(node) {
+            return false;
+        }
         let Some(process) = history.process_of(member) else {
             return false;
         };

@@ -8,9 +8,11 @@
 //! up, and its log start says where the one ends and the other begins. So a log that starts over behind its leader's log
 //! start stands on the committed path as if it had copied what is gone.
 
+mod forgotten;
 mod holes;
 mod nodes;
 
+pub use forgotten::{Forgot, WhyForgot};
 pub use nodes::{Node, NodeRef};
 
 use super::table::Table;
@@ -23,7 +25,7 @@ use klab_kafka::log::batch::RecordBatch;
 use klab_kafka::log::batches::Place;
 use klab_kafka::time::Time;
 use nodes::Nodes;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// One batch in one replica's log.
@@ -146,7 +148,8 @@ pub struct Committed {
     pub seq: u64,
 }
 
-/// A new leader lacked committed batches: the committed log goes on without them.
+/// A new leader lacked committed batches: the committed log goes on without them; or an unclean election made it lead, and
+/// what its predecessor still commits behind this offset, which has not heard of it, never counts.
 #[derive(Clone, Debug)]
 pub struct Cut {
     /// The new leader's epoch.
@@ -240,8 +243,8 @@ pub struct Lineage {
     pub is_compacted: bool,
     /// The first compaction that took a record, by its batch and offset.
     taken: BTreeMap<(NodeRef, Offset), GaveUp>,
-    /// Idle producers that a replica forgot (L-14).
-    forgotten: Vec<(ProducerId, GaveUp)>,
+    /// Producers that a replica forgot.
+    forgotten: Vec<(ProducerId, Forgot)>,
 }
 
 /// What an append did to the tree.
@@ -342,6 +345,13 @@ impl Lineage {
         self.given_up.iter().find(|g| offset < g.below)
     }
 
+    /// Whether a batch lies whole below a log start that a replica set by itself: its followers hear of that start and need
+    /// not hold the batch, nor cut off what they have in its place.
+    pub fn is_given_up(&self, node: NodeRef) -> bool {
+        let end = self.node(node).batch.end_offset();
+        self.given_up.iter().any(|g| end <= g.below)
+    }
+
     /// A replica's log starts elsewhere now; by its own decision, a later start is remembered.
     pub fn move_start(&mut self, replica: usize, below: Offset, why: LogStart, told: (u64, Time)) {
         self.replicas[replica].log_start = below;
@@ -369,41 +379,6 @@ impl Lineage {
     /// The first compaction that took a record, by its batch and offset.
     pub fn taken(&self, node: NodeRef, offset: Offset) -> Option<GaveUp> {
         self.taken.get(&(node, offset)).copied()
-    }
-
-    /// A replica forgot idle producers.
-    pub fn forget(&mut self, replica: usize, producers: &[ProducerId], told: (u64, Time)) {
-        let by = self.gave_up(replica, told);
-        let all = producers.iter().map(|producer| (*producer, by));
-        self.forgotten.extend(all);
-    }
-
-    /// A replica forgot every producer whose batches it has had.
-    pub fn forget_all(&mut self, replica: usize, told: (u64, Time)) {
-        let path = self.replicas[replica].path.iter();
-        let stamps = path.filter_map(|c| self.node(c.node).batch.data.producer);
-        let producers: BTreeSet<ProducerId> = stamps.map(|stamp| stamp.id).collect();
-        let producers: Vec<ProducerId> = producers.into_iter().collect();
-        self.forget(replica, &producers, told);
-    }
-
-    /// Whether a process forgot a producer after it had had a batch, before a record of the trace.
-    pub fn forgot(
-        &self,
-        process: ProcessId,
-        producer: ProducerId,
-        had: NodeRef,
-        before: u64,
-    ) -> Option<GaveUp> {
-        let mut all = self.forgotten.iter();
-        let own = |(p, by): &&(ProducerId, GaveUp)| {
-            *p == producer && by.process == process && by.seq < before
-        };
-        let latest = all.rfind(own).map(|(_, by)| *by)?;
-        let fates = self.fates(had).into_iter();
-        let mut own = fates.filter(|(p, ..)| *p == process);
-        own.any(|(_, copied, _)| copied < latest.seq)
-            .then_some(latest)
     }
 
     fn gave_up(&self, replica: usize, (seq, at): (u64, Time)) -> GaveUp {
@@ -656,7 +631,8 @@ impl Lineage {
             {
                 Some(theirs) if theirs == copied.node => {}
                 Some(theirs) => {
-                    if seen.mismatch.is_none() && !self.is_dead(copied.node) {
+                    let is_read = !self.is_dead(copied.node) && !self.is_given_up(copied.node);
+                    if seen.mismatch.is_none() && is_read {
                         seen.mismatch = Some((copied.node, theirs));
                     }
                 }
@@ -672,7 +648,7 @@ impl Lineage {
         seen
     }
 
-    /// A leader has begun: if it lacks committed batches, the committed log goes on without them.
+    /// A leader has begun: if it lacks committed batches, the committed log goes on without them. Returns the cut that took some.
     pub fn lead(
         &mut self,
         at: usize,
@@ -683,7 +659,11 @@ impl Lineage {
         while self.undo_cut(at, epoch) {}
         let replica = &self.replicas[at];
         let shared = self.shared(replica);
-        if shared == self.committed.len() {
+        let takes_something = shared < self.committed.len();
+        // Whoever was alone in the ISR may go on to commit, until it hears that an unclean election has set it aside.
+        let election = self.election(epoch);
+        let sets_aside = election.is_some_and(|e| e.unclean && e.allows.unclean);
+        if !takes_something && !sets_aside {
             return None;
         }
         let cut = Cut {
@@ -700,7 +680,7 @@ impl Lineage {
             replica.checked = replica.checked.min(shared);
         }
         self.cuts.push(cut);
-        Some(self.cuts.len() - 1)
+        takes_something.then(|| self.cuts.len() - 1)
     }
 
     /// A leader that was elected within its old session after it had lost its page cache serves nobody before it has

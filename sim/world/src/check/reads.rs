@@ -6,11 +6,13 @@
 
 use super::history::{Change, History};
 use super::lineage::Node;
+use super::readers::Got;
 use super::{About, Promise, Seen};
+use crate::process::ProcessId;
 use crate::trace::{Record, What};
 use crate::verdict::explain;
 use klab_kafka::event::{ClientEvent, Event};
-use klab_kafka::ids::{LeaderEpoch, Offset, RecordId};
+use klab_kafka::ids::{ClientId, LeaderEpoch, Offset, RecordId, TopicIdPartition};
 
 /// The promise.
 pub const PROMISE: Promise = Promise {
@@ -31,7 +33,7 @@ impl ConsistentRead {
     /// A reader got records.
     pub fn record(&mut self, record: &Record, history: &History) -> Option<Seen> {
         let What::Told(Event::Client(
-            _,
+            client,
             ClientEvent::Delivered {
                 partition, records, ..
             },
@@ -43,11 +45,11 @@ impl ConsistentRead {
         self.opportunities += records.len() as u64;
         // Records that are read together mostly lie in one batch.
         let mut batch = None;
-        let wrong = |(offset, epoch, id): &&(Offset, LeaderEpoch, RecordId)| {
+        let wrong = |(offset, epoch, id): &&Got| {
             !is_committed(history, place, *offset, *epoch, *id, &mut batch)
         };
         let Some((offset, epoch, id)) = records.iter().find(wrong) else {
-            return self.read_on(record, history);
+            return self.read_on(record.process?, *client, *partition, records, history);
         };
         let there = history.lineage(place).committed_at(*offset);
         let there = match there.as_ref().map(|n| (&n.batch, n.batch.data.ids())) {
@@ -71,20 +73,17 @@ impl ConsistentRead {
     }
 
     /// A reader goes on: does what it got last lie in the log in which it reads now?
-    fn read_on(&mut self, record: &Record, history: &History) -> Option<Seen> {
-        let What::Told(Event::Client(
-            client,
-            ClientEvent::Delivered {
-                partition, records, ..
-            },
-        )) = &record.what
-        else {
-            return None;
-        };
-        let process = record.process?;
-        let place = history.place_of(*partition)?;
+    fn read_on(
+        &mut self,
+        process: ProcessId,
+        client: ClientId,
+        partition: TopicIdPartition,
+        records: &[Got],
+        history: &History,
+    ) -> Option<Seen> {
+        let place = history.place_of(partition)?;
         let lineage = history.lineage(place);
-        let (last, its_epoch, gone) = history.readers.get(process, *client, *partition)?.before?;
+        let (last, its_epoch, gone) = history.readers.get(process, client, partition)?.before?;
         let (first, epoch, _) = *records.first()?;
         let stands = |offset: Offset, epoch: LeaderEpoch| {
             let there = lineage.committed_at(offset);

@@ -1,11 +1,11 @@
 //! The producers of a drawn run: what they send, how fast, with which client and settings.
 
 use super::dice::Dice;
-use super::{Half, knobs, rows, storage};
+use super::{Half, knobs, rows, set_all, storage};
 use crate::scenario::grammar::Table;
 use crate::scenario::quantity::{Range, Rate};
 use crate::scenario::*;
-use klab_kafka::config::{Configs, LibrdkafkaConfig, ProducerConfig, ServerConfig};
+use klab_kafka::config::{LibrdkafkaConfig, ProducerConfig, ServerConfig};
 use klab_kafka::time::{Duration, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -107,11 +107,7 @@ pub fn draw(
 /// librdkafka: by its defaults it doubles records and mixes them up, which the safe half forbids it.
 fn draw_librdkafka(dice: &mut Dice<'_>, half: Half, on_failure: OnFailure) -> LibrdkafkaConfig {
     let mut config = LibrdkafkaConfig::default();
-    let mut set = |key: &str, value: &str| {
-        config
-            .set(key, value)
-            .expect("the swarm draws from the table's own keys and values");
-    };
+    let mut set = |key, value| set_all(&mut config, [(key, value)]);
     set("linger.ms", dice.pick(&["0", "5", "50"]));
     set("batch.size", dice.pick(&["1", "200", "1000000"]));
     for (key, value) in knobs::draw_librdkafka(dice, half) {
@@ -143,11 +139,7 @@ fn draw_librdkafka(dice: &mut Dice<'_>, half: Half, on_failure: OnFailure) -> Li
 
 fn draw_config(dice: &mut Dice<'_>, half: Half) -> ProducerConfig {
     let mut config = ProducerConfig::default();
-    let mut set = |key: &str, value: &str| {
-        config
-            .set(key, value)
-            .expect("the swarm draws from the table's own keys and values");
-    };
+    let mut set = |key, value| set_all(&mut config, [(key, value)]);
     set("linger.ms", dice.pick(&["0", "5", "50"]));
     set("batch.size", dice.pick(&["1", "200", "16384"]));
     for (key, value) in knobs::draw(dice, half, Table::Producer) {

@@ -2,17 +2,20 @@
 //! for all topics that do not (C.2, L-21 … L-29).
 //!
 //! In half of the draws nothing is given up. Where something is, segments are small, so that there is something to give up.
+//! In the safe half nothing is given up by age: age can empty a log, and a leader that starts again with an empty log knows no
+//! producer any more. Size never takes the last segment.
 
 use super::dice::Dice;
+use super::{Half, set_all};
 use crate::scenario::TopicPlan;
+use klab_kafka::config::ServerConfig;
 use klab_kafka::config::layers::behind;
-use klab_kafka::config::{Configs, ServerConfig};
 
 /// Settings of a topic.
 pub type Settings = Vec<(&'static str, &'static str)>;
 
 /// What one topic says.
-pub fn draw(dice: &mut Dice<'_>) -> Settings {
+pub fn draw(dice: &mut Dice<'_>, half: Half) -> Settings {
     let policies = [
         (50, ""),
         (25, "delete"),
@@ -28,7 +31,11 @@ pub fn draw(dice: &mut Dice<'_>) -> Settings {
     set("segment.ms", dice.pick(&["500", "2000", "10000"]));
     set("file.delete.delay.ms", dice.pick(&["1000", "60000"]));
     if policy.contains("delete") {
-        set("retention.ms", dice.pick(&["2000", "10000", "604800000"]));
+        let age = dice.pick(&["2000", "10000", "604800000"]);
+        set(
+            "retention.ms",
+            if half == Half::Safe { "604800000" } else { age },
+        );
         set("retention.bytes", dice.pick(&["-1", "500", "5000"]));
     }
     if policy.contains("compact") {
@@ -46,15 +53,12 @@ pub fn draw(dice: &mut Dice<'_>) -> Settings {
 }
 
 /// What the brokers of every sixth run say for topics that do not.
-pub fn draw_for_all(dice: &mut Dice<'_>, config: &mut ServerConfig) {
+pub fn draw_for_all(dice: &mut Dice<'_>, half: Half, config: &mut ServerConfig) {
     if !dice.chance(16) {
         return;
     }
-    for (key, value) in draw(dice) {
-        let key = behind(key).expect("a broker's key stands behind it");
-        let set = config.set(key, value);
-        set.unwrap_or_else(|e| panic!("{key}={value}: {e:?}"));
-    }
+    let brokers = |(key, value)| (behind(key).expect("a broker's key stands behind it"), value);
+    set_all(config, draw(dice, half).into_iter().map(brokers));
 }
 
 /// Whether records of a topic must have keys.
@@ -68,7 +72,7 @@ pub fn is_compacted(topic: &TopicPlan, brokers: &ServerConfig) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::swarm::{self, Half};
+    use crate::swarm;
     use klab_kafka::rules::Rules;
 
     #[test]

@@ -9,7 +9,9 @@ use super::Gone;
 use crate::check::harms::{Harm, PATIENCE, SOON, lies_between, strikes};
 use crate::check::history::History;
 use crate::check::life::{Life, Spot, Told};
-use crate::check::lineage::{Cut, Election, GaveUp, Grave, Lineage, NodeRef, Removal};
+use crate::check::lineage::{
+    Cut, Election, Forgot, GaveUp, Grave, Lineage, NodeRef, Removal, WhyForgot,
+};
 use crate::fault::Realised;
 use crate::process::ProcessId;
 use crate::scenario::{Answers, Scenario};
@@ -29,8 +31,8 @@ pub struct Explanation {
     pub election: Option<Winner>,
     /// How the log gave up what a reader missed.
     pub gave_up: Option<GaveUp>,
-    /// Who forgot the producer.
-    pub forgot: Option<GaveUp>,
+    /// Who forgot the producer, and why.
+    pub forgot: Option<Forgot>,
     /// All copies there were, in the order in which they were made.
     pub copies: Vec<CopyFate>,
 }
@@ -114,6 +116,8 @@ pub enum Allowance {
     ShortMemory,
     /// L-14: a leader had forgotten the producer, which had been idle for `producer.id.expiration.ms`.
     ProducerForgotten,
+    /// A leader had given up its whole log, started again, and knew no producer any more.
+    LogEmptied,
     /// The application told its own caller before the record was written (P14).
     AnswersAfterSend,
     /// `auto.offset.reset` moved a reader.
@@ -124,6 +128,16 @@ pub enum Allowance {
     TombstoneGone,
     /// The log gave records up before they were read.
     Gone(Gone),
+}
+
+impl Allowance {
+    /// What lets a leader forget a producer.
+    fn of(why: WhyForgot) -> Allowance {
+        match why {
+            WhyForgot::Idle => Allowance::ProducerForgotten,
+            WhyForgot::EmptyLog => Allowance::LogEmptied,
+        }
+    }
 }
 
 /// Sessions run out so long after the last heartbeat, and are looked at so much later (K-17).
@@ -230,7 +244,7 @@ pub fn of_duplicate(
         (None, None) if life.retry.is_some() => allowed_by.push(Allowance::IdempotenceOff),
         _ => {}
     }
-    allowed_by.extend(forgot.map(|_| Allowance::ProducerForgotten));
+    allowed_by.extend(forgot.map(|f| Allowance::of(f.why)));
     if allowed_by.is_empty() {
         return None;
     }
@@ -268,8 +282,9 @@ pub fn of_disorder(
         }
         Some(stamp) if has_hole(lineage, stamp.id) => Allowance::FirstBatchHole,
         Some(stamp) => {
-            forgot = Some(forgot_on_the_way(lineage, stamp.id, node)?);
-            Allowance::ProducerForgotten
+            let by = forgot_on_the_way(lineage, stamp.id, node)?;
+            forgot = Some(by);
+            Allowance::of(by.why)
         }
         _ => return None,
     };
@@ -617,14 +632,14 @@ fn forgot_before_refusal(
     id: RecordId,
     first: NodeRef,
     producer: ProducerId,
-) -> Option<GaveUp> {
+) -> Option<Forgot> {
     let mut refused = history.lives.out_of_order(id.source, lineage.id);
     refused.find_map(|r| lineage.forgot(r.by, producer, first, r.seq))
 }
 
 /// Who forgot a producer between two of its batches in the log up to this one, and took the second, which does not follow the
 /// first: those in between can only come behind it.
-fn forgot_on_the_way(lineage: &Lineage, producer: ProducerId, upto: NodeRef) -> Option<GaveUp> {
+fn forgot_on_the_way(lineage: &Lineage, producer: ProducerId, upto: NodeRef) -> Option<Forgot> {
     let depth = lineage.depth(upto);
     let committed = lineage.committed.iter().map(|c| c.node);
     let own = |node: &NodeRef| {

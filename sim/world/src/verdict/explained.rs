@@ -259,15 +259,13 @@ fn a_retry_without_idempotence_explains_a_duplicate() {
     assert_eq!(story.broken().len(), 0);
 }
 
-/// broker-1 wrote a batch and forgot its producer, or another one, and then wrote it again.
-fn doubled_by_one_who_forgot(whom: i64) -> (Story, u64) {
+/// broker-1 wrote a batch, told this of its log, and then wrote the batch again.
+fn doubled_after(event: LogEvent) -> (Story, u64) {
     let mut story = Story::begin(|_| {});
     let first = story.batch(0..1, 0, 0, Some(0));
     story.send(0..1);
     story.append("broker-1", &first);
     story.wait(5_000);
-    let producers = [ProducerId(whom)].into();
-    let event = LogEvent::ProducersForgotten { producers };
     let forgot = story.tell("broker-1", Event::Log(ORDERS_0, event));
     let again = story.batch(0..1, 1, 0, Some(0));
     story.append("broker-1", &again);
@@ -281,28 +279,54 @@ fn doubled_by_one_who_forgot(whom: i64) -> (Story, u64) {
     (story, forgot)
 }
 
+fn idle(producer: i64) -> LogEvent {
+    let producers = [ProducerId(producer)].into();
+    LogEvent::ProducersForgotten { producers }
+}
+
 #[test]
 fn a_leader_that_forgot_an_idle_producer_explains_a_duplicate() {
-    let (story, forgot) = doubled_by_one_who_forgot(1);
+    let (story, forgot) = doubled_after(idle(1));
     let verdict = story.verdict();
     let forgotten = [Allowance::ProducerForgotten];
     assert_eq!(allowed(&verdict, FindingKind::Duplicated), forgotten);
     let finding = verdict.found(FindingKind::Duplicated).next();
     let explanation = finding.and_then(|f| f.explanation.as_ref());
     assert_eq!(
-        explanation.and_then(|e| e.forgot).map(|f| f.seq),
+        explanation.and_then(|e| e.forgot).map(|f| f.by.seq),
         Some(forgot)
     );
     let sentence = verdict.to_string();
     let named = "broker-1 forgot the producer at 5.000 s";
     assert!(sentence.contains(named), "{sentence}");
     assert_eq!(story.broken().len(), 0);
-    let (another, _) = doubled_by_one_who_forgot(2);
+    let (another, _) = doubled_after(idle(2));
     assert_eq!(
         another.broken(),
         ["idempotence", "no duplicates"].into(),
         "the producer itself was known"
     );
+}
+
+#[test]
+fn a_leader_that_started_with_an_empty_log_explains_a_duplicate_and_says_so() {
+    let (story, forgot) = doubled_after(LogEvent::Recovered {
+        leo: Offset(1),
+        hw: Offset(0),
+        torn: false,
+    });
+    let verdict = story.verdict();
+    let emptied = [Allowance::LogEmptied];
+    assert_eq!(allowed(&verdict, FindingKind::Duplicated), emptied);
+    let finding = verdict.found(FindingKind::Duplicated).next();
+    let explanation = finding.and_then(|f| f.explanation.as_ref());
+    let by = explanation.and_then(|e| e.forgot).map(|f| f.by.seq);
+    assert_eq!(by, Some(forgot));
+    let sentence = verdict.to_string();
+    let named = "Allowed by an emptied log";
+    assert!(sentence.contains(named), "{sentence}");
+    assert!(!sentence.contains("idle"), "{sentence}");
+    assert_eq!(story.broken().len(), 0);
 }
 
 #[test]

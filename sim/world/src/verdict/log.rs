@@ -121,16 +121,28 @@ impl Judge<'_> {
             told,
             accepted: self.life.accepted.is_some(),
             copies: there.len() as u64,
-            offset: there.first().and_then(|s| self.offset(*s)),
+            offset: self
+                .stands(there)
+                .or(there.first().copied())
+                .and_then(|s| self.offset(s)),
             gone: self.gone(there).map(|(gone, _)| gone),
         }
     }
 
     /// What took the record from its log, if no place where it stood is still there.
     fn gone(&self, there: &[Spot]) -> Option<(Gone, GaveUp)> {
-        let gone = |s: &Spot| self.line(*s).gone(s.node, self.offset(*s)?);
-        let first = gone(there.first()?)?;
-        there.iter().all(|s| gone(s).is_some()).then_some(first)
+        let first = self.taken(*there.first()?)?;
+        self.stands(there).is_none().then_some(first)
+    }
+
+    /// The first place where the record can still be read: what stands twice may have been given up or compacted at one.
+    fn stands(&self, there: &[Spot]) -> Option<Spot> {
+        let mut there = there.iter().copied();
+        there.find(|s| self.taken(*s).is_none())
+    }
+
+    fn taken(&self, spot: Spot) -> Option<(Gone, GaveUp)> {
+        self.line(spot).gone(spot.node, self.offset(spot)?)
     }
 
     /// The record is not in the log.
@@ -172,8 +184,9 @@ impl Judge<'_> {
                 .findings
                 .push(self.finding(FindingKind::Reordered, why));
         }
-        if let Some(offset) = self.offset(there[0]) {
-            self.read(there[0], offset, self.gone(there), judged);
+        let spot = self.stands(there).unwrap_or(there[0]);
+        if let Some(offset) = self.offset(spot) {
+            self.read(spot, offset, self.gone(there), judged);
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::explain::{Allowance, CopyFate, Explanation, Named};
 use super::{Finding, FindingKind, Gone, Verdict};
-use crate::check::lineage::Removal;
+use crate::check::lineage::{Forgot, Removal};
 use crate::line::{Lexicon, count, list};
 use crate::process::ProcessId;
 use klab_kafka::config::{Acks, ConfigValue};
@@ -337,7 +337,7 @@ impl Verdict {
             let (who, at) = (lexicon.name(by.process), lexicon.time(by.at));
             format!("{who} gave it up at {at}")
         }));
-        parts.extend(explanation.forgot.map(|by| {
+        parts.extend(explanation.forgot.map(|Forgot { by, .. }| {
             let (who, at) = (lexicon.name(by.process), lexicon.time(by.at));
             format!("{who} forgot the producer at {at}")
         }));
@@ -417,6 +417,9 @@ impl fmt::Display for Allowance {
             Allowance::ProducerForgotten => {
                 f.write_str("producer.id.expiration.ms: the leader had forgotten an idle producer")
             }
+            Allowance::LogEmptied => f.write_str(
+                "an emptied log: the leader had given up every batch before it started again, and knew no producer any more",
+            ),
             Allowance::AnswersAfterSend => f.write_str("an answer before the callback (P14)"),
             Allowance::OffsetReset => f.write_str("auto.offset.reset"),
             Allowance::TopicDeleted => f.write_str("an operator, who deleted the topic"),
