@@ -2,6 +2,7 @@
 //!
 //! Offsets are half-open: an *end offset* is the next offset to be written.
 
+use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 
@@ -106,12 +107,23 @@ pub struct ClientId(pub u16);
 
 /// What an application calls its own record, beside its bytes. Opaque to Kafka's code, which carries it along.
 /// The same id sent twice is the same fact written twice.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
 pub struct RecordId {
     /// The application that made it.
     pub source: u32,
     /// Its number there, from 0.
     pub number: u32,
+}
+
+/// As serde's own derive would, but in place: a batch has one per record.
+impl Serialize for RecordId {
+    #[inline]
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut fields = to.serialize_struct("RecordId", 2)?;
+        fields.serialize_field("source", &self.source)?;
+        fields.serialize_field("number", &self.number)?;
+        fields.end()
+    }
 }
 
 impl fmt::Display for NodeId {

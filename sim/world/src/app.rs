@@ -41,8 +41,9 @@ pub struct Source {
     pub began: Option<Time>,
     /// The next record that has not been taken from the source.
     pub next: u32,
-    /// Records taken whose writing was not confirmed.
-    pub unconfirmed: std::collections::BTreeSet<u32>,
+    /// Records taken whose writing was not confirmed, in order. They come at the end and mostly go near the beginning: no tree
+    /// is needed.
+    pub unconfirmed: std::collections::VecDeque<u32>,
 }
 
 impl App {

@@ -21,26 +21,32 @@ pub enum Item {
     Phase,
 }
 
-/// An item in the heap. Time and number lie in one key: no two are alike, and comparing it is one comparison.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    key: u128,
-    item: Item,
+/// Time and number in one: no two are alike, and comparing them is one comparison.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Key(u128);
+
+impl Key {
+    /// Later than all.
+    const NEVER: Key = Key(u128::MAX);
+
+    fn new(at: Time, number: u64) -> Key {
+        Key(u128::from(at.0) << 64 | u128::from(number))
+    }
+
+    fn at(self) -> Time {
+        Time((self.0 >> 64) as u64)
+    }
+
+    fn number(self) -> u64 {
+        self.0 as u64
+    }
 }
 
-impl Entry {
-    fn new(at: Time, number: u64, item: Item) -> Entry {
-        let key = u128::from(at.0) << 64 | u128::from(number);
-        Entry { key, item }
-    }
-
-    fn at(&self) -> Time {
-        Time((self.key >> 64) as u64)
-    }
-
-    fn number(&self) -> u64 {
-        self.key as u64
-    }
+/// An item in the heap.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    key: Key,
+    item: Item,
 }
 
 /// The earliest is the greatest: it is what a heap gives first.
@@ -70,71 +76,71 @@ pub struct Queue {
     heap: BinaryHeap<Entry>,
     /// Each process's earliest alarm, by process. It is moved far more often than it goes off, and a heap would keep all that
     /// it was moved away from.
-    alarms: Vec<Option<(Time, u64)>>,
+    alarms: Vec<Key>,
     /// The earliest of these.
-    alarm: Option<(Time, u64, ProcessId)>,
+    alarm: Option<(Key, ProcessId)>,
     next: u64,
 }
 
 impl Queue {
     /// Adds an item; returns its number, by which a later one can be told from it.
     pub fn push(&mut self, at: Time, item: Item) -> u64 {
-        if let Item::Alarm(p) = item {
-            return self.set_alarm(at, p);
+        let key = Key::new(at, self.number());
+        match item {
+            Item::Alarm(p) => self.set_alarm(key, p),
+            item => self.heap.push(Entry { key, item }),
         }
-        let number = self.number();
-        self.heap.push(Entry::new(at, number, item));
-        number
+        key.number()
     }
 
     /// The time of the earliest item.
     pub fn peek(&self) -> Option<Time> {
-        let item = self.heap.peek().map(Entry::at);
-        let alarm = self.alarm.map(|(at, ..)| at);
-        match (item, alarm) {
+        let item = self.heap.peek().map(|entry| entry.key);
+        let alarm = self.alarm.map(|(key, _)| key);
+        let first = match (item, alarm) {
             (Some(item), Some(alarm)) => Some(item.min(alarm)),
             (item, alarm) => item.or(alarm),
-        }
+        };
+        first.map(Key::at)
     }
 
     /// Takes the earliest item with its number.
     pub fn pop(&mut self) -> Option<(Time, u64, Item)> {
-        if let Some((at, number, p)) = self.alarm {
-            let is_first = |entry: &Entry| (at, number) < (entry.at(), entry.number());
-            if self.heap.peek().is_none_or(is_first) {
-                self.alarms[p.index()] = None;
+        if let Some((key, p)) = self.alarm {
+            if self.heap.peek().is_none_or(|entry| key < entry.key) {
+                self.alarms[p.index()] = Key::NEVER;
                 self.find_earliest_alarm();
-                return Some((at, number, Item::Alarm(p)));
+                return Some((key.at(), key.number(), Item::Alarm(p)));
             }
         }
-        let entry = self.heap.pop()?;
-        Some((entry.at(), entry.number(), entry.item))
+        let Entry { key, item } = self.heap.pop()?;
+        Some((key.at(), key.number(), item))
     }
 
     /// A process has one alarm here: the one before is forgotten.
-    fn set_alarm(&mut self, at: Time, p: ProcessId) -> u64 {
-        let number = self.number();
+    fn set_alarm(&mut self, key: Key, p: ProcessId) {
         if self.alarms.len() <= p.index() {
-            self.alarms.resize(p.index() + 1, None);
+            self.alarms.resize(p.index() + 1, Key::NEVER);
         }
-        self.alarms[p.index()] = Some((at, number));
+        self.alarms[p.index()] = key;
         match self.alarm {
-            Some((_, _, first)) if first == p => self.find_earliest_alarm(),
-            Some((earliest, ..)) if earliest <= at => {}
-            _ => self.alarm = Some((at, number, p)),
+            Some((earliest, first)) if earliest < key => {
+                if first == p {
+                    self.find_earliest_alarm();
+                }
+            }
+            _ => self.alarm = Some((key, p)),
         }
-        number
     }
 
     fn find_earliest_alarm(&mut self) {
-        self.alarm = None;
-        for (p, alarm) in (0..).zip(&self.alarms) {
-            let Some((at, number)) = *alarm else { continue };
-            let is_earlier = |(t, n, _): &(Time, u64, ProcessId)| (at, number) < (*t, *n);
-            if self.alarm.as_ref().is_none_or(is_earlier) {
-                self.alarm = Some((at, number, ProcessId(p)));
+        let mut earliest = (Key::NEVER, ProcessId(0));
+        for (p, key) in (0..).zip(&self.alarms) {
+            if *key < earliest.0 {
+                earliest = (*key, ProcessId(p));
             }
         }
+        self.alarm = (earliest.0 != Key::NEVER).then_some(earliest);
     }
 
     fn number(&mut self) -> u64 {

@@ -201,7 +201,7 @@ impl Producing {
         }
         let id = self.id(self.source.next);
         self.source.next += 1;
-        self.source.unconfirmed.insert(id.number);
+        self.source.unconfirmed.push_back(id.number);
         cx.tell(Event::App(AppEvent::Invoked { id }));
         Some(workload::record(id, &self.plan))
     }
@@ -283,7 +283,9 @@ impl Producing {
 
     /// It tells its caller, who need not remember the record any more.
     fn accepted(&mut self, id: RecordId, cx: &mut Context<'_>) {
-        self.source.unconfirmed.remove(&id.number);
+        if let Ok(at) = self.source.unconfirmed.binary_search(&id.number) {
+            self.source.unconfirmed.remove(at);
+        }
         cx.tell(Event::App(AppEvent::Accepted { id }));
     }
 
