@@ -5,6 +5,7 @@
 
 use klab_kafka::event::{Event, LogEvent};
 use klab_kafka::ids::{Offset, RecordId};
+use klab_kafka::log::batch::RecordBatch;
 use klab_kafka::time::Duration;
 use klab_world::process::ProcessId;
 use klab_world::scenario::{Scenario, library};
@@ -141,8 +142,11 @@ fn recovered(c: &Cluster, broker: ProcessId, since: usize) -> Option<Offset> {
 /// The records on a broker's disk.
 fn on_disk(c: &Cluster, broker: ProcessId) -> Vec<(Offset, RecordId)> {
     let batches = c.view().disk(broker).batches(c.partition());
-    let ids = batches.flat_map(|b| b.records().map(|r| r.expect("well formed")));
-    ids.map(|r| (r.offset, r.id)).collect()
+    let ids = |b: RecordBatch| -> Vec<_> {
+        let records = b.records().map(|r| r.expect("well formed"));
+        records.map(|r| (r.offset, r.id)).collect()
+    };
+    batches.flat_map(ids).collect()
 }
 
 fn replica(c: &Cluster, broker: ProcessId) -> Outage {

@@ -162,6 +162,11 @@ const UNSEEN: &[(&str, usize, &str)] = &[
         "the checksum stands for the bytes, for how they are compressed and for the bits of the header",
     ),
     (
+        "sim/kafka/src/log/batches.rs",
+        2,
+        "nothing: it is written as the list that it is, batch by batch",
+    ),
+    (
         "sim/kafka/src/log/builder.rs",
         1,
         "nothing: bytes are written as a byte string, all of them",
@@ -175,6 +180,11 @@ const UNSEEN: &[(&str, usize, &str)] = &[
         "sim/kafka/src/raft/fetch.rs",
         1,
         "nothing: it is written as the answer that it becomes",
+    ),
+    (
+        "sim/kafka/src/raft/log.rs",
+        1,
+        "nothing: the log is written as a list of lists of batches",
     ),
     (
         "sim/kafka/src/sorted.rs",

@@ -426,8 +426,9 @@ fn records_on_disk(
     id: TopicIdPartition,
 ) -> impl Iterator<Item = (Offset, RecordId)> {
     view.disk(process).batches(id).flat_map(|batch| {
-        let offsets = (0..).map(|i| batch.base_offset.plus(i));
-        offsets.zip(batch.data.ids().iter().copied())
+        let base = batch.base_offset;
+        let ids = batch.data.ids().to_vec();
+        (0..).map(move |i| base.plus(i)).zip(ids)
     })
 }
 

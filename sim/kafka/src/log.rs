@@ -8,6 +8,7 @@
 
 mod append;
 pub mod batch;
+pub mod batches;
 pub mod builder;
 mod cleaner;
 pub mod codec;

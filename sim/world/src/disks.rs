@@ -12,6 +12,7 @@ mod perturbed;
 use klab_kafka::disk::{DiskError, DiskImage, FileId, FileImage, SmallFile, Write};
 use klab_kafka::ids::{Offset, TopicIdPartition};
 use klab_kafka::log::batch::RecordBatch;
+use klab_kafka::log::batches::Batches;
 use klab_kafka::time::Time;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -46,7 +47,7 @@ impl Ills {
 #[derive(Clone, Debug, Serialize)]
 enum File {
     Segment {
-        batches: Vec<RecordBatch>,
+        batches: Batches,
         synced: u64,
         torn: bool,
     },
@@ -92,20 +93,14 @@ impl Disk {
         match write {
             Write::Create => {
                 let empty = File::Segment {
-                    batches: Vec::new(),
+                    batches: Batches::default(),
                     synced: 0,
                     torn: false,
                 };
                 self.files.insert(file, empty);
             }
             Write::Append(batch) => match self.files.get_mut(&file) {
-                Some(File::Segment { batches, .. }) => {
-                    // A disk never forgets, and doubled its list would be empty by half.
-                    if batches.len() == batches.capacity() {
-                        batches.reserve_exact((batches.len() / 8).max(4));
-                    }
-                    batches.push(batch);
-                }
+                Some(File::Segment { batches, .. }) => batches.push(batch),
                 _ => panic!("a segment is created before it is written to: {file:?}"),
             },
             Write::TruncateTo(offset) => self.truncate(file, offset),
@@ -131,14 +126,15 @@ impl Disk {
     }
 
     /// The batches of a partition's log in order, flushed or not, up to the first that is damaged.
-    pub fn batches(&self, id: TopicIdPartition) -> impl Iterator<Item = &RecordBatch> {
+    pub fn batches(&self, id: TopicIdPartition) -> impl Iterator<Item = RecordBatch> + '_ {
         let all = FileId::Segment(id, Offset(0))..=FileId::Segment(id, Offset(i64::MAX));
         self.files
             .range(all)
-            .flat_map(|(_, file)| match file {
-                File::Segment { batches, .. } => batches.as_slice(),
-                File::Small(_) => &[],
+            .filter_map(|(_, file)| match file {
+                File::Segment { batches, .. } => Some(batches.iter()),
+                File::Small(_) => None,
             })
+            .flatten()
             .take_while(|b| b.data.is_intact())
     }
 
@@ -191,7 +187,7 @@ impl Disk {
     pub fn image(&self) -> DiskImage {
         let image = |file: &File| match file {
             File::Segment { batches, torn, .. } => FileImage::Segment {
-                batches: batches.clone(),
+                batches: batches.iter().collect(),
                 torn: *torn,
             },
             File::Small(small) => FileImage::Small(small.clone()),
@@ -262,7 +258,7 @@ impl Disk {
             torn,
         }) = self.files.get_mut(&file)
         {
-            let keep = batches.partition_point(|b| b.end_offset() <= offset);
+            let keep = batches.partition_point(|b| b.end <= offset);
             batches.truncate(keep);
             *synced = (*synced).min(keep as u64);
             // A sync under way proves nothing about what is written after the cut.
@@ -276,16 +272,16 @@ impl Disk {
 
 /// Cuts what was not synced at a drawn byte, down to a multiple of `block` in the file; returns how many batches were lost.
 fn cut_at_byte(
-    batches: &mut Vec<RecordBatch>,
+    batches: &mut Batches,
     synced: &mut u64,
     torn: &mut bool,
     block: u32,
     draw: &mut impl FnMut(u64) -> u64,
 ) -> u64 {
-    let size =
-        |batches: &[RecordBatch]| -> u64 { batches.iter().map(|b| u64::from(b.data.size)).sum() };
     let safe = usize::try_from(*synced).expect("no more than there were");
-    let (begins, ends) = (size(&batches[..safe]), size(batches));
+    let sizes: Vec<u64> = batches.iter().map(|b| u64::from(b.data.size)).collect();
+    let size = |many: usize| -> u64 { sizes[..many].iter().sum() };
+    let (begins, ends) = (size(safe), size(sizes.len()));
     let drawn = begins + draw(ends - begins + 1);
     let block = u64::from(block.max(1));
     // All of it may have been written back in time.
@@ -295,19 +291,20 @@ fn cut_at_byte(
         (drawn / block * block).max(begins)
     };
     let mut at = 0;
-    let whole = batches.iter().take_while(|b| {
-        at += u64::from(b.data.size);
+    let whole = sizes.iter().take_while(|size| {
+        at += **size;
         at <= cut
     });
     let whole = whole.count();
-    let lost = (batches.len() - whole) as u64;
-    let is_torn = cut > size(&batches[..whole]);
+    let lost = (sizes.len() - whole) as u64;
+    let is_torn = cut > size(whole);
     if is_torn && draw(2) == 0 {
         // The file is as long as it was to be, and zeros follow.
-        let bit = 8 * (cut - size(&batches[..whole]));
-        let data = std::sync::Arc::new(batches[whole].data.damaged(bit));
-        batches.truncate(whole + 1);
-        batches[whole].data = data;
+        let bit = 8 * (cut - size(whole));
+        let mut damaged = batches.get(whole).expect("the cut lies in it");
+        damaged.data = std::sync::Arc::new(damaged.data.damaged(bit));
+        batches.truncate(whole);
+        batches.push(damaged);
     } else {
         batches.truncate(whole);
         *torn = is_torn;
@@ -319,9 +316,11 @@ fn cut_at_byte(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use klab_kafka::controller::records::MetadataRecord;
     use klab_kafka::ids::{LeaderEpoch, METADATA_PARTITION};
     use klab_kafka::log::batch::{BatchData, PlainRecord};
     use klab_kafka::time::Timestamp;
+    use std::sync::Arc;
 
     const SEGMENT: FileId = FileId::Segment(METADATA_PARTITION, Offset(0));
 
@@ -339,7 +338,7 @@ mod tests {
         RecordBatch {
             base_offset: Offset(offset),
             leader_epoch: LeaderEpoch(0),
-            data: std::sync::Arc::new(BatchData::of_records(&[record], None)),
+            data: Arc::new(BatchData::of_records(&[record], None)),
         }
     }
 
@@ -397,6 +396,24 @@ mod tests {
             assert_eq!(kept as u64, cut / size);
             assert_eq!(torn, cut % size != 0);
         }
+    }
+
+    #[test]
+    fn batches_that_are_kept_as_one_are_hashed_one_by_one() {
+        let no_op = |n: i64| RecordBatch {
+            base_offset: Offset(n),
+            leader_epoch: LeaderEpoch(1),
+            data: Arc::new(BatchData::of_metadata(
+                vec![MetadataRecord::NoOp],
+                Timestamp(500 * n),
+            )),
+        };
+        let plain: Vec<RecordBatch> = (0..300).map(no_op).collect();
+        let mut kept = Batches::default();
+        plain.iter().for_each(|b| kept.push(b.clone()));
+        let mut scratch = crate::digest::Bytes::default();
+        let expected = crate::digest::roll(7, &plain, &mut scratch);
+        assert_eq!(crate::digest::roll(7, &kept, &mut scratch), expected);
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Metadata {
     }
 
     /// Takes in committed batches that lie from the copy's end on. The first time everything there is counts as changed.
-    pub fn load<'a>(&mut self, batches: impl Iterator<Item = &'a RecordBatch>) -> Delta {
+    pub fn load(&mut self, batches: impl Iterator<Item = RecordBatch>) -> Delta {
         let mut delta = Delta::default();
         for batch in batches {
             if let Payload::Metadata(records) = &batch.data.payload {
@@ -64,7 +64,7 @@ impl Metadata {
                     .iter()
                     .for_each(|record| delta.note(record, &self.image));
             }
-            self.image.apply_batch(batch);
+            self.image.apply_batch(&batch);
         }
         if !self.is_published {
             self.is_published = true;
@@ -254,10 +254,10 @@ mod tests {
     fn the_first_time_every_partition_counts_as_changed_and_later_only_those_that_were() {
         let mut metadata = Metadata::default();
         let first = [batch(0, vec![broker(1, false)]), batch(1, topic(Some(1)))];
-        assert_eq!(metadata.load(first.iter()).partitions.len(), 1);
+        assert_eq!(metadata.load(first.into_iter()).partitions.len(), 1);
         assert_eq!(metadata.applied(), Offset(2));
         let later = batch(3, vec![MetadataRecord::NoOp]);
-        assert_eq!(metadata.load([&later].into_iter()), Delta::default());
+        assert_eq!(metadata.load([later].into_iter()), Delta::default());
         assert_eq!(metadata.applied(), Offset(3));
     }
 
@@ -269,7 +269,7 @@ mod tests {
             batch(0, vec![broker(1, false), broker(2, true)]),
             batch(2, topic(Some(1))),
         ];
-        metadata.load(log.iter());
+        metadata.load(log.into_iter());
         let answer = ask(&metadata, "orders");
         assert_eq!(answer.brokers.len(), 1);
         assert_eq!(answer.topics[0].partitions[0].offline_replicas, [NodeId(2)]);
@@ -280,7 +280,7 @@ mod tests {
     fn a_partition_without_a_leader_says_so_with_its_epoch() {
         let mut metadata = Metadata::default();
         let log = [batch(0, vec![broker(1, false)]), batch(1, topic(None))];
-        metadata.load(log.iter());
+        metadata.load(log.into_iter());
         let partition = &ask(&metadata, "orders").topics[0].partitions[0];
         assert_eq!(partition.error_code, ErrorCode::LeaderNotAvailable);
         assert_eq!(partition.leader_epoch, LeaderEpoch(3));

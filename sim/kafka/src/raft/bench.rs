@@ -341,7 +341,7 @@ impl Bench {
         let last = self.history.committed.values().next_back().cloned();
         let raft = self.nodes[&id].raft.as_ref().expect("it speaks");
         let complete =
-            last.is_none_or(|last| raft.log().batches_from(last.base_offset).next() == Some(&last));
+            last.is_none_or(|last| raft.log().batches_from(last.base_offset).next() == Some(last));
         self.history.promise(complete, || {
             format!("leader {id} of epoch {epoch} lacks committed records")
         });
@@ -512,7 +512,7 @@ impl Bench {
                 .committed
                 .entry(batch.base_offset)
                 .or_insert_with(|| batch.clone());
-            let same = known == batch;
+            let same = *known == batch;
             let at = batch.base_offset;
             self.history.promise(same, || {
                 format!("{id} has another committed record at {at}")

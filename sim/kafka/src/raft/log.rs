@@ -11,13 +11,11 @@ use crate::effect::{Effect, Effects};
 use crate::event::{Event, LogEvent, Truncation};
 use crate::ids::{LeaderEpoch, METADATA_PARTITION, Offset};
 use crate::log::batch::{BatchData, RecordBatch};
+use crate::log::batches::Batches;
 use serde::Serialize;
 use std::sync::Arc;
 
 const SEGMENT: FileId = FileId::Segment(METADATA_PARTITION, Offset(0));
-
-/// Batches per chunk: a clone of the log shares all chunks, and an append copies at most one.
-const CHUNK: usize = 128;
 
 /// An end offset and the epoch of the last record before it. The larger is the more up to date (Raft §5.4.1).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
@@ -40,8 +38,8 @@ pub enum Validity {
 /// The metadata log of one replica.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct MetadataLog {
-    /// Every chunk but the last is full.
-    chunks: Vec<Arc<Vec<RecordBatch>>>,
+    #[serde(serialize_with = "Batches::by_chunks")]
+    batches: Batches,
     leo: Offset,
     hw: Offset,
 }
@@ -97,8 +95,8 @@ impl MetadataLog {
 
     /// The epoch of the last record; 0 for an empty log.
     pub fn last_epoch(&self) -> LeaderEpoch {
-        self.batches()
-            .next_back()
+        self.batches
+            .last()
             .map_or(LeaderEpoch(0), |b| b.leader_epoch)
     }
 
@@ -146,26 +144,15 @@ impl MetadataLog {
                 break;
             }
             left -= size;
-            found.push(batch.clone());
+            found.push(batch);
         }
         found
     }
 
     /// The batches from the one that holds `from` on.
-    pub fn batches_from(&self, from: Offset) -> impl Iterator<Item = &RecordBatch> {
-        let first = self
-            .chunks
-            .partition_point(|c| c.last().is_none_or(|b| b.end_offset() <= from));
-        let ends_before = |b: &RecordBatch| b.end_offset() <= from;
-        let before = self
-            .chunks
-            .get(first)
-            .map_or(0, |c| c.partition_point(ends_before));
-        let (begun, rest) = match self.chunks.get(first..) {
-            Some([begun, rest @ ..]) => (&begun[before..], rest),
-            _ => (&[][..], &[][..]),
-        };
-        begun.iter().chain(rest.iter().flat_map(|c| c.iter()))
+    pub fn batches_from(&self, from: Offset) -> impl Iterator<Item = RecordBatch> + '_ {
+        let at = self.batches.partition_point(|b| b.end <= from);
+        self.batches.starting_at(at)
     }
 
     /// Whether a replica whose log ends at `offset`, after a record of `epoch`, has this log's records up to there (K-5).
@@ -199,18 +186,11 @@ impl MetadataLog {
             return;
         }
         let from = self.leo;
-        while let Some(last) = self.chunks.last_mut() {
-            let chunk = Arc::make_mut(last);
-            let keep = chunk.partition_point(|b| b.end_offset() <= to);
-            chunk.truncate(keep);
-            if keep > 0 {
-                break;
-            }
-            self.chunks.pop();
-        }
+        let keep = self.batches.partition_point(|b| b.end <= to);
+        self.batches.truncate(keep);
         let end = self
-            .batches()
-            .next_back()
+            .batches
+            .last()
             .map_or(Offset(0), RecordBatch::end_offset);
         self.leo = end;
         // By the rules an epoch ends with a batch, and what is committed is never cut off. A voter that lost its disk, or
@@ -226,28 +206,18 @@ impl MetadataLog {
 
     /// Where the largest epoch not above `epoch` ends (L-39); the log's own end if `epoch` is unknown to it.
     fn end_of_epoch(&self, epoch: LeaderEpoch) -> OffsetAndEpoch {
-        if epoch > self.last_epoch() {
+        if epoch >= self.last_epoch() {
             return self.end();
         }
-        let mut floor = None;
-        let chunk = self
-            .chunks
-            .partition_point(|c| c.last().is_none_or(|b| b.leader_epoch <= epoch));
-        if let Some(c) = self.chunks.get(chunk) {
-            let at = c.partition_point(|b| b.leader_epoch <= epoch);
-            let before = at.checked_sub(1).and_then(|i| c.get(i));
-            let before =
-                before.or_else(|| chunk.checked_sub(1).and_then(|i| self.chunks[i].last()));
-            floor = Some(OffsetAndEpoch {
-                epoch: before.map_or(epoch, |b| b.leader_epoch),
-                offset: c[at].base_offset,
-            });
+        let next = self.batches.partition_point(|b| b.epoch <= epoch);
+        let Some(begins) = self.batches.place(next) else {
+            return self.end();
+        };
+        let before = next.checked_sub(1).and_then(|at| self.batches.place(at));
+        OffsetAndEpoch {
+            epoch: before.map_or(epoch, |b| b.epoch),
+            offset: begins.base,
         }
-        floor.unwrap_or_else(|| self.end())
-    }
-
-    fn batches(&self) -> impl DoubleEndedIterator<Item = &RecordBatch> {
-        self.chunks.iter().flat_map(|c| c.iter())
     }
 
     fn push(&mut self, batch: RecordBatch) {
@@ -260,14 +230,7 @@ impl MetadataLog {
             "epochs never descend"
         );
         self.leo = batch.end_offset();
-        match self.chunks.last_mut().filter(|c| c.len() < CHUNK) {
-            Some(last) => Arc::make_mut(last).push(batch),
-            None => {
-                let mut chunk = Vec::with_capacity(CHUNK);
-                chunk.push(batch);
-                self.chunks.push(Arc::new(chunk));
-            }
-        }
+        self.batches.push(batch);
     }
 }
 
@@ -337,24 +300,5 @@ mod tests {
         let mut follower = log(&[1, 1, 2, 2]);
         follower.truncate_to_end_of(at(1, 2), &mut Effects::new());
         assert_eq!(follower.end(), at(1, 2));
-    }
-
-    #[test]
-    fn truncation_across_chunks_keeps_what_lies_before() {
-        let mut log = log(&[1; 3 * CHUNK + 5]);
-        log.truncate(Offset(CHUNK as i64 + 1), &mut Effects::new());
-        assert_eq!(log.leo(), Offset(CHUNK as i64 + 1));
-        assert_eq!(log.read(Offset(0), log.leo(), i32::MAX).len(), CHUNK + 1);
-        log.push(log.read(Offset(0), Offset(1), 1)[0].clone_at(log.leo()));
-        assert_eq!(log.leo(), Offset(CHUNK as i64 + 2));
-    }
-
-    impl RecordBatch {
-        fn clone_at(&self, offset: Offset) -> RecordBatch {
-            RecordBatch {
-                base_offset: offset,
-                ..self.clone()
-            }
-        }
     }
 }

@@ -701,7 +701,7 @@ impl History {
             .map_or(Offset(0), |r| lineage.leo(r));
         let disk = taking.view.disk(taking.p);
         let untold = disk.batches(id).filter(|b| b.base_offset >= known);
-        for batch in untold.cloned().collect::<Vec<_>>() {
+        for batch in untold.collect::<Vec<_>>() {
             // Whoever died as a follower has a copy of what its leader told of.
             let replica = self.lineage(partition).replica(taking.p);
             let tip = replica.and_then(|r| r.path.last().map(|c| c.node));

@@ -10,8 +10,10 @@
 
 mod forgotten;
 mod holes;
+mod nodes;
 
 pub use forgotten::{Forgot, WhyForgot};
+pub use nodes::{Node, NodeRef};
 
 use super::table::Table;
 use crate::process::ProcessId;
@@ -20,39 +22,11 @@ use klab_kafka::config::TopicConfig;
 use klab_kafka::event::{LogStart, Truncation};
 use klab_kafka::ids::{LeaderEpoch, NodeId, Offset, ProducerId, RecordId, TopicIdPartition};
 use klab_kafka::log::batch::RecordBatch;
+use klab_kafka::log::batches::Place;
 use klab_kafka::time::Time;
+use nodes::Nodes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// A batch's place in the tree.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct NodeRef(u32);
-
-impl NodeRef {
-    fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
-/// A batch that was written somewhere at some time.
-#[derive(Clone, Debug)]
-pub struct Node {
-    /// The batch.
-    pub batch: RecordBatch,
-    /// How many batches lie before it.
-    pub depth: usize,
-    /// The record that told of its first append.
-    pub seq: u64,
-    /// When that was.
-    pub at: Time,
-    /// Who appended it first.
-    pub by: ProcessId,
-    /// Whether a leader did; else a copy that fits no leader's log.
-    pub by_leader: bool,
-    /// The latest of those that follow it, and the next older one beside it.
-    child: Option<NodeRef>,
-    sibling: Option<NodeRef>,
-}
 
 /// One batch in one replica's log.
 #[derive(Clone, Copy, Debug)]
@@ -264,8 +238,7 @@ pub struct Lineage {
     pub graves: Table<Grave>,
     /// Every move of a log start by a replica's own decision or a client's, not after a leader's.
     pub given_up: Vec<GivenUp>,
-    nodes: Table<Node>,
-    roots: Option<NodeRef>,
+    nodes: Nodes,
     /// Some replica's log was compacted.
     pub is_compacted: bool,
     /// The first compaction that took a record, by its batch and offset.
@@ -316,8 +289,7 @@ impl Lineage {
             isrs: Vec::new(),
             graves: Table::default(),
             given_up: Vec::new(),
-            nodes: Table::default(),
-            roots: None,
+            nodes: Nodes::default(),
             is_compacted: false,
             taken: BTreeMap::new(),
             forgotten: Vec::new(),
@@ -325,8 +297,18 @@ impl Lineage {
     }
 
     /// A batch of the tree.
-    pub fn node(&self, at: NodeRef) -> &Node {
-        self.nodes.get(at.index()).expect("nodes are never removed")
+    pub fn node(&self, at: NodeRef) -> Node {
+        self.nodes.get(at)
+    }
+
+    /// Where a batch of the tree lies, and in which epoch it was appended.
+    pub fn place(&self, at: NodeRef) -> Place {
+        self.nodes.place(at)
+    }
+
+    /// How many batches lie before a batch of the tree.
+    pub fn depth(&self, at: NodeRef) -> usize {
+        self.nodes.depth(at)
     }
 
     /// A replica's place in the list, made if there is none.
@@ -386,8 +368,8 @@ impl Lineage {
         for offset in gone {
             let replica = &mut self.replicas[replica];
             replica.compacted.insert(*offset, by.seq);
-            let ends = |c: &Copied| self.nodes.get(c.node.index()).map(|n| n.batch.end_offset());
-            let place = replica.path.partition_point(|c| ends(c) <= Some(*offset));
+            let end = |c: &Copied| self.nodes.place(c.node).end;
+            let place = replica.path.partition_point(|c| end(c) <= *offset);
             if let Some(copied) = replica.path.get(place) {
                 self.taken.entry((copied.node, *offset)).or_insert(by);
             }
@@ -430,7 +412,7 @@ impl Lineage {
         for other in self.replicas.iter().filter(|r| shares(&r.path)) {
             let rest = other.path.starting_at(from).map(|c| c.node);
             let before: Vec<NodeRef> = rest
-                .take_while(|n| self.node(*n).batch.base_offset < batch.base_offset)
+                .take_while(|n| self.place(*n).base < batch.base_offset)
                 .collect();
             let next = other.path.get(from + before.len()).map(|c| c.node);
             if next.is_some_and(|n| is_it(&n)) {
@@ -452,7 +434,7 @@ impl Lineage {
             .committed
             .starting_at(from)
             .map(|c| c.node)
-            .take_while(|n| self.node(*n).batch.end_offset() <= offset)
+            .take_while(|n| self.place(*n).end <= offset)
             .collect();
         let replica = &mut self.replicas[at];
         for node in given {
@@ -464,28 +446,28 @@ impl Lineage {
     /// The end offset of a replica's first `depth` batches.
     pub fn end_of(&self, replica: &Replica, depth: usize) -> Offset {
         let last = depth.checked_sub(1).and_then(|at| replica.path.get(at));
-        last.map_or(Offset(0), |c| self.node(c.node).batch.end_offset())
+        last.map_or(Offset(0), |c| self.place(c.node).end)
     }
 
     /// Whether a replica's log holds a batch of the tree.
     pub fn holds(&self, replica: &Replica, node: NodeRef) -> bool {
-        let there = replica.path.get(self.node(node).depth);
+        let there = replica.path.get(self.depth(node));
         there.is_some_and(|c| c.node == node)
     }
 
     /// Whether the committed log holds a batch of the tree.
     pub fn is_committed(&self, node: NodeRef) -> bool {
-        let there = self.committed.get(self.node(node).depth);
+        let there = self.committed.get(self.depth(node));
         there.is_some_and(|c| c.node == node)
     }
 
     /// The committed batch that holds an offset.
-    pub fn committed_at(&self, offset: Offset) -> Option<&Node> {
+    pub fn committed_at(&self, offset: Offset) -> Option<Node> {
         let at = self
             .committed
-            .partition_point(|c| self.node(c.node).batch.end_offset() <= offset);
-        let node = self.node(self.committed.get(at)?.node);
-        (node.batch.base_offset <= offset).then_some(node)
+            .partition_point(|c| self.place(c.node).end <= offset);
+        let node = self.committed.get(at)?.node;
+        (self.place(node).base <= offset).then(|| self.node(node))
     }
 
     /// Whether what lies at an offset by the leader of an epoch was overruled by a later leader, which lacks it.
@@ -497,7 +479,7 @@ impl Lineage {
     /// The end of the committed log.
     pub fn committed_end(&self) -> Offset {
         let last = self.committed.last();
-        last.map_or(Offset(0), |c| self.node(c.node).batch.end_offset())
+        last.map_or(Offset(0), |c| self.place(c.node).end)
     }
 
     /// Whether a batch was written by a leader that a later leader has overruled: it will be cut off, and must not be
@@ -508,8 +490,8 @@ impl Lineage {
 
     /// The cut that took a batch out of the committed log, or kept it out, unless a later leader has put it back.
     pub fn cut_of(&self, node: NodeRef) -> Option<&Cut> {
-        let batch = &self.node(node).batch;
-        let takes = |c: &&Cut| batch.base_offset >= c.offset && batch.leader_epoch < c.epoch;
+        let batch = self.place(node);
+        let takes = |c: &&Cut| batch.base >= c.offset && batch.epoch < c.epoch;
         let mut found = None;
         // Most nodes were cut by nobody: the list of what stands instead is looked at last.
         for cut in self.cuts.iter().filter(takes) {
@@ -535,9 +517,9 @@ impl Lineage {
         }
         let nobody_reads = |r: &&Replica| own.log_start >= from || r.log_start >= from;
         self.replicas.iter().filter(nobody_reads).find_map(|r| {
-            let base = |c: &Copied| self.node(c.node).batch.base_offset;
+            let base = |c: &Copied| self.place(c.node).base;
             let place = r.path.partition_point(|c| base(c) < from);
-            let there = r.path.get(place).map(|c| &self.node(c.node).batch);
+            let there = r.path.get(place).map(|c| self.node(c.node).batch);
             let before = r.path.iter().take(place).map(|c| c.node);
             there
                 .filter(|b| is_same(b, batch))
@@ -582,7 +564,7 @@ impl Lineage {
         let mut ends = self.leo(&self.replicas[at]);
         if self.is_compacted && !by_leader && batch.base_offset > ends {
             for node in self.passed_over(at, batch) {
-                ends = self.node(node).batch.end_offset();
+                ends = self.place(node).end;
                 self.lacks(at, node, None, seq);
                 self.replicas[at].path.push(Copied { node, seq });
             }
@@ -590,8 +572,8 @@ impl Lineage {
         let tip = self.replicas[at].path.last().map(|c| c.node);
         let found = self.follower_of(tip, batch);
         let node = found.unwrap_or_else(|| {
-            let by = self.replicas[at].process;
-            self.grow(tip, batch, by, by_leader, (seq, now))
+            let by = (self.replicas[at].process, by_leader);
+            self.nodes.grow(tip, batch.clone(), by, (seq, now))
         });
         if self.is_compacted && !Arc::ptr_eq(&self.node(node).batch.data, &batch.data) {
             self.lacks(at, node, Some(batch), seq);
@@ -609,10 +591,7 @@ impl Lineage {
     /// A replica's log is cut to `to`; what goes is buried.
     pub fn cut_replica(&mut self, at: usize, to: Offset, seq: u64, removal: Removal) {
         let (nodes, replica) = (&self.nodes, &mut self.replicas[at]);
-        let end = |c: &Copied| {
-            let node = nodes.get(c.node.index());
-            node.expect("nodes are never removed").batch.end_offset()
-        };
+        let end = |c: &Copied| nodes.place(c.node).end;
         let keep = replica.path.partition_point(|c| end(c) <= to);
         for copied in replica.path.starting_at(keep) {
             self.graves.push(Grave {
@@ -642,7 +621,7 @@ impl Lineage {
             .get(self.replicas[at].checked)
             .copied()
         {
-            if self.node(copied.node).batch.end_offset() > hw {
+            if self.place(copied.node).end > hw {
                 break;
             }
             match self
@@ -736,7 +715,7 @@ impl Lineage {
     pub fn fates(&self, node: NodeRef) -> Vec<(ProcessId, u64, Option<Grave>)> {
         let gone = self.graves.iter().filter(|g| g.node == node);
         let gone = gone.map(|g| (g.process, g.copied, Some(*g)));
-        let depth = self.node(node).depth;
+        let depth = self.depth(node);
         let there = self.replicas.iter().filter_map(|r| {
             let copied = r.path.get(depth).filter(|c| c.node == node)?;
             Some((r.process, copied.seq, None))
@@ -796,69 +775,23 @@ impl Lineage {
     }
 
     fn parent_is(&self, node: NodeRef, parent: Option<NodeRef>) -> bool {
-        let depth = self.node(node).depth;
+        let depth = self.depth(node);
         match parent {
             None => depth == 0,
-            Some(parent) => self.node(parent).depth + 1 == depth && self.is_child(node, parent),
+            Some(parent) => self.depth(parent) + 1 == depth && self.is_child(node, parent),
         }
     }
 
     fn is_child(&self, node: NodeRef, parent: NodeRef) -> bool {
-        let mut next = self.node(parent).child;
-        while let Some(child) = next {
-            if child == node {
-                return true;
-            }
-            next = self.node(child).sibling;
-        }
-        false
+        self.nodes.children(Some(parent)).any(|c| c == node)
     }
 
     /// The known batch behind `tip` that is this one.
     pub fn follower_of(&self, tip: Option<NodeRef>, batch: &RecordBatch) -> Option<NodeRef> {
-        let mut next = match tip {
-            Some(tip) => self.node(tip).child,
-            None => self.roots,
-        };
-        while let Some(at) = next {
-            let node = self.node(at);
-            if is_same(&node.batch, batch) || (self.is_compacted && is_copy(&node.batch, batch)) {
-                return Some(at);
-            }
-            next = node.sibling;
-        }
-        None
-    }
-
-    fn grow(
-        &mut self,
-        tip: Option<NodeRef>,
-        batch: &RecordBatch,
-        by: ProcessId,
-        by_leader: bool,
-        (seq, now): (u64, Time),
-    ) -> NodeRef {
-        let at = u32::try_from(self.nodes.len()).expect("fewer than 2^32 batches in one partition");
-        let at = NodeRef(at);
-        let depth = tip.map_or(0, |t| self.node(t).depth + 1);
-        let sibling = match tip {
-            None => self.roots.replace(at),
-            Some(tip) => {
-                let tip = self.nodes.get_mut(tip.index());
-                tip.expect("nodes are never removed").child.replace(at)
-            }
-        };
-        self.nodes.push(Node {
-            batch: batch.clone(),
-            depth,
-            seq,
-            at: now,
-            by,
-            by_leader,
-            child: None,
-            sibling,
-        });
-        at
+        self.nodes.children(tip).find(|child| {
+            let there = &self.node(*child).batch;
+            is_same(there, batch) || (self.is_compacted && is_copy(there, batch))
+        })
     }
 }
 

@@ -100,7 +100,7 @@ fn is_first(history: &History, id: RecordId, partition: u32, node: NodeRef) -> b
     let (lineage, life) = (history.lineage(partition), history.lives.get(id));
     let nodes = life.into_iter().flat_map(|l| l.nodes_in(partition));
     let committed = nodes.filter(|n| lineage.is_committed(*n));
-    let first = committed.min_by_key(|n| lineage.node(*n).depth);
+    let first = committed.min_by_key(|n| lineage.depth(*n));
     first.is_none_or(|first| first == node)
 }
 

@@ -52,7 +52,7 @@ impl ConsistentRead {
             return self.read_on(record.process?, *client, *partition, records, history);
         };
         let there = history.lineage(place).committed_at(*offset);
-        let there = match there.map(|n| (&n.batch, n.batch.data.ids())) {
+        let there = match there.as_ref().map(|n| (&n.batch, n.batch.data.ids())) {
             None => "nothing is committed there".into(),
             Some((batch, ids)) => {
                 let at = usize::try_from(offset.0 - batch.base_offset.0).unwrap_or(0);
@@ -143,23 +143,23 @@ impl ConsistentRead {
 
 /// Whether a record that was read is the committed one, or was overruled since it was fetched. `batch` is the committed batch
 /// that was looked at last.
-fn is_committed<'a>(
-    history: &'a History,
+fn is_committed(
+    history: &History,
     partition: u32,
     offset: Offset,
     epoch: LeaderEpoch,
     id: RecordId,
-    batch: &mut Option<&'a Node>,
+    batch: &mut Option<Node>,
 ) -> bool {
     let lineage = history.lineage(partition);
     if lineage.is_overruled(offset, epoch) {
         return true;
     }
     let holds = |n: &Node| n.batch.base_offset <= offset && offset < n.batch.end_offset();
-    *batch = batch
-        .filter(|n| holds(n))
-        .or_else(|| lineage.committed_at(offset));
-    batch.is_some_and(|node| {
+    if !batch.as_ref().is_some_and(holds) {
+        *batch = lineage.committed_at(offset);
+    }
+    batch.as_ref().is_some_and(|node| {
         let at = usize::try_from(offset.0 - node.batch.base_offset.0).ok();
         let there = at.and_then(|at| node.batch.data.ids().get(at));
         node.batch.leader_epoch == epoch && there == Some(&id)

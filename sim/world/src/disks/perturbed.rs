@@ -14,7 +14,7 @@ fn disk(w: &mut World) -> &mut Disk {
     &mut w.machines[broker.index()].disk
 }
 
-fn segment(w: &mut World) -> (&mut Vec<RecordBatch>, &mut u64, &mut bool) {
+fn segment(w: &mut World) -> (&mut Batches, &mut u64, &mut bool) {
     let mut files = disk(w).files.values_mut();
     let found = files.find_map(|f| match f {
         File::Segment {
@@ -71,11 +71,13 @@ fn any_field_of_a_disk_changes_the_hash() {
                     .syncing
                     .push_back((Time(1), FileId::HighWatermarks, 2))
             }),
-            ("batches", |w| segment(w).0.clear()),
+            ("batches", |w| segment(w).0.truncate(0)),
             ("a batch", |w| {
                 let batches = segment(w).0;
-                let first = batches.first_mut().expect("something is written");
-                first.leader_epoch = LeaderEpoch(99);
+                let mut last = batches.last().expect("something is written").clone();
+                last.leader_epoch = LeaderEpoch(99);
+                batches.truncate(batches.len() - 1);
+                batches.push(last);
             }),
             ("synced", |w| *segment(w).1 += 1),
             ("torn", |w| *segment(w).2 ^= true),

@@ -113,7 +113,7 @@ pub fn all(view: View<'_>, lexicon: &Lexicon, judged: &Judged) -> (Vec<Partition
 /// The log of a replica: a running broker's own, or what is on the disk of one that does not run.
 enum Source<'a> {
     Own(&'a klab_kafka::broker::partition::Partition),
-    Disk(Vec<&'a RecordBatch>),
+    Disk(Vec<RecordBatch>),
 }
 
 impl<'a> Source<'a> {
@@ -141,7 +141,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    fn batches(&self, from: Offset) -> Vec<&'a RecordBatch> {
+    fn batches(&self, from: Offset) -> Vec<&RecordBatch> {
         let mut found = Vec::new();
         match self {
             Source::Own(partition) => {

@@ -318,13 +318,14 @@ fn stands_behind_one_sent_again(
     node: NodeRef,
 ) -> bool {
     let lineage = history.lineage(place);
-    let depth = lineage.node(node).depth;
-    let before = lineage.committed.iter().map(|c| lineage.node(c.node));
-    let mut ids = before
-        .take_while(|n| n.depth <= depth)
-        .flat_map(|n| n.batch.data.ids());
+    let depth = lineage.depth(node);
+    let before = lineage.committed.iter().map(|c| c.node);
+    let mut before = before.take_while(|n| lineage.depth(*n) <= depth);
     let is_later = |l: &Life| l.sends > 1 && l.last_queued > life.last_queued;
-    ids.any(|other| other.source == id.source && history.lives.get(*other).is_some_and(is_later))
+    let is_it = |other: &RecordId| {
+        other.source == id.source && history.lives.get(*other).is_some_and(is_later)
+    };
+    before.any(|n| lineage.node(n).batch.data.ids().iter().any(is_it))
 }
 
 /// Why a record that the application called accepted, and was told nothing good of, is not in the log; none if nothing allowed it.
@@ -664,7 +665,7 @@ fn forgot_before_refusal(
 /// Who forgot a producer between two of its batches in the log up to this one, and took the second, which does not follow the
 /// first: those in between can only come behind it.
 fn forgot_on_the_way(lineage: &Lineage, producer: ProducerId, upto: NodeRef) -> Option<Forgot> {
-    let depth = lineage.node(upto).depth;
+    let depth = lineage.depth(upto);
     let committed = lineage.committed.iter().map(|c| c.node);
     let own = |node: &NodeRef| {
         let node = lineage.node(*node);

@@ -304,7 +304,7 @@ fn late(history: &History, line: &Line<'_>) -> Vec<(RecordId, Spot)> {
             };
             // Later ones are duplicates, not out of order.
             let there = life.nodes_in(line.place).filter(|n| line.holds(*n));
-            let first = there.min_by_key(|n| line.lineage.node(*n).depth);
+            let first = there.min_by_key(|n| line.lineage.depth(*n));
             if first.is_some_and(|first| first != node) {
                 continue;
             }

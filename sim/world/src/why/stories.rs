@@ -116,7 +116,7 @@ pub fn safe(teller: &mut Teller<'_>, life: &Life) {
                 teller.add(Part::Copy, copied, EdgeKind::Record);
             }
         }
-        let committed = lineage.committed.get(lineage.node(spot.node).depth);
+        let committed = lineage.committed.get(lineage.depth(spot.node));
         if let Some(committed) = committed.filter(|c| c.node == spot.node) {
             teller.add(Part::Commit, committed.seq, EdgeKind::Record);
         }
