@@ -12,7 +12,8 @@ fn ended(text: &str) -> World {
         records: false,
         checkers: true,
     };
-    let mut world = World::new(scenario.into(), 1, watch);
+    let seed = scenario.seed.unwrap_or(1);
+    let mut world = World::new(scenario.into(), seed, watch);
     while world.phase() != Phase::Done && world.step() {}
     world
 }
@@ -40,6 +41,29 @@ fn a_partition_whose_only_replica_is_gone_for_ever_has_no_leader_and_its_sends_w
         "orders-0 has no leader (broker-2 is harmed for ever: broker-2 is killed); \
          a send of shop to orders-0 is unresolved (orders-0 has no leader)"
     );
+    assert!(!breaks_progress(&world));
+}
+
+// Seed 35767 of the free half, shrunk.
+#[test]
+fn a_log_whose_offsets_hold_nothing_any_more_is_not_read_to_its_end_and_says_so() {
+    let world = ended(
+        r#"{ "title": "compacted, and then cut back to what was left empty", "seed": 35767,
+  "network": { "latency": "2ms" }, "cluster": { "brokers": 2, "sync": "1ms" },
+  "topics": { "payments": { "replication.factor": 2,
+    "config": { "cleanup.policy": "compact", "segment.ms": 10000, "unclean.leader.election.enable": true } } },
+  "producers": { "shop": { "topic": "payments", "records": 461, "burst": 18, "keys": 16, "answers": "after-send" } },
+  "steps": [
+    { "at": "10s", "crash": "broker-1", "how": "power-loss", "keep": "torn at 512B", "for": "14s" },
+    { "at": "24s", "slow-accept": "controller-3", "delay": "14864ms", "for": "9s" },
+    { "at": "26s", "for": "6s", "black-hole": ["broker-1 and broker-2",
+      "controller-1 and controller-2 and controller-3 and shop and admin and reader"] },
+    { "at": "45s", "crash": "broker-1", "how": "power-loss", "keep": "torn", "point": "after-request" }],
+  "end": { "at": "46s" } }"#,
+    );
+    let said = lacking(&world);
+    let why = "(from offset 0 to its end the log holds nothing that could be read)";
+    assert_eq!(said, format!("payments-0 is not read to its end {why}"));
     assert!(!breaks_progress(&world));
 }
 

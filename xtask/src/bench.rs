@@ -4,7 +4,9 @@
 //! all alike, and only figures of one such session are divided by one another. The median of the passes counts. The peers are
 //! madsim-rdkafka (`xtask/peers/madsim-kafka`), and a small Kafka-shaped model outside this repository, if its path is given.
 //!
-//! What is left out: instructions (`cargo xtask callgrind`); memory elsewhere than on Linux, which tells a process's peak.
+//! Beside each distance to a goal stand the three functions that cost most instructions, if valgrind is there to count them.
+//!
+//! What is left out: instructions beside the model's (`cargo xtask callgrind`); memory elsewhere than on Linux, which tells a process's peak.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,6 +18,9 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use crate::callgrind;
+
+/// How many functions are named beside each distance to a goal.
+const LARGEST: usize = 3;
 
 /// What may be said on the command line.
 #[derive(clap::Args)]
@@ -129,8 +134,18 @@ pub fn run(options: &Options) -> Result<()> {
             }
         }
     }
+    let counts = Command::new("valgrind").arg("--version").output().is_ok();
+    if !counts {
+        eprintln!("without valgrind (Debian: apt-get install valgrind) no costs are named");
+    }
     for row in &ROWS {
         print(row, &measured)?;
+        if counts {
+            println!("  what costs most, in instructions:");
+            for share in callgrind::largest(&klab, row.case, LARGEST)? {
+                println!("    {share}");
+            }
+        }
     }
     for bound in bounds() {
         let used = peak_mib(&klab, &bound)?;

@@ -28,6 +28,8 @@ pub struct Options {
 /// Two runs that differ in length alone.
 struct Case {
     name: &'static str,
+    /// The case of `klab bench` that costs the same.
+    bench: &'static str,
     unit: &'static str,
     short: u64,
     long: u64,
@@ -37,9 +39,10 @@ struct Case {
     model: fn(u64) -> [u64; 4],
 }
 
-const CASES: [Case; 3] = [
+const CASES: [Case; 4] = [
     Case {
         name: "delivered, 1 a batch",
+        bench: "one record a batch, acks=all, RF 3",
         unit: "record",
         short: 10_000,
         long: 20_000,
@@ -48,6 +51,7 @@ const CASES: [Case; 3] = [
     },
     Case {
         name: "delivered, 100 a batch",
+        bench: "100 records a batch, acks=all, RF 3",
         unit: "record",
         short: 100_000,
         long: 200_000,
@@ -56,11 +60,21 @@ const CASES: [Case; 3] = [
     },
     Case {
         name: "idle",
+        bench: "idle: 3 brokers, 3 controllers",
         unit: "virtual second",
         short: 100,
         long: 200,
         scenario: idle,
         model: |seconds| [seconds, 0, 1, 0],
+    },
+    Case {
+        name: "100 records/s, random faults",
+        bench: "100 records/s, one a batch, random faults",
+        unit: "virtual second",
+        short: 60,
+        long: 120,
+        scenario: faulty,
+        model: |seconds| [seconds, 10_000_000, 1, 100 * seconds],
     },
 ];
 
@@ -89,10 +103,65 @@ fn loaded(records: u64, batching: &str) -> String {
     )
 }
 
-/// Measures every case and prints a table.
-pub fn run(options: &Options) -> Result<()> {
+/// The faults strike within the shorter run: what the longer one costs beyond it is their cluster, mended.
+fn faulty(seconds: u64) -> String {
+    let records = 100 * seconds;
+    format!(
+        r#"{{
+  "format": 1,
+  "title": "Six faults in {seconds} s",
+  "topics": {{ "orders": {{ "partitions": 3, "replication.factor": 3, "config": {{ "min.insync.replicas": 2 }} }} }},
+  "producers": {{ "shop": {{ "topic": "orders", "records": {records}, "rate": "100/s", "config": {{ "linger.ms": 0, "batch.size": 0 }} }} }},
+  "consumers": {{ "auditor": {{ "assign": ["orders-0", "orders-1", "orders-2"] }} }},
+  "steps": [{{ "random": "any", "count": "6", "window": "5s..55s" }}]
+}}"#
+    )
+}
+
+/// The functions that cost most of a case of `klab bench`, the largest first, each with its share.
+pub fn largest(klab: &Path, bench: &str, count: usize) -> Result<Vec<String>> {
+    let case = CASES.iter().find(|case| case.bench == bench);
+    let case = case.with_context(|| format!("no case of callgrind is {bench:?}"))?;
+    let folder = made_folder()?;
+    Ok(shares(&ours(case, klab, &folder)?, count))
+}
+
+fn made_folder() -> Result<PathBuf> {
     let folder = crate::root().join("target/callgrind");
     std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    Ok(folder)
+}
+
+fn ours(case: &Case, klab: &Path, folder: &Path) -> Result<Costs> {
+    let costs = difference(case, |units| {
+        let file = folder.join(format!("{units}.jsonc"));
+        std::fs::write(&file, (case.scenario)(units))?;
+        let mut run = Command::new(klab);
+        run.arg("run").arg(&file).args(["--seed", "1"]);
+        measure(&run, folder)
+    });
+    let costs = costs.with_context(|| format!("measuring klab: {}", case.name))?;
+    if costs.total() == 0 {
+        bail!(
+            "klab did the same work for {} and for {} {}s",
+            case.short,
+            case.long,
+            case.unit
+        );
+    }
+    Ok(costs)
+}
+
+fn shares(costs: &Costs, count: usize) -> Vec<String> {
+    let total = costs.total().max(1);
+    let all = costs.largest(count).into_iter();
+    all.map(|(function, cost)| format!("{:>3} %  {function}", 100 * cost / total))
+        .collect()
+}
+
+/// Measures every case and prints a table.
+pub fn run(options: &Options) -> Result<()> {
+    let folder = made_folder()?;
     let klab = crate::programs("release")?.join("klab");
     let model = options
         .model
@@ -100,22 +169,7 @@ pub fn run(options: &Options) -> Result<()> {
         .map(|path| build_model(path, &folder, MODEL))
         .transpose()?;
     for case in &CASES {
-        let ours = difference(case, |units| {
-            let file = folder.join(format!("{units}.jsonc"));
-            std::fs::write(&file, (case.scenario)(units))?;
-            let mut run = Command::new(&klab);
-            run.arg("run").arg(&file).args(["--seed", "1"]);
-            measure(&run, &folder)
-        })
-        .with_context(|| format!("measuring klab: {}", case.name))?;
-        if ours.total() == 0 {
-            bail!(
-                "klab did the same work for {} and for {} {}s",
-                case.short,
-                case.long,
-                case.unit
-            );
-        }
+        let ours = ours(case, &klab, &folder)?;
         let yardstick = model.as_ref().map(|model| {
             difference(case, |units| {
                 let mut run = Command::new(model);
@@ -149,12 +203,8 @@ fn report(case: &Case, ours: &Costs, model: Option<&Costs>) -> String {
         );
     }
     text.push('\n');
-    for (function, cost) in ours.largest(LARGEST) {
-        let _ = writeln!(
-            text,
-            "  {:>3} %  {function}",
-            100 * cost / ours.total().max(1)
-        );
+    for share in shares(ours, LARGEST) {
+        let _ = writeln!(text, "  {share}");
     }
     text
 }

@@ -14,7 +14,7 @@ use crate::scenario::{ConsumerPlan, ProducerPlan};
 use consuming::Consuming;
 use klab_kafka::client::consumer::positions::TopicPartition;
 use klab_kafka::context::Context;
-use klab_kafka::ids::Address;
+use klab_kafka::ids::{Address, Offset};
 use klab_kafka::input::Input;
 use klab_kafka::rules::Rules;
 use klab_kafka::time::Time;
@@ -110,11 +110,11 @@ impl App {
         }
     }
 
-    /// What the reader has not read to the end.
-    pub fn unread(&self) -> &[TopicPartition] {
+    /// What the reader has not read to the end, and where it stands.
+    pub fn unread(&self) -> Vec<(&TopicPartition, Option<Offset>)> {
         match self {
             App::Reading(a) => a.missing(),
-            App::Producing(_) | App::Consuming(_) => &[],
+            App::Producing(_) | App::Consuming(_) => Vec::new(),
         }
     }
 }

@@ -32,7 +32,7 @@ pub mod stability;
 pub mod table;
 
 #[cfg(test)]
-mod canaries;
+pub(crate) mod canaries;
 #[cfg(test)]
 mod fair;
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::select;
 use crate::steps::Taped;
 use crate::view::View;
 use crate::world::World;
-use klab_kafka::ids::NodeId;
+use klab_kafka::ids::{NodeId, Offset};
 use serde::Serialize;
 use std::convert::Infallible;
 use std::fmt;
@@ -90,6 +90,12 @@ pub enum Reason {
         /// The partition.
         partition: Arc<str>,
     },
+    /// From this offset to its end the log holds nothing: compaction took it all, for what came later, and that was cut off by
+    /// an election. Kafka's consumer cannot get past it before something is written (an empty answer moves no position).
+    NothingThere {
+        /// Where the reader stands.
+        from: Offset,
+    },
     /// The application has records that were not due when the end began.
     NotAllDue,
     /// The file gives less time than the longest timeout in force asks for.
@@ -164,6 +170,10 @@ impl fmt::Display for Reason {
                 write!(f, "most controllers lost the metadata log: {harm}")
             }
             Reason::NoLeader { partition } => write!(f, "{partition} has no leader"),
+            Reason::NothingThere { from } => write!(
+                f,
+                "from offset {from} to its end the log holds nothing that could be read"
+            ),
             Reason::NotAllDue => f.write_str("`end.at` comes before its last record is due"),
             Reason::TooLittleTime => {
                 f.write_str("`end.within` is less than twice the longest timeout in force")
@@ -198,10 +208,11 @@ impl World {
         let reader = self.named(READER);
         let lacks = match &self.machines[reader.index()].process {
             Some(Process::App(app)) => {
-                let unread = app.unread().iter().map(|p| {
+                let unread = app.unread().into_iter().map(|(p, at)| {
                     let name: Arc<str> = format!("{}-{}", p.topic, p.partition).into();
                     let what = Missing::Read(name.clone());
-                    match self.without_leader(&name) {
+                    let nothing = || self.nothing_behind(&p.topic, p.partition, at?);
+                    match self.without_leader(&name).or_else(nothing) {
                         None => self.lack(what, &[reader]),
                         because => Lack { what, because },
                     }
@@ -281,6 +292,17 @@ impl World {
         let partition = partition.clone();
         let found = self.lacking_partitions().iter().any(is_it);
         found.then_some(Reason::NoLeader { partition })
+    }
+
+    /// Whether a leader's log holds no batch from an offset on, although it ends later: answers to a fetch are empty then,
+    /// and leave the reader where it is.
+    fn nothing_behind(&self, topic: &str, partition: i32, from: Offset) -> Option<Reason> {
+        let view = View::new(self);
+        let id = view.partition(topic, partition)?;
+        let leader = view.process_of(view.image()?.partition(id)?.leader?)?;
+        let mut batches = view.disk(leader).batches(id);
+        let is_there = batches.any(|b| b.end_offset() > from);
+        (!is_there).then_some(Reason::NothingThere { from })
     }
 
     fn harmed_for_ever(&self, p: ProcessId) -> Option<Reason> {

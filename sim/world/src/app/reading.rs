@@ -62,11 +62,15 @@ impl Reading {
         self.thread == Thread::Done
     }
 
-    /// What it has not read to the end.
-    pub fn missing(&self) -> &[TopicPartition] {
+    /// What it has not read to the end, and where it stands.
+    pub fn missing(&self) -> Vec<(&TopicPartition, Option<Offset>)> {
+        let stands = |partition| (partition, self.consumer.position(partition));
         match &self.thread {
-            Thread::Done => &[],
-            _ => &self.partitions,
+            Thread::Done => Vec::new(),
+            Thread::Polling(ends) => ends.iter().map(|(p, _)| stands(p)).collect(),
+            Thread::Idle | Thread::Waiting | Thread::Asking => {
+                self.partitions.iter().map(stands).collect()
+            }
         }
     }
 

@@ -366,7 +366,7 @@ fn a_reader_that_gets_nothing_names_what_it_has_not_read() {
     reader.silent = Some(Api::Fetch);
     reader.start();
     reader.pass(Duration::secs(10));
-    assert_eq!(reader.app.unread(), [orders()]);
+    assert_eq!(reader.app.unread(), [(&orders(), Some(Offset(0)))]);
 }
 
 #[test]

@@ -625,7 +625,7 @@ fn every_promise_has_a_mutated_history_in_the_table_of_canaries() {
 }
 
 /// The records of a batch with keys: the same records, each of this key.
-pub(super) fn of_key(batch: &RecordBatch, key: &'static [u8]) -> RecordBatch {
+pub(crate) fn of_key(batch: &RecordBatch, key: &'static [u8]) -> RecordBatch {
     let keyed = |id: &RecordId| PlainRecord {
         id: *id,
         timestamp: Timestamp(0),

@@ -364,8 +364,9 @@ impl History {
                 let partition = self.place(id);
                 let why = Truncation::OutOfRange;
                 let removal = self.cut_off(partition, taking.p, why);
-                let seq = taking.record.seq;
+                let (seq, at_time) = (taking.record.seq, taking.record.at);
                 self.bury(partition, removal, taking, |lineage, replica| {
+                    lineage.forget_all(replica, (seq, at_time));
                     lineage.start_over(replica, *at, seq, removal);
                 });
             }

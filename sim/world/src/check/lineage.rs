@@ -661,8 +661,8 @@ impl Lineage {
         let shared = self.shared(replica);
         let takes_something = shared < self.committed.len();
         // Whoever was alone in the ISR may go on to commit, until it hears that an unclean election has set it aside.
-        let election = self.election(epoch);
-        let sets_aside = election.is_some_and(|e| e.unclean && e.allows.unclean);
+        let unclean = self.unclean_behind(epoch);
+        let sets_aside = unclean.is_some_and(|e| e.allows.unclean);
         if !takes_something && !sets_aside {
             return None;
         }
@@ -736,6 +736,18 @@ impl Lineage {
         let latest = self.isrs.iter().rev();
         let unbroken = latest.take_while(|(_, isr)| isr.contains(&node));
         unbroken.last().map(|(seq, _)| *seq)
+    }
+
+    /// The unclean election that made the leader of an epoch the ISR: the one that began this epoch, or an earlier one that it
+    /// won, and was gone before it came to lead.
+    pub fn unclean_behind(&self, epoch: LeaderEpoch) -> Option<&Election> {
+        let leader = self.election(epoch)?.leader;
+        let earlier = self.elections.iter().rev().skip_while(|e| e.epoch > epoch);
+        let mut its = earlier.take_while(|e| e.leader.is_none() || e.leader == leader);
+        let found = its.find(|e| e.unclean)?;
+        // What it took when it led then is told of that epoch.
+        let led = self.cuts.iter().any(|c| c.epoch == found.epoch);
+        (found.epoch == epoch || !led).then_some(found)
     }
 
     /// The change of the leader that began an epoch.

@@ -114,9 +114,11 @@ pub enum Allowance {
     FirstBatchHole,
     /// L-13: a log that was loaded again knows only the last batch of a producer.
     ShortMemory,
+    /// KIP-360, with so many requests in flight: another batch failed, and the new epoch numbered this one anew.
+    Renumbered(i32),
     /// L-14: a leader had forgotten the producer, which had been idle for `producer.id.expiration.ms`.
     ProducerForgotten,
-    /// A leader had given up its whole log, started again, and knew no producer any more.
+    /// A leader had given up its whole log, and with it what it knew of producers.
     LogEmptied,
     /// The application told its own caller before the record was written (P14).
     AnswersAfterSend,
@@ -144,9 +146,10 @@ impl Allowance {
 const GRACE: Duration = Duration::secs(12);
 /// Why a new leader lacks committed batches; none if nothing allowed it.
 pub fn of_cut(history: &History, lineage: &Lineage, cut: &Cut) -> Option<Explanation> {
-    let election = lineage.election(cut.epoch)?;
+    let unclean = lineage.unclean_behind(cut.epoch);
+    let election = unclean.or_else(|| lineage.election(cut.epoch))?;
     let mut explanation = Explanation {
-        election: winner(history, lineage, cut.epoch),
+        election: winner(history, lineage, election.epoch),
         ..Explanation::default()
     };
     if election.unclean {
@@ -155,7 +158,7 @@ pub fn of_cut(history: &History, lineage: &Lineage, cut: &Cut) -> Option<Explana
         }
         explanation.allowed_by.push(Allowance::UncleanElection);
         explanation.allowed_by.extend(few(election));
-        explanation.fault = behind_election(history, lineage, cut.epoch).map(name);
+        explanation.fault = behind_election(history, lineage, election.epoch).map(name);
         return Some(explanation);
     }
     // A clean election: the new leader must have lost each of the batches to a harm while it was in the ISR. A replica that
@@ -233,6 +236,9 @@ pub fn of_duplicate(
         (Some(a), Some(b)) if a.id != b.id => allowed_by.push(Allowance::NewProducerId),
         (Some(a), Some(b)) if a.epoch != b.epoch => {
             allowed_by.extend(behind_new_epoch(history, lineage, id, first.node, a.id));
+            if allowed_by.is_empty() {
+                allowed_by.extend(renumbered(history, scenario, id, life, second));
+            }
             if allowed_by.is_empty() {
                 forgot = forgot_before_refusal(history, lineage, id, first.node, a.id);
             }
@@ -622,6 +628,25 @@ fn behind_new_epoch(
         own.any(|(p, copied, _)| history.harms.started_between(p, copied, refusal.seq))
     });
     forgot.then_some(Allowance::ShortMemory)
+}
+
+/// KIP-360: a batch whose time runs out while it may have been written makes its producer begin a new epoch, which numbers all
+/// other batches under way to the partition anew. A try of old that comes late is then no duplicate for the leader.
+fn renumbered(
+    history: &History,
+    scenario: &Scenario,
+    id: RecordId,
+    life: &Life,
+    second: Spot,
+) -> Option<Allowance> {
+    let in_flight = history.plan(scenario, id)?.config.max_in_flight;
+    let again = history.lineage(second.place).node(second.node).seq;
+    let gave_up = |(other, l): (RecordId, &Life)| {
+        let failed = matches!(l.told, Told::Failed { seq, .. } if seq < again);
+        failed && other.source == id.source && l.partition == life.partition
+    };
+    let found = in_flight > 1 && life.retry.is_some() && history.lives.iter().any(gave_up);
+    found.then_some(Allowance::Renumbered(in_flight))
 }
 
 /// Who forgot a producer after it had had a batch, and then refused one of its batches as out of order: that began a new

@@ -414,11 +414,16 @@ impl fmt::Display for Allowance {
             Allowance::ShortMemory => {
                 f.write_str("the leader's remembering one batch only after a restart (L-13)")
             }
+            Allowance::Renumbered(n) => write!(
+                f,
+                "max.in.flight.requests.per.connection={n}: another batch failed, and its producer's new epoch gave this one, which \
+                 was under way, another sequence number"
+            ),
             Allowance::ProducerForgotten => {
                 f.write_str("producer.id.expiration.ms: the leader had forgotten an idle producer")
             }
             Allowance::LogEmptied => f.write_str(
-                "an emptied log: the leader had given up every batch before it started again, and knew no producer any more",
+                "an emptied log: the leader had given up every batch, and with them what it knew of producers",
             ),
             Allowance::AnswersAfterSend => f.write_str("an answer before the callback (P14)"),
             Allowance::OffsetReset => f.write_str("auto.offset.reset"),

@@ -1,6 +1,6 @@
 //! What replicas forgot of the producers that had written to them: without it a leader takes up a batch that it has had.
 //!
-//! Told by the broker when a producer has idled too long (L-14); derived where a start finds the log empty.
+//! Told by the broker when a producer has idled too long (L-14); derived where the log is empty.
 //!
 //! What is left out: all batches but the last, which every start forgets (L-13): a restart is known by itself.
 
@@ -25,8 +25,8 @@ pub struct Forgot {
 pub enum WhyForgot {
     /// It had idled for `producer.id.expiration.ms` (L-14).
     Idle,
-    /// At its start its log held nothing any more: it had given up every batch, and deletes every snapshot of the producers
-    /// at or before the log start (ProducerStateManager.truncateAndReload).
+    /// Its log held nothing any more: at a start, when it deletes every snapshot of the producers at or before the log start
+    /// (ProducerStateManager.truncateAndReload); or when it started over behind its end (UnifiedLog.truncateFullyAndStartAt).
     EmptyLog,
 }
 
@@ -36,7 +36,7 @@ impl Lineage {
         self.forget_these(replica, producers.iter().copied(), WhyForgot::Idle, told);
     }
 
-    /// A replica started with an empty log and forgot every producer whose batches it has had.
+    /// A replica's log is empty: it forgot every producer whose batches it has had.
     pub fn forget_all(&mut self, replica: usize, told: (u64, Time)) {
         let path = self.replicas[replica].path.iter();
         let stamps = path.filter_map(|c| self.node(c.node).batch.data.producer);
