@@ -2,7 +2,8 @@
 //!
 //! Explained when a later leader has overruled the record (unclean election, all copies harmed): then it was read in good
 //! faith and is gone. But its reader must learn that before it reads on (KIP-320, R07): what it gets in one go, without
-//! having its position reset or a truncation told, stands in one log.
+//! having its position reset or a truncation told, stands in one log. That is said of epochs later than its own: an unclean
+//! election that brings an older one back Kafka's consumer does not notice.
 
 use super::history::{Change, History};
 use super::lineage::Node;
@@ -90,6 +91,12 @@ impl ConsistentRead {
             there.is_some_and(|n| n.batch.leader_epoch == epoch)
         };
         if epoch <= its_epoch || first <= last || !stands(first, epoch) {
+            return None;
+        }
+        // Asked where its epoch ends, a leader answers with the end of the latest epoch up to it, and a reader compares that with its
+        // position alone (SubscriptionState.maybeCompleteValidation): what an older epoch holds there it cannot tell from its own.
+        let there = lineage.committed_at(last);
+        if there.is_some_and(|n| n.batch.leader_epoch < its_epoch) {
             return None;
         }
         self.opportunities += 1;
