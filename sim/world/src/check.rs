@@ -32,7 +32,7 @@ pub mod stability;
 pub mod table;
 
 #[cfg(test)]
-pub(crate) mod canaries;
+mod canaries;
 #[cfg(test)]
 mod fair;
 #[cfg(test)]

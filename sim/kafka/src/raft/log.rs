@@ -138,9 +138,6 @@ impl MetadataLog {
     pub fn read(&self, from: Offset, upto: Offset, max_bytes: i32) -> Vec<RecordBatch> {
         let mut left = i64::from(max_bytes);
         let mut found = Vec::new();
-        if from >= self.leo {
-            return found;
-        }
         for batch in self.batches_from(from) {
             let size = i64::from(batch.data.size);
             if batch.end_offset() > upto || (left < size && !found.is_empty()) {
@@ -154,11 +151,7 @@ impl MetadataLog {
 
     /// The batches from the one that holds `from` on.
     pub fn batches_from(&self, from: Offset) -> impl Iterator<Item = RecordBatch> + '_ {
-        // Mostly somebody waits for what will be written next.
-        let at = match from >= self.leo {
-            true => self.batches.len(),
-            false => self.batches.partition_point(|b| b.end <= from),
-        };
+        let at = self.batches.partition_point(|b| b.end <= from);
         self.batches.starting_at(at)
     }
 

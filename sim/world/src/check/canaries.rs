@@ -5,16 +5,15 @@ use super::ALL;
 use super::at_end::AtEnd;
 use super::canary::MUTATED;
 use super::history::History;
-use super::story::{ORDERS_0, Story};
+use super::story::{ORDERS_0, Story, compaction, of_key};
 use crate::process::Down;
 use crate::stuck::{Missing, Stuck};
 use crate::trace::What;
 use crate::verdict::{FindingKind, Gone, Verdict};
 use klab_kafka::event::*;
 use klab_kafka::ids::*;
-use klab_kafka::log::batch::{BatchData, PlainRecord, RecordBatch};
+use klab_kafka::log::batch::RecordBatch;
 use klab_kafka::protocol::ErrorCode;
-use klab_kafka::time::Timestamp;
 use std::collections::BTreeSet;
 
 /// Eight records in four batches over one election, one retry, one refused challenge, all read.
@@ -624,45 +623,16 @@ fn every_promise_has_a_mutated_history_in_the_table_of_canaries() {
     }
 }
 
-/// The records of a batch with keys: the same records, each of this key.
-pub(crate) fn of_key(batch: &RecordBatch, key: &'static [u8]) -> RecordBatch {
-    let keyed = |id: &RecordId| PlainRecord {
-        id: *id,
-        timestamp: Timestamp(0),
-        key: Some(key.into()),
-        value: Some(key.into()),
-        headers: Vec::new(),
-    };
-    let records: Vec<PlainRecord> = batch.data.ids().iter().map(keyed).collect();
-    let data = BatchData::of_records(&records, batch.data.producer).into();
-    RecordBatch {
-        data,
-        ..batch.clone()
-    }
-}
-
 /// Two batches of one key, and a round of compaction at the leader that takes these offsets.
 fn compacted(gone: &[i64]) -> Story {
     let mut story = Story::begin(|_| {});
     for first in [0, 2] {
         let batch = story.batch(first..first + 2, first.into(), 0, Some(first as i32));
-        story.deliver("broker-1", &of_key(&batch, b"k"));
+        story.deliver("broker-1", &of_key(&batch, b"k", true));
     }
     story.tell("broker-1", compaction(4, gone));
     end(&mut story, 4);
     story
-}
-
-/// A whole round.
-pub(super) fn compaction(upto: i64, gone: &[i64]) -> Event {
-    let event = LogEvent::Compacted {
-        upto: Offset(upto),
-        gone: gone.iter().map(|o| Offset(*o)).collect(),
-        bytes_before: 300,
-        bytes_after: 100,
-        is_over: true,
-    };
-    Event::Log(ORDERS_0, event)
 }
 
 #[test]

@@ -2,10 +2,10 @@
 //! later leader writes behind what its predecessors wrote.
 
 use super::history::History;
+use super::readers::delivered;
 use super::{About, Promise, Seen};
 use crate::process::ProcessId;
-use crate::trace::{Record, What};
-use klab_kafka::event::{ClientEvent, Event};
+use crate::trace::Record;
 use klab_kafka::ids::{ClientId, LeaderEpoch, Offset, TopicIdPartition};
 use std::collections::BTreeMap;
 
@@ -28,17 +28,9 @@ pub struct EpochsAscend {
 impl EpochsAscend {
     /// A client told a fact.
     pub fn record(&mut self, record: &Record, history: &History) -> Option<Seen> {
-        let What::Told(Event::Client(
-            client,
-            ClientEvent::Delivered {
-                partition, records, ..
-            },
-        )) = &record.what
-        else {
-            return None;
-        };
+        let (client, partition, records) = delivered(record)?;
         let reader = record.process?;
-        let key = (reader, *client, *partition);
+        let key = (reader, client, partition);
         let last = self.last.entry(key).or_default();
         let mut seen = None;
         for (offset, epoch, id) in records {

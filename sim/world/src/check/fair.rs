@@ -1,8 +1,7 @@
 //! Histories that look wrong and are not: each was met by a seed, as runs were drawn then. The same history with one thing that is
 //! wrong stays wrong.
 
-use super::canaries::{compaction, of_key};
-use super::story::{ORDERS_0, Story};
+use super::story::{ORDERS_0, Story, compaction, of_key};
 use klab_kafka::config::Configs;
 use klab_kafka::event::*;
 use klab_kafka::ids::*;
@@ -14,7 +13,7 @@ fn compacted_after_its_leader(gone: &[i64]) -> Story {
     let mut story = Story::begin(|_| {});
     let batch = |story: &mut Story, first: u32| {
         let batch = story.batch(first..first + 2, first.into(), 0, Some(first as i32));
-        of_key(&batch, b"k")
+        of_key(&batch, b"k", true)
     };
     let first = batch(&mut story, 0);
     story.deliver("broker-1", &first);

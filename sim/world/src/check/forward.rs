@@ -4,9 +4,9 @@
 //! Each client for itself: an application that starts again begins where its own memory says.
 
 use super::history::History;
+use super::readers::delivered;
 use super::{About, Promise, Seen};
-use crate::trace::{Record, What};
-use klab_kafka::event::{ClientEvent, Event};
+use crate::trace::Record;
 
 /// The promise.
 pub const PROMISE: Promise = Promise {
@@ -26,18 +26,10 @@ pub struct PollsGoForward {
 impl PollsGoForward {
     /// A client told a fact.
     pub fn record(&mut self, record: &Record, history: &History) -> Option<Seen> {
-        let What::Told(Event::Client(
-            client,
-            ClientEvent::Delivered {
-                partition, records, ..
-            },
-        )) = &record.what
-        else {
-            return None;
-        };
+        let (client, partition, records) = delivered(record)?;
         let reader = record.process?;
         // What a reader got last is forgotten where its position is set anew, and where its process ends.
-        let reading = history.readers.get(reader, *client, *partition)?;
+        let reading = history.readers.get(reader, client, partition)?;
         let mut last = reading.before.map(|(offset, ..)| offset);
         let mut back = None;
         for (offset, _, id) in records {

@@ -364,10 +364,10 @@ impl History {
                 let partition = self.place(id);
                 let why = Truncation::OutOfRange;
                 let removal = self.cut_off(partition, taking.p, why);
-                let (seq, at_time) = (taking.record.seq, taking.record.at);
+                let told = (taking.record.seq, taking.record.at);
                 self.bury(partition, removal, taking, |lineage, replica| {
-                    lineage.forget_all(replica, (seq, at_time));
-                    lineage.start_over(replica, *at, seq, removal);
+                    lineage.forget_all(replica, told);
+                    lineage.start_over(replica, *at, told.0, removal);
                 });
             }
             LogEvent::LogStartMoved { log_start, why } => {

@@ -348,7 +348,7 @@ impl Lineage {
     /// Whether a batch lies whole below a log start that a replica set by itself: its followers hear of that start and need
     /// not hold the batch, nor cut off what they have in its place.
     pub fn is_given_up(&self, node: NodeRef) -> bool {
-        let end = self.node(node).batch.end_offset();
+        let end = self.place(node).end;
         self.given_up.iter().any(|g| end <= g.below)
     }
 

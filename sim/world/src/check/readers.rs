@@ -4,13 +4,26 @@
 //! against the log.
 
 use crate::process::ProcessId;
-use crate::trace::Record;
-use klab_kafka::event::ClientEvent;
+use crate::trace::{Record, What};
+use klab_kafka::event::{ClientEvent, Event};
 use klab_kafka::ids::{ClientId, LeaderEpoch, Offset, RecordId, TopicIdPartition};
 use std::collections::BTreeMap;
 
 /// A record as it was handed out: its offset, the epoch of the leader that wrote it, and its name.
 pub type Got = (Offset, LeaderEpoch, RecordId);
+
+/// Records that a client was handed: which client, of which partition, and what.
+pub fn delivered(record: &Record) -> Option<(ClientId, TopicIdPartition, &[Got])> {
+    match &record.what {
+        What::Told(Event::Client(
+            client,
+            ClientEvent::Delivered {
+                partition, records, ..
+            },
+        )) => Some((*client, *partition, records)),
+        _ => None,
+    }
+}
 
 /// What one reader got of one partition.
 #[derive(Clone, Debug, Default)]

@@ -7,12 +7,11 @@
 
 use super::history::{Change, History};
 use super::lineage::Node;
-use super::readers::Got;
+use super::readers::{Got, delivered};
 use super::{About, Promise, Seen};
 use crate::process::ProcessId;
-use crate::trace::{Record, What};
+use crate::trace::Record;
 use crate::verdict::explain;
-use klab_kafka::event::{ClientEvent, Event};
 use klab_kafka::ids::{ClientId, LeaderEpoch, Offset, RecordId, TopicIdPartition};
 
 /// The promise.
@@ -33,16 +32,8 @@ pub struct ConsistentRead {
 impl ConsistentRead {
     /// A reader got records.
     pub fn record(&mut self, record: &Record, history: &History) -> Option<Seen> {
-        let What::Told(Event::Client(
-            client,
-            ClientEvent::Delivered {
-                partition, records, ..
-            },
-        )) = &record.what
-        else {
-            return None;
-        };
-        let place = history.place_of(*partition)?;
+        let (client, partition, records) = delivered(record)?;
+        let place = history.place_of(partition)?;
         self.opportunities += records.len() as u64;
         // Records that are read together mostly lie in one batch.
         let mut batch = None;
@@ -50,7 +41,7 @@ impl ConsistentRead {
             !is_committed(history, place, *offset, *epoch, *id, &mut batch)
         };
         let Some((offset, epoch, id)) = records.iter().find(wrong) else {
-            return self.read_on(record.process?, *client, *partition, records, history);
+            return self.read_on(record.process?, client, partition, records, history);
         };
         let there = history.lineage(place).committed_at(*offset);
         let there = match there.as_ref().map(|n| (&n.batch, n.batch.data.ids())) {
@@ -86,21 +77,18 @@ impl ConsistentRead {
         let lineage = history.lineage(place);
         let (last, its_epoch, gone) = history.readers.get(process, client, partition)?.before?;
         let (first, epoch, _) = *records.first()?;
-        let stands = |offset: Offset, epoch: LeaderEpoch| {
-            let there = lineage.committed_at(offset);
-            there.is_some_and(|n| n.batch.leader_epoch == epoch)
-        };
-        if epoch <= its_epoch || first <= last || !stands(first, epoch) {
+        let epoch_at = |offset| lineage.committed_at(offset).map(|n| n.batch.leader_epoch);
+        if epoch <= its_epoch || first <= last || epoch_at(first) != Some(epoch) {
             return None;
         }
         // Asked where its epoch ends, a leader answers with the end of the latest epoch up to it, and a reader compares that with its
         // position alone (SubscriptionState.maybeCompleteValidation): what an older epoch holds there it cannot tell from its own.
-        let there = lineage.committed_at(last);
-        if there.is_some_and(|n| n.batch.leader_epoch < its_epoch) {
+        let there = epoch_at(last);
+        if there.is_some_and(|there| there < its_epoch) {
             return None;
         }
         self.opportunities += 1;
-        if stands(last, its_epoch) {
+        if there == Some(its_epoch) {
             return None;
         }
         let mut cuts = lineage.cuts.iter();

@@ -496,3 +496,32 @@ impl Story {
 pub fn node(name: &str) -> NodeId {
     super::history::node_of(name).expect("a server's name")
 }
+
+/// The records of a batch with keys: the same records, each of this key, with a value or as tombstones.
+pub fn of_key(batch: &RecordBatch, key: &'static [u8], has_value: bool) -> RecordBatch {
+    let keyed = |id: &RecordId| PlainRecord {
+        id: *id,
+        timestamp: Timestamp(0),
+        key: Some(key.into()),
+        value: has_value.then(|| key.into()),
+        headers: Vec::new(),
+    };
+    let records: Vec<PlainRecord> = batch.data.ids().iter().map(keyed).collect();
+    let data = BatchData::of_records(&records, batch.data.producer).into();
+    RecordBatch {
+        data,
+        ..batch.clone()
+    }
+}
+
+/// A whole round of compaction.
+pub fn compaction(upto: i64, gone: &[i64]) -> Event {
+    let event = LogEvent::Compacted {
+        upto: Offset(upto),
+        gone: gone.iter().map(|o| Offset(*o)).collect(),
+        bytes_before: 300,
+        bytes_after: 100,
+        is_over: true,
+    };
+    Event::Log(ORDERS_0, event)
+}

@@ -2,8 +2,7 @@
 
 use super::explain::Allowance;
 use super::{FindingKind, Gone, Verdict};
-use crate::check::canaries::of_key;
-use crate::check::story::{ORDERS_0, Story};
+use crate::check::story::{ORDERS_0, Story, compaction, of_key};
 use crate::disks::Keep;
 use crate::fault::{Fault, Intercept};
 use crate::process::Down;
@@ -11,9 +10,8 @@ use crate::scenario::{Answers, Scenario};
 use klab_kafka::config::{Acks, Configs, LibrdkafkaConfig};
 use klab_kafka::event::*;
 use klab_kafka::ids::*;
-use klab_kafka::log::batch::{BatchData, PlainRecord, ProducerStamp, RecordBatch};
+use klab_kafka::log::batch::ProducerStamp;
 use klab_kafka::protocol::{Api, ErrorCode};
-use klab_kafka::time::Timestamp;
 
 fn with(key: &'static str, value: &'static str) -> impl FnOnce(&mut Scenario) {
     move |scenario| {
@@ -524,16 +522,7 @@ fn an_answer_before_the_callback_explains_what_was_accepted_and_never_sent() {
 fn write_keyed(story: &mut Story, numbers: std::ops::Range<u32>, key: &'static [u8], value: bool) {
     let offset = i64::from(numbers.start);
     let plain = story.batch(numbers.clone(), offset, 0, Some(numbers.start as i32));
-    let keyed = |id: &RecordId| PlainRecord {
-        id: *id,
-        timestamp: Timestamp(0),
-        key: Some(key.into()),
-        value: value.then(|| key.into()),
-        headers: Vec::new(),
-    };
-    let records: Vec<PlainRecord> = plain.data.ids().iter().map(keyed).collect();
-    let data = BatchData::of_records(&records, plain.data.producer).into();
-    let batch = RecordBatch { data, ..plain };
+    let batch = of_key(&plain, key, value);
     story.send(numbers.clone());
     story.append("broker-1", &batch);
     for other in ["broker-2", "broker-3"] {
@@ -542,18 +531,6 @@ fn write_keyed(story: &mut Story, numbers: std::ops::Range<u32>, key: &'static [
     story.hw("broker-1", batch.end_offset().0);
     story.acknowledge("broker-1", &batch, -1);
     numbers.for_each(|number| _ = story.acked(number, number.into()));
-}
-
-/// A whole round of compaction.
-fn compaction(upto: i64, gone: &[i64]) -> Event {
-    let event = LogEvent::Compacted {
-        upto: Offset(upto),
-        gone: gone.iter().map(|o| Offset(*o)).collect(),
-        bytes_before: 300,
-        bytes_after: 100,
-        is_over: true,
-    };
-    Event::Log(ORDERS_0, event)
 }
 
 /// The reader has a value of a key when a tombstone comes, which the second round of compaction takes; it comes past that
@@ -609,7 +586,7 @@ fn left_at_its_second_place(gets: u32) -> Story {
     let mut story = Story::begin(with("enable.idempotence", "false"));
     story.send(0..1);
     for at in 0..2 {
-        let batch = of_key(&story.batch(0..1, at, 0, None), b"k");
+        let batch = of_key(&story.batch(0..1, at, 0, None), b"k", true);
         story.append("broker-1", &batch);
         for other in ["broker-2", "broker-3"] {
             story.copy(other, &batch);

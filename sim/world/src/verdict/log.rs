@@ -76,6 +76,14 @@ pub fn judge(history: &History, scenario: &Scenario) -> Judged {
     judged
 }
 
+/// Where one record is looked for.
+struct Standing {
+    spot: Spot,
+    offset: Option<Offset>,
+    /// What took it from its log, if it can be read nowhere any more.
+    gone: Option<(Gone, GaveUp)>,
+}
+
 /// Who judges one record.
 struct Judge<'a> {
     history: &'a History,
@@ -90,12 +98,12 @@ impl Judge<'_> {
     fn pass(&self, judged: &mut Judged) {
         let spots = self.life.spots.iter().copied();
         let there: SmallVec<[Spot; 2]> = spots.filter(|s| self.line(*s).holds(s.node)).collect();
-        let fate = self.fate(&there);
-        match fate.copies {
-            0 => self.missing(judged),
-            _ => self.present(&there, judged),
+        let standing = self.standing(&there);
+        match &standing {
+            None => self.missing(judged),
+            Some(standing) => self.present(&there, standing, judged),
         }
-        judged.fates.push(fate);
+        judged.fates.push(self.fate(there.len(), standing));
     }
 
     fn line(&self, spot: Spot) -> &Line<'_> {
@@ -108,7 +116,7 @@ impl Judge<'_> {
         lineage.offset_of(spot.node, self.id)
     }
 
-    fn fate(&self, there: &[Spot]) -> Fate {
+    fn fate(&self, copies: usize, standing: Option<Standing>) -> Fate {
         let told = match self.life.told {
             Told::Nothing => Outcome::Nothing,
             Told::Written { at, .. } => Outcome::Written { at },
@@ -120,29 +128,28 @@ impl Judge<'_> {
             sent: self.life.queued.map(|_| self.life.queued_at),
             told,
             accepted: self.life.accepted.is_some(),
-            copies: there.len() as u64,
-            offset: self
-                .stands(there)
-                .or(there.first().copied())
-                .and_then(|s| self.offset(s)),
-            gone: self.gone(there).map(|(gone, _)| gone),
+            copies: copies as u64,
+            offset: standing.as_ref().and_then(|s| s.offset),
+            gone: standing.and_then(|s| s.gone).map(|(gone, _)| gone),
         }
     }
 
-    /// What took the record from its log, if no place where it stood is still there.
-    fn gone(&self, there: &[Spot]) -> Option<(Gone, GaveUp)> {
-        let first = self.taken(*there.first()?)?;
-        self.stands(there).is_none().then_some(first)
-    }
-
-    /// The first place where the record can still be read: what stands twice may have been given up or compacted at one.
-    fn stands(&self, there: &[Spot]) -> Option<Spot> {
-        let mut there = there.iter().copied();
-        there.find(|s| self.taken(*s).is_none())
-    }
-
-    fn taken(&self, spot: Spot) -> Option<(Gone, GaveUp)> {
-        self.line(spot).gone(spot.node, self.offset(spot)?)
+    /// The first place where the record can still be read, for what stands twice may have been given up or compacted at one;
+    /// else the first of all, with what took it from there.
+    fn standing(&self, there: &[Spot]) -> Option<Standing> {
+        let mut all = there.iter().map(|spot| {
+            let offset = self.offset(*spot);
+            Standing {
+                spot: *spot,
+                offset,
+                gone: offset.and_then(|offset| self.line(*spot).gone(spot.node, offset)),
+            }
+        });
+        let first = all.next()?;
+        match first.gone {
+            None => Some(first),
+            Some(_) => all.find(|s| s.gone.is_none()).or(Some(first)),
+        }
     }
 
     /// The record is not in the log.
@@ -170,7 +177,7 @@ impl Judge<'_> {
     }
 
     /// The record is in the log.
-    fn present(&self, there: &[Spot], judged: &mut Judged) {
+    fn present(&self, there: &[Spot], standing: &Standing, judged: &mut Judged) {
         let (history, life) = (self.history, self.life);
         if let [first, second, ..] = *there {
             let why = explain::of_duplicate(history, self.scenario, self.id, life, first, second);
@@ -184,9 +191,8 @@ impl Judge<'_> {
                 .findings
                 .push(self.finding(FindingKind::Reordered, why));
         }
-        let spot = self.stands(there).unwrap_or(there[0]);
-        if let Some(offset) = self.offset(spot) {
-            self.read(spot, offset, self.gone(there), judged);
+        if let Some(offset) = standing.offset {
+            self.read(standing.spot, offset, standing.gone, judged);
         }
     }
 
