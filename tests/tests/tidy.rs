@@ -147,6 +147,11 @@ const UNSEEN: &[(&str, usize, &str)] = &[
         "false whenever no step is under way",
     ),
     (
+        "sim/kafka/src/client/connections.rs",
+        1,
+        "nothing: before it no deadline of theirs is due, whatever it is",
+    ),
+    (
         "sim/kafka/src/controller/records.rs",
         1,
         "nothing: it is written as the list that it is",

@@ -291,8 +291,12 @@ impl Consumer {
     }
 
     fn poll_network(&mut self, cx: &mut Context<'_>) {
-        for happened in self.network.poll(cx) {
-            self.happened(happened, cx);
+        let all = self.network.poll(cx);
+        // Mostly nothing is due, and a step polls three times.
+        if !all.is_empty() {
+            for happened in all {
+                self.happened(happened, cx);
+            }
         }
     }
 
