@@ -127,6 +127,7 @@ pub enum ControlRecord {
 
 impl RecordBatch {
     /// The offset after its last record.
+    #[inline]
     pub fn end_offset(&self) -> Offset {
         self.base_offset
             .plus(i64::from(self.data.last_offset_delta) + 1)
