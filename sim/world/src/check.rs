@@ -258,6 +258,11 @@ impl Checkers {
         history: &mut History,
         changes: &mut Vec<Change>,
     ) {
+        if matches!(record.what, What::Sent { .. }) {
+            // Only what comes of a sending tells something.
+            history.now = record.at;
+            return;
+        }
         history.take_in(record, view, changes);
         // Most records change nothing.
         if !changes.is_empty() {
