@@ -144,7 +144,7 @@ const UNSEEN: &[(&str, usize, &str)] = &[
     (
         "sim/kafka/src/broker/network.rs",
         1,
-        "false whenever no step is under way",
+        "nothing whenever no step is under way",
     ),
     (
         "sim/kafka/src/client/connections.rs",

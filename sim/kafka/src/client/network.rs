@@ -119,7 +119,7 @@ impl<T> NetworkClient<T> {
         };
         let stuck = self.trying_since.map(|t| t + self.rebootstrap_trigger);
         let network = self.connections.next_deadline();
-        [metadata, stuck, network].into_iter().flatten().min()
+        Time::earliest([metadata, stuck, network])
     }
 
     /// The node, of those known, that one would rather ask.
