@@ -144,7 +144,12 @@ const UNSEEN: &[(&str, usize, &str)] = &[
     (
         "sim/kafka/src/broker/network.rs",
         1,
-        "false whenever no step is under way",
+        "nothing whenever no step is under way",
+    ),
+    (
+        "sim/kafka/src/client/connections.rs",
+        1,
+        "nothing: before it no deadline of theirs is due, whatever it is",
     ),
     (
         "sim/kafka/src/controller/records.rs",

@@ -150,6 +150,7 @@ pub struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// A step's context: outputs are pushed behind those already there.
+    #[inline]
     pub fn new(host: &'a mut dyn Host, outputs: &'a mut Vec<Output>) -> Context<'a> {
         let (now, wall) = (host.now(), host.wall());
         Context {

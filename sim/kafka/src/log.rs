@@ -244,7 +244,11 @@ impl Log {
                 if batch.end_offset() > upto || (left < 0 && !is_owed) {
                     return found;
                 }
-                found.push(batch.clone());
+                match found.is_empty() {
+                    // Mostly it is the only one.
+                    true => found = vec![batch.clone()],
+                    false => found.push(batch.clone()),
+                }
             }
             if !found.is_empty() {
                 break;

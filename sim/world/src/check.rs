@@ -258,6 +258,11 @@ impl Checkers {
         history: &mut History,
         changes: &mut Vec<Change>,
     ) {
+        if matches!(record.what, What::Sent { .. }) {
+            // Only what comes of a sending tells something.
+            history.now = record.at;
+            return;
+        }
         history.take_in(record, view, changes);
         // Most records change nothing.
         if !changes.is_empty() {
@@ -271,35 +276,53 @@ impl Checkers {
         }
     }
 
+    /// Shows a change to the promises that it can tell something about.
     fn change(&mut self, change: &Change, record: &Record, history: &History, view: View<'_>) {
         let scenario = view.scenario();
         let broken = &mut self.broken;
         let mut note = |promise, seen| note(broken, promise, record, seen);
-        note(&acked::PROMISE, self.acked.change(change, history));
-        note(&insync::PROMISE, self.insync.change(change, history));
-        note(&matching::PROMISE, self.matching.change(change, history));
-        note(&reads::PROMISE, self.reads.change(change, history));
-        self.realtime.change(change, history);
-        note(&leaders::PROMISE, self.leaders.change(change, history));
-        note(&registry::PROMISE, self.registry.change(change, history));
-        note(&offsets::PROMISE, self.offsets.change(change, history));
-        note(&raft::PROMISE, self.raft.change(change, history));
-        note(
-            &compaction::PROMISE,
-            self.compaction.change(change, history),
-        );
-        note(
-            &idempotence::PROMISE,
-            self.idempotence.change(change, history),
-        );
-        note(
-            &duplicates::PROMISE,
-            self.duplicates.change(change, history, scenario),
-        );
-        note(
-            &order::PROMISE,
-            self.order.change(change, history, scenario),
-        );
+        match change {
+            // What happens with every batch: only some look at it.
+            Change::Grew { .. } => {
+                note(&matching::PROMISE, self.matching.change(change, history));
+                note(&offsets::PROMISE, self.offsets.change(change, history));
+                note(&raft::PROMISE, self.raft.change(change, history));
+            }
+            Change::HighWatermark { .. } => {
+                note(&insync::PROMISE, self.insync.change(change, history));
+                note(&matching::PROMISE, self.matching.change(change, history));
+                note(&offsets::PROMISE, self.offsets.change(change, history));
+                note(&raft::PROMISE, self.raft.change(change, history));
+                let seen = self.idempotence.change(change, history);
+                note(&idempotence::PROMISE, seen);
+                let seen = self.duplicates.change(change, history, scenario);
+                note(&duplicates::PROMISE, seen);
+                let seen = self.order.change(change, history, scenario);
+                note(&order::PROMISE, seen);
+            }
+            Change::Led { .. } => {
+                note(&acked::PROMISE, self.acked.change(change, history));
+                note(&reads::PROMISE, self.reads.change(change, history));
+                self.realtime.change(change, history);
+                note(&leaders::PROMISE, self.leaders.change(change, history));
+                note(&raft::PROMISE, self.raft.change(change, history));
+                let seen = self.idempotence.change(change, history);
+                note(&idempotence::PROMISE, seen);
+                let seen = self.order.change(change, history, scenario);
+                note(&order::PROMISE, seen);
+            }
+            Change::Compacted { .. } => {
+                let seen = self.compaction.change(change, history);
+                note(&compaction::PROMISE, seen);
+            }
+            Change::Registered { .. } | Change::Fenced { .. } => {
+                note(&registry::PROMISE, self.registry.change(change, history));
+            }
+            Change::IsrChanged { .. } | Change::Shrank { .. } => {
+                note(&insync::PROMISE, self.insync.change(change, history));
+            }
+            Change::Elected { .. } => {}
+        }
     }
 
     /// Shows a record to the promises that such a record can tell something about.

@@ -17,8 +17,13 @@ impl World {
         outputs: &mut Vec<Output>,
         work: impl FnOnce(&mut Context<'_>) -> R,
     ) -> R {
+        work(&mut Context::new(&mut self.machinery(p), outputs))
+    }
+
+    /// What process `p` finds around it at this moment.
+    pub(crate) fn machinery(&mut self, p: ProcessId) -> Machinery<'_> {
         let machine = &self.machines[p.index()];
-        let mut host = Machinery {
+        Machinery {
             me: p,
             now: machine.clocks.monotonic(self.now),
             wall: machine.clocks.wall(self.now),
@@ -26,13 +31,12 @@ impl World {
             network: &mut self.network,
             streams: &mut self.streams,
             names: &self.names,
-        };
-        work(&mut Context::new(&mut host, outputs))
+        }
     }
 }
 
 /// What a process finds around it during one step.
-struct Machinery<'a> {
+pub(crate) struct Machinery<'a> {
     me: ProcessId,
     now: Time,
     wall: Timestamp,

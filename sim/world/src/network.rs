@@ -661,7 +661,11 @@ impl Network {
         }
         let caught = self.caught(from, to, &body);
         let departed = self.leave(from, to, size, departure.at);
-        let (way, body) = self.way_of(from, to, departure.chance, body);
+        let is_end = matches!(body, Body::Fin(_));
+        let (way, body) = match self.way_of(from, to, departure.chance, is_end) {
+            Some(way) => (way, body),
+            None => (harm::GIVEN_UP, Body::GivenUp),
+        };
         let hole = self.holes.contains_key(&(from, to));
         let clogged = self.spoils.clogs.contains_key(&(from, to));
         let c = self.connections.get_mut(key).expect("just found");
@@ -687,15 +691,14 @@ impl Network {
         self.schedule(key, end, departure.at, queue);
     }
 
-    /// How long a message is on its way, and what comes of it if it is lost too often. What the system itself says of an end
-    /// is never lost.
+    /// How long a message is on its way; none if it is lost too often. What the system itself says of an end is never lost.
     fn way_of(
         &self,
         from: ProcessId,
         to: ProcessId,
         chance: Chance,
-        body: Body,
-    ) -> (Duration, Body) {
+        is_end: bool,
+    ) -> Option<Duration> {
         let own = self.spoils.latencies.get(&(from, to));
         let (min, max) = own.copied().unwrap_or(self.latency);
         let mut latency = min + crate::streams::scale(chance.latency, max - min + 1);
@@ -703,14 +706,12 @@ impl Network {
             latency = slow;
         }
         let latency = latency * u64::from(self.slow.get(&(from, to)).copied().unwrap_or(1));
-        let ppm = match body {
-            Body::Fin(_) => 0,
-            _ => self.loss(from, to),
+        let ppm = match is_end {
+            true => 0,
+            false => self.loss(from, to),
         };
-        match harm::retransmitted(harm::losses(chance.loss, ppm)) {
-            Some(later) => (Duration(latency) + later, body),
-            None => (harm::GIVEN_UP, Body::GivenUp),
-        }
+        let later = harm::retransmitted(harm::losses(chance.loss, ppm))?;
+        Some(Duration(latency) + later)
     }
 
     /// When the last byte has left: machines and links have a limited bandwidth.

@@ -428,7 +428,11 @@ impl World {
         let takes = Duration(service_time(bytes).0 * u64::from(m.slow));
         m.busy_until = self.now + takes;
         let mut outputs = std::mem::take(&mut self.outputs);
-        self.with_machine(p, &mut outputs, |cx| work(&mut process, cx));
+        let mut machinery = self.machinery(p);
+        work(
+            &mut process,
+            &mut Context::new(&mut machinery, &mut outputs),
+        );
         self.machines[p.index()].process = Some(process);
         self.apply_outputs(p, &mut outputs, record);
         self.outputs = outputs;

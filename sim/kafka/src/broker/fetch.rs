@@ -42,17 +42,13 @@ impl Fetching {
 
     /// Which partitions it waits for.
     pub fn watched(&self) -> Watched {
-        self.positions().map(|(id, _)| id).collect()
-    }
-
-    fn positions(&self) -> impl Iterator<Item = (TopicIdPartition, &FetchPartition)> {
-        self.request.topics.iter().flat_map(|topic| {
-            let id = |p: &FetchPartition| TopicIdPartition {
-                topic: topic.topic_id,
-                partition: p.partition,
-            };
-            topic.partitions.iter().map(move |p| (id(p), p))
-        })
+        let mut watched = Watched::new();
+        for topic in &self.request.topics {
+            for asked in &topic.partitions {
+                watched.push(id_of(topic, asked));
+            }
+        }
+        watched
     }
 
     /// Reads all positions of a request that has just come, so that a follower's positions count. The answer, if it is given now:
@@ -94,12 +90,15 @@ impl Fetching {
     ) -> Due {
         let mut reading = self.reading(fresh, here);
         let mut due = Due::default();
-        for (id, asked) in self.positions() {
-            let read = read(id, asked, &mut reading, &mut due, replicas, here, out);
-            if let Err(error) = read {
-                tell_fenced(id, error, out);
+        for topic in &self.request.topics {
+            for asked in &topic.partitions {
+                let id = id_of(topic, asked);
+                let read = read(id, asked, &mut reading, &mut due, replicas, here, out);
+                if let Err(error) = read {
+                    tell_fenced(id, error, out);
+                }
+                reads.push(read);
             }
-            reads.push(read);
         }
         due
     }
@@ -111,10 +110,7 @@ impl Fetching {
         for topic in &self.request.topics {
             let mut partitions = SmallVec::with_capacity(topic.partitions.len());
             for (asked, read) in topic.partitions.iter().zip(&mut reads) {
-                let id = TopicIdPartition {
-                    topic: topic.topic_id,
-                    partition: asked.partition,
-                };
+                let id = id_of(topic, asked);
                 partitions.push(answer(id, read, replicas, here, &mut hints));
             }
             topics.push(FetchTopicResponse {
@@ -133,13 +129,17 @@ impl Fetching {
     pub fn is_satisfied(&self, replicas: &Replicas, here: Here<'_>) -> bool {
         let reading = self.reading(false, here);
         let mut bytes = 0;
-        for (id, asked) in self.positions().filter(|(id, _)| is_known(*id, here)) {
-            let available = replicas
-                .get(id)
-                .and_then(|partition| partition.available(asked, &reading));
-            match available {
-                Some(n) => bytes += n,
-                None => return true,
+        for topic in &self.request.topics {
+            for asked in &topic.partitions {
+                let id = id_of(topic, asked);
+                if !is_known(id, here) {
+                    continue;
+                }
+                let partition = replicas.get(id);
+                match partition.and_then(|p| p.available(asked, &reading)) {
+                    Some(n) => bytes += n,
+                    None => return true,
+                }
             }
         }
         bytes >= self.min_bytes(here)
@@ -162,6 +162,13 @@ impl Fetching {
     fn min_bytes(&self, here: Here<'_>) -> u64 {
         let min = self.request.min_bytes.min(self.max_bytes(here));
         u64::try_from(min).unwrap_or(0)
+    }
+}
+
+fn id_of(topic: &FetchTopic, asked: &FetchPartition) -> TopicIdPartition {
+    TopicIdPartition {
+        topic: topic.topic_id,
+        partition: asked.partition,
     }
 }
 

@@ -197,7 +197,7 @@ impl Fetcher {
 
     /// all that is not delayed, each from its log's end on.
     fn fetch(&mut self, desk: &mut Desk<'_, '_>) -> Option<Request> {
-        let mut asked = Vec::new();
+        let mut asked = Vec::with_capacity(self.partitions.len());
         for (id, progress) in self.in_turn() {
             if progress.state != State::Fetching || progress.is_delayed(desk.now) {
                 continue;

@@ -129,7 +129,7 @@ impl Lifecycle {
         };
         let next = (!self.in_flight).then_some(self.next);
         let is_over = self.state == BrokerState::ShuttingDown;
-        next.into_iter().chain(limit).min().filter(|_| !is_over)
+        Time::earliest([next, limit]).filter(|_| !is_over)
     }
 
     /// Whether it could not register in time: Kafka's process exits then.

@@ -22,9 +22,18 @@ pub struct Network {
     forward: Channel<Forwarded>,
     /// To the brokers that it copies from.
     fetch: Connections<()>,
-    /// Something was done with it since its deadlines were last asked for. Never between two steps.
+    /// What something was done with since the deadlines were last asked for. Nothing between two steps.
     #[serde(skip)]
-    touched: bool,
+    touched: Touched,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+enum Touched {
+    #[default]
+    Nothing,
+    /// The connections to the brokers that it copies from.
+    Copying,
+    All,
 }
 
 /// The name of the Raft client's draws.
@@ -92,13 +101,13 @@ impl Network {
             alter: channel(ALTER_CLIENT, None),
             forward: Channel::new(FORWARD_CLIENT, &config.voters, Some(FORWARD_PATIENCE)),
             fetch: Connections::new(FETCH_CLIENT, fetch),
-            touched: true,
+            touched: Touched::All,
         }
     }
 
     /// The connections to the brokers that it copies from.
     pub fn fetch(&mut self) -> &mut Connections<()> {
-        self.touched = true;
+        self.touched = self.touched.max(Touched::Copying);
         &mut self.fetch
     }
 
@@ -120,7 +129,7 @@ impl Network {
         leader: Option<NodeId>,
         cx: &mut Context<'_>,
     ) -> AllNews {
-        self.touched = true;
+        self.touched = Touched::All;
         if self.heartbeat.owns(conn) {
             beaten(self.heartbeat.handle(input, leader, cx))
         } else if self.alter.owns(conn) {
@@ -132,7 +141,7 @@ impl Network {
 
     /// Does what is due: timeouts, reconnects, another look at who leads.
     pub fn expire(&mut self, leader: Option<NodeId>, cx: &mut Context<'_>) -> AllNews {
-        self.touched = true;
+        self.touched = Touched::All;
         let mut news = fetched(self.fetch.expire(cx));
         news.extend(beaten(self.heartbeat.expire(leader, cx)));
         news.extend(altered(self.alter.expire(leader, cx)));
@@ -140,11 +149,13 @@ impl Network {
         news
     }
 
-    /// When to call [`Network::expire`] next; `None` also if nothing was done since the last answer: until somebody does
-    /// something, no deadline comes nearer.
+    /// When to call [`Network::expire`] next, as far as anything was done since the last answer: where nobody does something, no
+    /// deadline comes nearer.
     pub fn next_deadline(&mut self, now: Time) -> Option<Time> {
-        if !std::mem::take(&mut self.touched) {
-            return None;
+        match std::mem::take(&mut self.touched) {
+            Touched::Nothing => return None,
+            Touched::Copying => return self.fetch.next_deadline(),
+            Touched::All => {}
         }
         Time::earliest([
             self.fetch.next_deadline(),
@@ -161,7 +172,7 @@ impl Network {
         leader: Option<NodeId>,
         cx: &mut Context<'_>,
     ) -> AllNews {
-        self.touched = true;
+        self.touched = Touched::All;
         self.heartbeat.enqueue(request, (), cx.now());
         beaten(self.heartbeat.drive(leader, cx))
     }
@@ -173,7 +184,7 @@ impl Network {
         leader: Option<NodeId>,
         cx: &mut Context<'_>,
     ) -> AllNews {
-        self.touched = true;
+        self.touched = Touched::All;
         self.alter.enqueue(request, (), cx.now());
         altered(self.alter.drive(leader, cx))
     }
@@ -186,14 +197,14 @@ impl Network {
         leader: Option<NodeId>,
         cx: &mut Context<'_>,
     ) -> AllNews {
-        self.touched = true;
+        self.touched = Touched::All;
         self.forward.enqueue(request, who, cx.now());
         forwarded(self.forward.drive(leader, cx))
     }
 
     /// Closes everything: the broker stops.
     pub fn close(&mut self, cx: &mut Context<'_>) {
-        self.touched = true;
+        self.touched = Touched::All;
         self.fetch.close_all(cx);
         self.heartbeat.close(cx);
         self.alter.close(cx);

@@ -4,6 +4,7 @@
 //! Left out: transactions, throttling, per-record errors in the response (KIP-467).
 
 use crate::broker::partition::{Here, Replication};
+use crate::broker::purgatory::Watched;
 use crate::broker::replicas::Replicas;
 use crate::controller::image::Image;
 use crate::effect::{Effect, Effects};
@@ -103,7 +104,7 @@ impl Producing {
     }
 
     /// Which partitions it waits for.
-    pub fn watched(&self) -> Vec<TopicIdPartition> {
+    pub fn watched(&self) -> Watched {
         self.batches.iter().map(|b| b.partition).collect()
     }
 
@@ -147,7 +148,7 @@ impl Producing {
 
     /// The answer, once everything is decided. What is confirmed by it is told.
     pub fn finish(self, replicas: &Replicas, here: Here<'_>, out: &mut Effects) -> ProduceResponse {
-        let mut responses: Vec<TopicProduceResponse> = Vec::new();
+        let mut responses: Vec<TopicProduceResponse> = Vec::with_capacity(1);
         let mut hints = Hints::default();
         for batch in &self.batches {
             let partition = batch.answer(self.acks, replicas, here, &mut hints, out);

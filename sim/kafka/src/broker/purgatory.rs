@@ -77,7 +77,8 @@ impl<T> Purgatory<T> {
 
     /// Who watches a partition, in the order in which they came.
     pub fn watching(&self, partition: TopicIdPartition) -> Watchers {
-        self.watchers.get(&partition).cloned().unwrap_or_default()
+        let watchers = self.watchers.get(&partition);
+        watchers.map_or_else(Watchers::new, |w| Watchers::from_slice(w))
     }
 
     /// A waiting request.

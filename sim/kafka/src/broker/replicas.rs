@@ -302,6 +302,7 @@ impl Replicas {
     ///
     /// # Errors
     /// The partition's.
+    #[inline]
     pub fn fetch(
         &mut self,
         id: TopicIdPartition,

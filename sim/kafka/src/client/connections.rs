@@ -64,6 +64,9 @@ pub struct Connections<T> {
     client: ClientId,
     settings: NetworkSettings,
     nodes: Sorted<NodeId, Node<T>>,
+    /// Nothing is due before this, so that nothing need be looked through: as a rule a deadline moves away, as answers come.
+    #[serde(skip)]
+    calm_until: Time,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -139,6 +142,7 @@ impl<T> Connections<T> {
             client,
             settings,
             nodes: Sorted::default(),
+            calm_until: Time(0),
         }
     }
 
@@ -227,14 +231,24 @@ impl<T> Connections<T> {
         self.nodes.values().filter_map(|n| self.deadline(n)).min()
     }
 
+    /// Whether it is known that nothing is due.
+    #[inline]
+    pub fn is_calm(&self, now: Time) -> bool {
+        now < self.calm_until
+    }
+
     /// Does what is due by now: timeouts of requests, set-up limits, idle connections.
     pub fn expire(&mut self, cx: &mut Context<'_>) -> Happenings<T> {
         let now = cx.now();
-        let is_due = |n: &Node<T>| self.deadline(n).is_some_and(|d| d <= now);
-        // Mostly nothing is, and then no list of it is made.
-        if !self.nodes.values().any(is_due) {
+        if self.is_calm(now) {
             return Happenings::new();
         }
+        let next = self.next_deadline();
+        if next.is_none_or(|next| now < next) {
+            self.calm_until = next.unwrap_or(Time(u64::MAX));
+            return Happenings::new();
+        }
+        let is_due = |n: &Node<T>| self.deadline(n).is_some_and(|d| d <= now);
         let due = self.nodes.iter().filter(|(_, n)| is_due(n));
         let due: Vec<NodeId> = due.map(|(id, _)| *id).collect();
         let mut happened = Happenings::new();
@@ -354,10 +368,12 @@ impl<T> Connections<T> {
         let patience = Backoff::new(self.settings.setup_timeout, self.settings.setup_timeout_max);
         let n = self.nodes.get_mut(&node).expect("it may be connected to");
         n.last_attempt = Some(cx.now());
+        let deadline = cx.now() + patience.after(n.failed_setups, drawn);
         n.state = NodeState::Connecting {
             conn: cx.connect(n.address),
-            deadline: cx.now() + patience.after(n.failed_setups, drawn),
+            deadline,
         };
+        self.calm_until = self.calm_until.min(deadline);
     }
 
     fn hand_over(
@@ -390,6 +406,8 @@ impl<T> Connections<T> {
             answered,
             tag,
         });
+        let late = cx.now() + self.settings.request_timeout;
+        self.calm_until = self.calm_until.min(late);
     }
 
     fn node_of(&self, conn: ConnId) -> Option<NodeId> {
@@ -406,6 +424,7 @@ impl<T> Connections<T> {
             in_flight: VecDeque::new(),
             last_used: now,
         };
+        self.calm_until = self.calm_until.min(now + self.settings.max_idle);
         smallvec![Happened::Ready(node)]
     }
 

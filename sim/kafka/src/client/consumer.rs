@@ -291,8 +291,12 @@ impl Consumer {
     }
 
     fn poll_network(&mut self, cx: &mut Context<'_>) {
-        for happened in self.network.poll(cx) {
-            self.happened(happened, cx);
+        let all = self.network.poll(cx);
+        // Mostly nothing is due, and a step polls three times.
+        if !all.is_empty() {
+            for happened in all {
+                self.happened(happened, cx);
+            }
         }
     }
 
@@ -331,7 +335,7 @@ impl Consumer {
                 partition: records.id(),
                 from: records.from,
                 to: records.to,
-                records: records.records().collect(),
+                records: records.records(),
             };
             cx.tell(Event::Client(self.client, event));
         }
@@ -675,7 +679,7 @@ impl Consumer {
     fn set_alarm(&mut self, cx: &mut Context<'_>) {
         let now = cx.now();
         let mut earliest = self.network.next_deadline(now);
-        let mut or = |at: Option<Time>| earliest = [earliest, at].into_iter().flatten().min();
+        let mut or = |at: Option<Time>| earliest = Time::earliest([earliest, at]);
         or(self.polling);
         or(self.lookup.as_ref().map(Lookup::until));
         if self.polling.is_some() {

@@ -96,15 +96,16 @@ impl<T> NetworkClient<T> {
 
     /// Does what is due: timeouts, and an update of the metadata. Whatever else the owner wants to send goes before it.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Happenings<T> {
+        // Mostly nothing is due, and then there is nothing to move.
+        if self.connections.is_calm(cx.now()) && self.trying_since.is_none() {
+            self.update_metadata(cx);
+            return Happenings::new();
+        }
         let mut happened = self.connections.expire(cx);
         if self.trying_since.is_some() {
             happened.extend(self.rebootstrap_if_stuck(cx));
         }
-        // Mostly nothing is due, and then there is nothing to move.
-        let happened = match happened.is_empty() {
-            true => Happenings::new(),
-            false => self.take_in(happened, cx),
-        };
+        let happened = self.take_in(happened, cx);
         self.update_metadata(cx);
         happened
     }
@@ -118,7 +119,7 @@ impl<T> NetworkClient<T> {
         };
         let stuck = self.trying_since.map(|t| t + self.rebootstrap_trigger);
         let network = self.connections.next_deadline();
-        [metadata, stuck, network].into_iter().flatten().min()
+        Time::earliest([metadata, stuck, network])
     }
 
     /// The node, of those known, that one would rather ask.

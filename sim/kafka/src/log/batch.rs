@@ -127,6 +127,7 @@ pub enum ControlRecord {
 
 impl RecordBatch {
     /// The offset after its last record.
+    #[inline]
     pub fn end_offset(&self) -> Offset {
         self.base_offset
             .plus(i64::from(self.data.last_offset_delta) + 1)
@@ -149,10 +150,15 @@ impl RecordBatch {
         let span = i64::from(self.data.last_offset_delta) + 1;
         let is_whole = i64::try_from(self.data.ids().len()) == Ok(span);
         let whole = 0..if is_whole { span } else { 0 };
-        let left = (!is_whole).then(|| self.records().map_while(Result::ok));
-        whole
-            .map(|delta| self.base_offset.plus(delta))
-            .chain(left.into_iter().flatten().map(|record| record.offset))
+        // Mostly none: a list, so that the iterator is small, which is moved about.
+        let left: Vec<Offset> = match is_whole {
+            true => Vec::new(),
+            false => {
+                let records = self.records().map_while(Result::ok);
+                records.map(|record| record.offset).collect()
+            }
+        };
+        whole.map(|delta| self.base_offset.plus(delta)).chain(left)
     }
 
     /// The bytes that Kafka would write; `None` for batches of the metadata log, which have no encoding here.

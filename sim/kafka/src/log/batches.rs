@@ -44,6 +44,7 @@ enum Chunk {
 
 impl RecordBatch {
     /// Where it lies.
+    #[inline]
     pub fn place(&self) -> Place {
         Place {
             base: self.base_offset,
@@ -76,15 +77,23 @@ impl Batches {
     }
 
     /// One of them.
+    #[inline]
     pub fn get(&self, at: usize) -> Option<RecordBatch> {
-        let chunk = self.chunks.get(at / CHUNK)?;
-        (at % CHUNK < chunk.len()).then(|| chunk.batch(at % CHUNK))
+        let (chunk, at) = (self.chunks.get(at / CHUNK)?, at % CHUNK);
+        match &**chunk {
+            Chunk::Each(batches) => batches.get(at).cloned(),
+            alike => (at < alike.len()).then(|| alike.batch(at)),
+        }
     }
 
     /// Where one of them lies.
+    #[inline]
     pub fn place(&self, at: usize) -> Option<Place> {
-        let chunk = self.chunks.get(at / CHUNK)?;
-        (at % CHUNK < chunk.len()).then(|| chunk.place(at % CHUNK))
+        let (chunk, at) = (self.chunks.get(at / CHUNK)?, at % CHUNK);
+        match &**chunk {
+            Chunk::Each(batches) => batches.get(at).map(RecordBatch::place),
+            alike => (at < alike.len()).then(|| alike.place(at)),
+        }
     }
 
     /// All in order.

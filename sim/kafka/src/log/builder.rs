@@ -41,6 +41,14 @@ impl BatchBuilder {
     /// Adds a record at the end.
     pub fn append(&mut self, record: &PlainRecord) {
         let (base, delta) = self.place(record);
+        // At once, not field by field; and many a batch holds one record.
+        let size = record::encoded_size(record, base, delta);
+        if self.ids.is_empty() {
+            self.body.reserve_exact(size);
+            self.ids.reserve_exact(1);
+        } else {
+            self.body.reserve(size);
+        }
         record::encode(&mut self.body, record, base, delta);
         if self.ids.is_empty() {
             self.base_timestamp = record.timestamp;

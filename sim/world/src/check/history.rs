@@ -439,7 +439,7 @@ impl History {
         let at = lineage.replica_at(taking.p);
         let grown = lineage.append(at, batch, by_leader, (seq, taking.record.at));
         let node = grown.node();
-        if lineage.node(node).seq == seq {
+        if lineage.told_in(node) == seq {
             for id in batch.data.ids() {
                 let place = partition;
                 self.lives.written(*id, lineage.id, Spot { place, node });
@@ -483,7 +483,9 @@ impl History {
 
     fn high_watermark(&mut self, id: TopicIdPartition, hw: Offset, taking: &mut Taking<'_>) {
         let partition = self.place(id);
-        let is_voter = self.node_of(taking.p).is_some_and(is_controller);
+        // Of data no controller has a replica.
+        let is_voter =
+            id == METADATA_PARTITION && self.node_of(taking.p).is_some_and(is_controller);
         let lineage = &mut self.partitions[partition as usize];
         let at = lineage.replica_at(taking.p);
         let (from, role) = (lineage.replicas[at].hw, lineage.replicas[at].role);

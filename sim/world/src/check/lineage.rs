@@ -306,6 +306,11 @@ impl Lineage {
         self.nodes.place(at)
     }
 
+    /// The record that told of a batch's first append.
+    pub fn told_in(&self, at: NodeRef) -> u64 {
+        self.nodes.told_in(at)
+    }
+
     /// How many batches lie before a batch of the tree.
     pub fn depth(&self, at: NodeRef) -> usize {
         self.nodes.depth(at)
@@ -463,11 +468,27 @@ impl Lineage {
 
     /// The committed batch that holds an offset.
     pub fn committed_at(&self, offset: Offset) -> Option<Node> {
+        if let Some(node) = self.guessed_at(offset) {
+            return Some(self.node(node));
+        }
         let at = self
             .committed
             .partition_point(|c| self.place(c.node).end <= offset);
         let node = self.committed.get(at)?.node;
         (self.place(node).base <= offset).then(|| self.node(node))
+    }
+
+    /// The committed batch that holds an offset, if it lies where it would if all batches were of one size. Mostly they are.
+    fn guessed_at(&self, offset: Offset) -> Option<NodeRef> {
+        let [offset_from_0, end] =
+            [offset, self.committed_end()].map(|o| usize::try_from(o.0).unwrap_or(0));
+        let share = offset_from_0.checked_mul(self.committed.len())?;
+        let at = share.checked_div(end)?;
+        let node = self.committed.get(at)?.node;
+        let place = self.place(node);
+        let begins_after = |c: &Committed| self.place(c.node).end <= offset;
+        let is_first = at == 0 || self.committed.get(at - 1).is_some_and(begins_after);
+        (place.base <= offset && offset < place.end && is_first).then_some(node)
     }
 
     /// Whether what lies at an offset by the leader of an epoch was overruled by a later leader, which lacks it.
@@ -503,6 +524,11 @@ impl Lineage {
         found
     }
 
+    /// The last batch of a replica's log.
+    fn tip(&self, at: usize) -> Option<NodeRef> {
+        self.replicas[at].path.last().map(|c| c.node)
+    }
+
     /// What lies before a batch at its leader, if a replica copies it behind something else, and nobody will read that: either
     /// the replica has given up everything, because it started over at this offset; or its leader has given up everything
     /// before. Of epochs that it has given up a leader knows only where the next one begins (L-39), so the follower cuts
@@ -510,9 +536,8 @@ impl Lineage {
     /// of the log start.
     fn given_up_before(&self, at: usize, batch: &RecordBatch) -> Option<Vec<NodeRef>> {
         let own = &self.replicas[at];
-        let tip = own.path.last().map(|c| c.node);
         let from = batch.base_offset;
-        if from < self.leo(own) || self.follower_of(tip, batch).is_some() {
+        if from < self.leo(own) {
             return None;
         }
         let nobody_reads = |r: &&Replica| own.log_start >= from || r.log_start >= from;
@@ -554,12 +579,12 @@ impl Lineage {
         by_leader: bool,
         (seq, now): (u64, Time),
     ) -> Grown {
-        let before = match by_leader {
-            true => None,
-            false => self.given_up_before(at, batch),
-        };
-        if let Some(before) = before {
-            self.stand_on(at, before, batch.base_offset, seq);
+        let mut found = self.follower_of(self.tip(at), batch);
+        if found.is_none() && !by_leader {
+            if let Some(before) = self.given_up_before(at, batch) {
+                self.stand_on(at, before, batch.base_offset, seq);
+                found = self.follower_of(self.tip(at), batch);
+            }
         }
         let mut ends = self.leo(&self.replicas[at]);
         if self.is_compacted && !by_leader && batch.base_offset > ends {
@@ -568,11 +593,11 @@ impl Lineage {
                 self.lacks(at, node, None, seq);
                 self.replicas[at].path.push(Copied { node, seq });
             }
+            found = self.follower_of(self.tip(at), batch);
         }
-        let tip = self.replicas[at].path.last().map(|c| c.node);
-        let found = self.follower_of(tip, batch);
         let node = found.unwrap_or_else(|| {
             let by = (self.replicas[at].process, by_leader);
+            let tip = self.tip(at);
             self.nodes.grow(tip, batch.clone(), by, (seq, now))
         });
         if self.is_compacted && !Arc::ptr_eq(&self.node(node).batch.data, &batch.data) {

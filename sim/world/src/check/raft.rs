@@ -146,12 +146,12 @@ fn is_of_earlier_epoch(
 }
 
 fn judged(history: &History, seen: Option<String>) -> Option<Seen> {
+    let seen = seen?;
     let forgetful = history.harms.applied.iter().any(|h| match &h.fault {
         Fault::DiskLoss { who } => history.voters().any(|v| who.contains(&v)),
         _ => false,
     });
-    let seen = seen.filter(|_| !forgetful)?;
-    Some(Seen {
+    (!forgetful).then(|| Seen {
         about: About::Partition(history.metadata().id),
         seen,
     })

@@ -115,6 +115,9 @@ impl Spoils {
 
 /// How many times in a row a message is lost: each time with the same chance.
 pub(super) fn losses(drawn: u64, ppm: u32) -> u32 {
+    if ppm == 0 {
+        return 0;
+    }
     let mut below = 1u128 << 64;
     for lost in 0..TRIES {
         below = below * u128::from(ppm) / 1_000_000;

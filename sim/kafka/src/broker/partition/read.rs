@@ -81,6 +81,7 @@ impl Partition {
     ///
     /// # Errors
     /// R-8's and R-9's.
+    #[inline]
     pub fn fetch(
         &mut self,
         asked: &FetchPartition,
@@ -109,6 +110,7 @@ impl Partition {
         Ok(read)
     }
 
+    #[inline]
     fn read(&self, asked: &FetchPartition, reading: &Reading) -> Result<Read, ErrorCode> {
         let from = asked.fetch_offset;
         let diverging = match asked.last_fetched_epoch {

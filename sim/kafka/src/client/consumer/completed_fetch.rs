@@ -165,26 +165,30 @@ impl CompletedFetch {
             self.last_epoch = Some(batch.leader_epoch);
             // Control records are not for applications: the position moves over them.
             let read = self.next_offset;
-            let before = batch.offsets().take_while(|offset| *offset < read);
-            let first =
-                u32::try_from(before.count()).expect("a batch holds fewer than 2^31 records");
-            let mut behind = batch.offsets().skip(first as usize);
-            let mut end = first;
-            for offset in behind.by_ref().take(left as usize) {
-                end += 1;
-                self.next_offset = offset.plus(1);
+            let (mut first, mut taken) = (0, 0);
+            let mut is_over = true;
+            for offset in batch.offsets() {
+                if offset < read {
+                    first += 1;
+                } else if taken < left {
+                    taken += 1;
+                    self.next_offset = offset.plus(1);
+                } else {
+                    is_over = false;
+                    break;
+                }
             }
-            if end > first {
+            if taken > 0 {
                 slices.push(Slice {
                     batch: batch.clone(),
                     from: first,
-                    to: end,
+                    to: first + taken,
                 });
                 self.read = true;
-                left -= end - first;
+                left -= taken;
             }
             // A batch keeps its last offset when compaction takes its last record: the next fetch asks behind it.
-            if behind.next().is_none() {
+            if is_over {
                 self.next_offset = self.next_offset.max(batch.end_offset());
                 self.batch += 1;
             }

@@ -46,12 +46,14 @@ impl PartitionRecords {
     }
 
     /// Every record: its offset, the epoch of the leader that appended it, and what its writer calls it.
-    pub fn records(&self) -> impl Iterator<Item = (Offset, LeaderEpoch, RecordId)> + '_ {
-        self.slices.iter().flat_map(|s| {
+    pub fn records(&self) -> Box<[(Offset, LeaderEpoch, RecordId)]> {
+        let mut records = Vec::with_capacity(self.count() as usize);
+        for s in &self.slices {
             let placed = s.batch.offsets().zip(s.batch.data.ids());
             let taken = placed.skip(s.from as usize).take((s.to - s.from) as usize);
-            taken.map(|(offset, id)| (offset, s.batch.leader_epoch, *id))
-        })
+            records.extend(taken.map(|(offset, id)| (offset, s.batch.leader_epoch, *id)));
+        }
+        records.into()
     }
 
     /// The same, decoded: keys, values, timestamps. A record whose bytes make no sense is an error in its place.

@@ -48,7 +48,7 @@ struct Turn {
 
 impl Turn {
     fn again_at(&mut self, at: Option<Time>) {
-        self.again = [self.again, at].into_iter().flatten().min();
+        self.again = Time::earliest([self.again, at]);
     }
 }
 

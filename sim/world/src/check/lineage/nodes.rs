@@ -84,6 +84,11 @@ impl Nodes {
         place.expect("nodes are never removed")
     }
 
+    /// The record that told of a node's first append.
+    pub fn told_in(&self, at: NodeRef) -> u64 {
+        self.told(at).seq
+    }
+
     /// How many batches lie before a node's.
     pub fn depth(&self, at: NodeRef) -> usize {
         self.told(at).depth as usize
