@@ -137,6 +137,7 @@ pub fn shrink(
         budget,
         runs: 0,
         stage: "what was done",
+        renames: true,
         tried: BTreeSet::new(),
         best: plain.clone(),
         failing: None,
@@ -202,6 +203,8 @@ struct Search<'a> {
     budget: u32,
     runs: u32,
     stage: &'static str,
+    /// Steps are named by their content, so that the file needs no ids.
+    renames: bool,
     tried: BTreeSet<u64>,
     best: Scenario,
     failing: Option<Failing>,
@@ -211,7 +214,9 @@ struct Search<'a> {
 impl Search<'_> {
     /// Takes a candidate for the best if it fails in the same way.
     fn try_one(&mut self, mut candidate: Scenario) -> bool {
-        concrete::name(&mut candidate.steps);
+        if self.renames {
+            concrete::name(&mut candidate.steps);
+        }
         if self.runs >= self.budget || !concrete::is_valid(&candidate.steps) {
             return false;
         }
@@ -267,7 +272,13 @@ impl Search<'_> {
                 return true;
             }
         }
-        self.realise(original, plain) || self.try_one(plain.clone())
+        if self.realise(original, plain) {
+            return true;
+        }
+        // No instant between two events is the one between two of an event's outputs at which the run's own steps were done: they
+        // stay as they are, with the names that they draw by.
+        self.renames = false;
+        self.try_one(plain.clone())
     }
 
     fn realise(&mut self, run: &World, plain: &Scenario) -> bool {
