@@ -71,6 +71,7 @@ pub enum Part {
     Read,
     Event,
     GivenUp,
+    Refusal,
 }
 
 /// What joins a line to an earlier one.

@@ -413,7 +413,7 @@ impl History {
                 self.find_producers(partition, taking);
             }
             LogEvent::Refused { error, ids } => {
-                self.lives.refused(*error, ids, taking.p, taking.record.seq);
+                self.lives.refuse(*error, ids, taking.p, taking.record.seq);
             }
             _ => {}
         }

@@ -10,6 +10,7 @@ use klab_kafka::event::{AppEvent, ClientEvent, SendFailure};
 use klab_kafka::ids::{Offset, RecordId, TopicIdPartition};
 use klab_kafka::protocol::ErrorCode;
 use klab_kafka::time::Time;
+use serde::Serialize;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
@@ -80,7 +81,7 @@ pub struct Life {
     pub told: Told,
     /// The application told its own caller that it is accepted.
     pub accepted: Mark,
-    /// Its latest retry, by its place in the list of retries.
+    /// Its latest retry, by its place in the list of retries; that its batch was split, if it has no other.
     pub retry: Option<u32>,
 }
 
@@ -95,6 +96,17 @@ pub struct Retry {
     pub error: ErrorCode,
     /// The fault that broke the connection, if one did so directly.
     pub fault: Mark,
+}
+
+/// A leader's last word on a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Refused {
+    /// The record that told it.
+    pub seq: u64,
+    /// Whose.
+    pub by: ProcessId,
+    /// Why.
+    pub error: ErrorCode,
 }
 
 /// A batch that came out of order (L-10) and was not written.
@@ -114,6 +126,8 @@ pub struct Lives {
     sources: BTreeMap<u32, Table<Life>>,
     retries: Table<Retry>,
     out_of_order: Table<OutOfOrder>,
+    /// Few: most are never refused.
+    refused: BTreeMap<RecordId, Refused>,
 }
 
 impl Lives {
@@ -149,11 +163,19 @@ impl Lives {
     }
 
     /// A batch was refused.
-    pub fn refused(&mut self, error: ErrorCode, ids: &[RecordId], by: ProcessId, seq: u64) {
+    pub fn refuse(&mut self, error: ErrorCode, ids: &[RecordId], by: ProcessId, seq: u64) {
         if error == ErrorCode::OutOfOrderSequenceNumber {
             let ids = ids.into();
             self.out_of_order.push(OutOfOrder { seq, by, ids });
+        } else if !error.is_retriable() {
+            let refused = ids.iter().map(|id| (*id, Refused { seq, by, error }));
+            self.refused.extend(refused);
         }
+    }
+
+    /// Who refused a record for good, if somebody did.
+    pub fn refused_by(&self, id: RecordId) -> Option<Refused> {
+        self.refused.get(&id).copied()
     }
 
     /// A client told a fact; `input` is what it handles, with the fault that it comes from. False if the fact is not about sending.
@@ -182,10 +204,9 @@ impl Lives {
                 }
             }
             ClientEvent::Retried { ids, error, .. } => {
-                let retry = u32::try_from(self.retries.len()).expect("fewer than 2^32 retries");
                 let (handled, fault) = input;
                 let fault = fault.filter(|_| record.cause == Some(handled));
-                self.retries.push(Retry {
+                let retry = self.add_retry(Retry {
                     seq,
                     at,
                     error: *error,
@@ -193,6 +214,18 @@ impl Lives {
                 });
                 for id in ids {
                     self.entry(*id).retry = Some(retry);
+                }
+            }
+            // A try that failed, too, and nothing but that: it was written nowhere.
+            ClientEvent::BatchSplit { ids, .. } => {
+                let retry = self.add_retry(Retry {
+                    seq,
+                    at,
+                    error: ErrorCode::MessageTooLarge,
+                    fault: None,
+                });
+                for id in ids {
+                    self.entry(*id).retry.get_or_insert(retry);
                 }
             }
             ClientEvent::Acked {
@@ -243,6 +276,18 @@ impl Lives {
         };
         let refused = self.out_of_order.iter();
         refused.filter(move |r| r.ids.iter().any(is_for))
+    }
+
+    fn add_retry(&mut self, retry: Retry) -> u32 {
+        let place = u32::try_from(self.retries.len()).expect("fewer than 2^32 retries");
+        self.retries.push(retry);
+        place
+    }
+
+    /// A record's latest retry of what may have been written.
+    pub fn repeated(&self, life: &Life) -> Option<&Retry> {
+        self.retry_of(life)
+            .filter(|r| r.error != ErrorCode::MessageTooLarge)
     }
 
     /// A record's latest retry.

@@ -8,7 +8,7 @@
 use super::Gone;
 use crate::check::harms::{Harm, PATIENCE, SOON, lies_between, strikes};
 use crate::check::history::History;
-use crate::check::life::{Life, Spot, Told};
+use crate::check::life::{Life, Refused, Spot, Told};
 use crate::check::lineage::{
     Cut, Election, Forgot, GaveUp, Grave, Lineage, NodeRef, Removal, WhyForgot,
 };
@@ -33,6 +33,8 @@ pub struct Explanation {
     pub gave_up: Option<GaveUp>,
     /// Who forgot the producer, and why.
     pub forgot: Option<Forgot>,
+    /// Who refused the record, which its producer never heard.
+    pub refused: Option<Refused>,
     /// All copies there were, in the order in which they were made.
     pub copies: Vec<CopyFate>,
 }
@@ -247,7 +249,9 @@ pub fn of_duplicate(
             let again = history.lineage(second.place).node(second.node);
             forgot = lineage.forgot(again.by, stamp.id, first.node, again.seq);
         }
-        (None, None) if life.retry.is_some() => allowed_by.push(Allowance::IdempotenceOff),
+        (None, None) if history.lives.repeated(life).is_some() => {
+            allowed_by.push(Allowance::IdempotenceOff)
+        }
         _ => {}
     }
     allowed_by.extend(forgot.map(|f| Allowance::of(f.why)));
@@ -442,6 +446,7 @@ pub fn behind_retry<'a>(
         let end = harms.last_end(client, u64::MAX)?;
         return harms.by_seq(end.fault?);
     };
+    history.lives.repeated(life)?;
     if let Some(direct) = retry.fault.and_then(|f| harms.by_seq(f.get())) {
         return Some(direct);
     }
@@ -562,10 +567,19 @@ fn lacked(lineage: &Lineage, node: NodeRef, leader: ProcessId, election: &Electi
     !held
 }
 
-/// A record of a producer that waits for no answer, and that never came: the fault that broke the connection on which it
+/// A record of a producer that waits for no answer, and that never came: its leader refused it for good; else the fault that broke the connection on which it
 /// was under way; else one that lay between the producer and the partition's brokers when it was sent, or soon after; else
 /// what made the broker that it was sent to lead no more.
 fn unanswered(history: &History, id: RecordId, life: &Life) -> Explanation {
+    let allowed_by = vec![Allowance::Acks(Acks::Zero)];
+    let refused = history.lives.refused_by(id);
+    if refused.is_some() {
+        return Explanation {
+            allowed_by,
+            refused,
+            ..Explanation::default()
+        };
+    }
     let client = ProcessId(id.source);
     let lineage = life.partition.and_then(|p| history.place_of(p));
     let lineage = lineage.map(|place| history.lineage(place));
@@ -592,7 +606,7 @@ fn unanswered(history: &History, id: RecordId, life: &Life) -> Explanation {
         .or_else(|| harms.applied.iter().find(soon))
         .or_else(moved);
     Explanation {
-        allowed_by: vec![Allowance::Acks(Acks::Zero)],
+        allowed_by,
         fault: fault.map(name),
         ..Explanation::default()
     }
@@ -645,7 +659,9 @@ fn renumbered(
         let failed = matches!(l.told, Told::Failed { seq, .. } if seq < again);
         failed && other.source == id.source && l.partition == life.partition
     };
-    let found = in_flight > 1 && life.retry.is_some() && history.lives.iter().any(gave_up);
+    let found = in_flight > 1
+        && history.lives.repeated(life).is_some()
+        && history.lives.iter().any(gave_up);
     found.then_some(Allowance::Renumbered(in_flight))
 }
 

@@ -51,6 +51,51 @@ fn lost_with_acks(acks: &'static str) -> (Story, u64) {
     (story, fault)
 }
 
+// Seed 187 of the free half: a producer without keys, and a compacted topic.
+#[test]
+fn what_its_leader_refused_while_nobody_waited_for_an_answer_is_no_fault_of_the_network() {
+    let lost = |refusal: Option<ErrorCode>| {
+        let mut story = Story::begin(with("acks", "0"));
+        let who = [story.process("broker-1")].into();
+        story.fault(Fault::Pause { who });
+        story.send(0..1);
+        let id = story.shop(0);
+        let (partition, offset) = (ORDERS_0, None);
+        let written = ClientEvent::Acked {
+            id,
+            partition,
+            offset,
+        };
+        story.client("shop", written);
+        if let Some(error) = refusal {
+            let ids = [id].into();
+            story.tell(
+                "broker-1",
+                Event::Log(ORDERS_0, LogEvent::Refused { error, ids }),
+            );
+        }
+        story.done();
+        story.verdict()
+    };
+    let explained = |verdict: &Verdict| {
+        let finding = verdict.found(FindingKind::Lost).next().expect("it is lost");
+        finding.explanation.clone().expect("acks=0 explains it")
+    };
+    let verdict = lost(Some(ErrorCode::InvalidRecord));
+    let explanation = explained(&verdict);
+    assert_eq!(explanation.allowed_by, [Allowance::Acks(Acks::Zero)]);
+    assert!(explanation.fault.is_none());
+    let sentence = verdict.sentences().concat();
+    assert!(
+        sentence.contains("; broker-1 refused it: INVALID_RECORD."),
+        "{sentence}"
+    );
+    for refusal in [None, Some(ErrorCode::NotLeaderOrFollower)] {
+        let explanation = explained(&lost(refusal));
+        assert!(explanation.refused.is_none() && explanation.fault.is_some());
+    }
+}
+
 #[test]
 fn acks_1_explains_what_no_follower_had() {
     let (story, fault) = lost_with_acks("1");
@@ -375,18 +420,29 @@ fn one_idempotent_session_never_explains_a_duplicate() {
 
 /// Record 0 comes behind record 1, after a retry or without any.
 fn misplaced(change: impl FnOnce(&mut Scenario), is_retried: bool) -> Story {
-    let mut story = Story::begin(change);
-    story.send(0..2);
-    for (number, offset) in [(1, 0), (0, 1)] {
-        if number == 0 && is_retried {
-            let (partition, ids) = (ORDERS_0, [story.shop(0)].into());
-            let error = ErrorCode::NotEnoughReplicas;
+    tried_twice(change, [1, 0], |story| {
+        if is_retried {
             let retried = ClientEvent::Retried {
-                partition,
-                ids,
-                error,
+                partition: ORDERS_0,
+                ids: [story.shop(0)].into(),
+                error: ErrorCode::NotEnoughReplicas,
             };
             story.client("shop", retried);
+        }
+    })
+}
+
+/// shop sends two records; these are written, with a try of the first that failed in between.
+fn tried_twice(
+    change: impl FnOnce(&mut Scenario),
+    written: [u32; 2],
+    failed_try: impl Fn(&mut Story),
+) -> Story {
+    let mut story = Story::begin(change);
+    story.send(0..2);
+    for (number, offset) in written.into_iter().zip(0..) {
+        if offset == 1 {
+            failed_try(&mut story);
         }
         let batch = story.batch(number..number + 1, offset, 0, None);
         story.append("broker-1", &batch);
@@ -461,6 +517,29 @@ fn several_requests_in_flight_without_idempotence_explain_disorder() {
         [Allowance::InFlight(5)]
     );
     assert_eq!(story.broken().len(), 0);
+}
+
+// Seed 151 of the free half.
+#[test]
+fn a_batch_that_was_too_large_lets_a_younger_one_pass_and_doubles_nothing() {
+    let split = |story: &mut Story| {
+        let split = ClientEvent::BatchSplit {
+            partition: ORDERS_0,
+            ids: [story.shop(0)].into(),
+            parts: 1,
+        };
+        story.client("shop", split);
+    };
+    let off = || with("enable.idempotence", "false");
+    let verdict = tried_twice(off(), [1, 0], split).verdict();
+    let in_flight = [Allowance::InFlight(5)];
+    assert_eq!(allowed(&verdict, FindingKind::Reordered), in_flight);
+    let finding = verdict.found(FindingKind::Reordered).next();
+    let explanation = finding.and_then(|f| f.explanation.as_ref());
+    assert!(explanation.is_some_and(|e| e.fault.is_none()));
+    let verdict = tried_twice(off(), [0, 0], split).verdict();
+    assert_eq!(verdict.found(FindingKind::Duplicated).count(), 1);
+    assert_eq!(verdict.unexplained().count(), 1);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use super::explain::{Allowance, CopyFate, Explanation, Named};
 use super::{Finding, FindingKind, Gone, Verdict};
+use crate::check::life::Refused;
 use crate::check::lineage::{Forgot, Removal};
 use crate::line::{Lexicon, count, list};
 use crate::process::ProcessId;
@@ -340,6 +341,10 @@ impl Verdict {
         parts.extend(explanation.forgot.map(|Forgot { by, .. }| {
             let (who, at) = (lexicon.name(by.process), lexicon.time(by.at));
             format!("{who} forgot the producer at {at}")
+        }));
+        parts.extend(explanation.refused.map(|Refused { by, error, .. }| {
+            let (who, error) = (lexicon.name(by), error.name());
+            format!("{who} refused it: {error}")
         }));
         parts.extend(copies(&explanation.copies, &lexicon));
         format!("{}.", parts.join("; "))

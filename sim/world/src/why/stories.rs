@@ -19,7 +19,8 @@ const LEFT: EdgeKind = EdgeKind::Absence(Absence::Left);
 const NO_ANSWER: EdgeKind = EdgeKind::Absence(Absence::AnswerNotReceived);
 const NOT_SENT: EdgeKind = EdgeKind::Absence(Absence::NotSent);
 
-/// Acknowledged and gone: send, append, acknowledgement, missing copy, fault, election, truncation.
+/// Acknowledged and gone: send, append, acknowledgement, missing copy, fault, election, truncation; or send, acknowledgement
+/// and refusal.
 pub fn lost(teller: &mut Teller<'_>, life: &Life, explanation: Option<&Explanation>) {
     teller.mark(Part::Send, life.queued);
     let spot = explain::acknowledged_spot(teller.history, teller.id, life);
@@ -28,6 +29,9 @@ pub fn lost(teller: &mut Teller<'_>, life: &Life, explanation: Option<&Explanati
     let Some(explanation) = explanation else {
         return unexplained(teller, spot);
     };
+    if let Some(refused) = explanation.refused {
+        return teller.add(Part::Refusal, refused.seq, EdgeKind::Record);
+    }
     let kept = explanation.copies.iter().filter(|c| c.end.is_none());
     let winner = explanation.election;
     if let (Some(spot), Some(winner)) = (spot, winner) {
@@ -298,8 +302,12 @@ fn cut_off(teller: &mut Teller<'_>, copy: &CopyFate) {
 
 /// The retry, or the second sending.
 fn again(teller: &mut Teller<'_>, life: &Life) {
-    if let Some(retry) = teller.history.lives.retry_of(life) {
-        teller.add_noticed(Part::Retry, retry.seq, NO_ANSWER);
+    let lives = &teller.history.lives;
+    let answered = lives.repeated(life).is_none();
+    match lives.retry_of(life).map(|retry| retry.seq) {
+        Some(split) if answered => teller.add(Part::Retry, split, EdgeKind::Cause),
+        Some(retry) => teller.add_noticed(Part::Retry, retry, NO_ANSWER),
+        None => {}
     }
     if life.sends > 1 {
         teller.mark(Part::Send, life.last_queued);
