@@ -46,7 +46,7 @@ const CASES: [Case; 4] = [
         unit: "record",
         short: 10_000,
         long: 20_000,
-        scenario: |records| loaded(records, r#""linger.ms": 0, "batch.size": 0"#),
+        scenario: |records| loaded(records, 1, 0),
         model: |records| [0, 0, 1, records],
     },
     Case {
@@ -55,7 +55,7 @@ const CASES: [Case; 4] = [
         unit: "record",
         short: 100_000,
         long: 200_000,
-        scenario: |records| loaded(records, r#""linger.ms": 100, "batch.size": 13000"#),
+        scenario: |records| loaded(records, 100, 11_100),
         model: |records| [0, 0, 100, records],
     },
     Case {
@@ -90,16 +90,27 @@ fn idle(seconds: u64) -> String {
     )
 }
 
-fn loaded(records: u64, batching: &str) -> String {
+/// The load of `klab bench`: five producers with three batches open each.
+fn loaded(records: u64, batch: u64, bytes: u64) -> String {
+    let producer = |n: u64| {
+        format!(
+            r#""shop-{n}": {{ "topic": "orders", "records": {}, "rate": "1000000/s", "burst": {batch}, "unanswered": {},
+    "config": {{ "acks": "all", "linger.ms": 0, "batch.size": {bytes} }} }}"#,
+            records / 5,
+            3 * batch
+        )
+    };
+    let producers: Vec<String> = (1..=5).map(producer).collect();
     format!(
         r#"{{
   "format": 1,
   "title": "{records} records",
   "cluster": {{ "brokers": 3, "controllers": 3 }},
   "topics": {{ "orders": {{ "partitions": 3, "replication.factor": 3 }} }},
-  "producers": {{ "shop": {{ "topic": "orders", "records": {records}, "rate": "5000/s", "config": {{ "acks": "all", {batching} }} }} }},
+  "producers": {{ {} }},
   "consumers": {{ "auditor": {{ "assign": ["orders-0", "orders-1", "orders-2"] }} }}
-}}"#
+}}"#,
+        producers.join(", ")
     )
 }
 

@@ -24,7 +24,7 @@ use seeks::{Seeks, percentile};
 
 /// What is run.
 struct Case {
-    text: &'static str,
+    scenario: fn() -> String,
     floor: Floor,
 }
 
@@ -45,10 +45,12 @@ struct Row {
     hash: u64,
 }
 
+/// Who keep the brokers busy.
+const PRODUCERS: u32 = 5;
+
 const CASES: [Case; 4] = [
     Case {
-        text: r#"{ "title": "idle: 3 brokers, 3 controllers",
-  "topics": { "orders": { "partitions": 3, "replication.factor": 3 } }, "end": { "at": "10min" } }"#,
+        scenario: || idle().to_string(),
         floor: Floor {
             events: 0,
             ratio: 10_000,
@@ -56,11 +58,7 @@ const CASES: [Case; 4] = [
         },
     },
     Case {
-        text: r#"{ "title": "one record a batch, acks=all, RF 3",
-  "topics": { "orders": { "partitions": 3, "replication.factor": 3 } },
-  "producers": { "shop": { "topic": "orders", "records": 10000, "rate": "5000/s",
-    "config": { "acks": "all", "linger.ms": 0, "batch.size": 0 } } },
-  "consumers": { "auditor": { "assign": ["orders-0", "orders-1", "orders-2"] } } }"#,
+        scenario: || loaded("one record a batch, acks=all, RF 3", 50_000, 1),
         floor: Floor {
             events: 2_000_000,
             ratio: 0,
@@ -68,11 +66,7 @@ const CASES: [Case; 4] = [
         },
     },
     Case {
-        text: r#"{ "title": "100 records a batch, acks=all, RF 3",
-  "topics": { "orders": { "partitions": 3, "replication.factor": 3 } },
-  "producers": { "shop": { "topic": "orders", "records": 100000, "rate": "5000/s",
-    "config": { "acks": "all", "linger.ms": 100, "batch.size": 13000 } } },
-  "consumers": { "auditor": { "assign": ["orders-0", "orders-1", "orders-2"] } } }"#,
+        scenario: || loaded("100 records a batch, acks=all, RF 3", 500_000, 100),
         floor: Floor {
             events: 2_000_000,
             ratio: 0,
@@ -80,12 +74,7 @@ const CASES: [Case; 4] = [
         },
     },
     Case {
-        text: r#"{ "title": "100 records/s, one a batch, random faults",
-  "topics": { "orders": { "partitions": 3, "replication.factor": 3, "config": { "min.insync.replicas": 2 } } },
-  "producers": { "shop": { "topic": "orders", "records": 6000, "rate": "100/s",
-    "config": { "acks": "all", "linger.ms": 0, "batch.size": 0 } } },
-  "consumers": { "auditor": { "assign": ["orders-0", "orders-1", "orders-2"] } },
-  "steps": [{ "random": "any", "count": "6", "window": "5s..55s" }] }"#,
+        scenario: || faulty().to_string(),
         floor: Floor {
             events: 2_000_000,
             ratio: 1_500,
@@ -93,6 +82,49 @@ const CASES: [Case; 4] = [
         },
     },
 ];
+
+fn idle() -> serde_json::Value {
+    json!({
+        "title": "idle: 3 brokers, 3 controllers",
+        "topics": { "orders": { "partitions": 3, "replication.factor": 3 } },
+        "end": { "at": "10min" },
+    })
+}
+
+/// As fast as the answers come, five batches open for each of three partitions. A broker takes up one request of a connection at a
+/// time (N-1), so that takes five producers, each with three batches open.
+fn loaded(title: &str, records: u32, batch: u32) -> String {
+    let config = match batch {
+        1 => json!({ "acks": "all", "linger.ms": 0, "batch.size": 0 }),
+        _ => json!({ "acks": "all", "linger.ms": 0, "batch.size": 111 * batch }),
+    };
+    let producer = |n: u32| {
+        let plan = json!({
+            "topic": "orders", "records": records / PRODUCERS, "rate": "1000000/s",
+            "burst": batch, "unanswered": 3 * batch, "config": config,
+        });
+        (format!("shop-{n}"), plan)
+    };
+    let producers: serde_json::Map<_, _> = (1..=PRODUCERS).map(producer).collect();
+    json!({
+        "title": title,
+        "topics": { "orders": { "partitions": 3, "replication.factor": 3 } },
+        "producers": producers,
+        "consumers": { "auditor": { "assign": ["orders-0", "orders-1", "orders-2"] } },
+    })
+    .to_string()
+}
+
+fn faulty() -> serde_json::Value {
+    json!({
+        "title": "100 records/s, one a batch, random faults",
+        "topics": { "orders": { "partitions": 3, "replication.factor": 3, "config": { "min.insync.replicas": 2 } } },
+        "producers": { "shop": { "topic": "orders", "records": 6_000, "rate": "100/s",
+            "config": { "acks": "all", "linger.ms": 0, "batch.size": 0 } } },
+        "consumers": { "auditor": { "assign": ["orders-0", "orders-1", "orders-2"] } },
+        "steps": [{ "random": "any", "count": "6", "window": "5s..55s" }],
+    })
+}
 
 /// Runs every case, with checkers and without.
 pub fn bench(args: &Bench) -> Result<Outcome, Wrong> {
@@ -129,7 +161,7 @@ pub fn bench(args: &Bench) -> Result<Outcome, Wrong> {
 impl Row {
     fn of(case: &Case, checkers: bool) -> Result<Row, Wrong> {
         let plan = Plan {
-            scenario: Arc::new(Scenario::parse("bench", case.text)?),
+            scenario: Arc::new(Scenario::parse("bench", &(case.scenario)())?),
             seed: 1,
             watch: Watch {
                 records: false,
@@ -267,8 +299,8 @@ mod tests {
     #[test]
     fn every_case_is_a_scenario_and_has_a_floor() {
         for case in &CASES {
-            assert!(Row::of(case, true).is_ok(), "{}", case.text);
-            assert!(case.floor.ratio + case.floor.records > 0, "{}", case.text);
+            assert!(Row::of(case, true).is_ok(), "{}", (case.scenario)());
+            assert!(case.floor.ratio + case.floor.records > 0);
         }
     }
 
@@ -288,7 +320,7 @@ mod tests {
         let figures = row.figures();
         assert_eq!(figures.events, 2_000);
         assert_eq!(figures.ratio, 10);
-        assert_eq!(figures.records, 20_000);
+        assert_eq!(figures.records, 100_000);
     }
 
     #[test]

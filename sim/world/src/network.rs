@@ -559,6 +559,13 @@ impl Network {
         })
     }
 
+    /// From whom to whom the next message wants to connect, if it does.
+    pub fn connects(&self, key: ConnKey, end: End) -> Option<(ProcessId, ProcessId)> {
+        let c = self.connections.get(key).filter(|_| end == End::Server)?;
+        let next = c.to_server.messages.front()?;
+        matches!(next.body, Body::Syn).then_some((c.client, c.server))
+    }
+
     /// A pending send of this connection's client that fits into the socket now.
     pub fn take_sent(&mut self, key: ConnKey) -> Option<Taken> {
         let c = self.connections.get_mut(key)?;

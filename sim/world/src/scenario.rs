@@ -203,6 +203,8 @@ pub struct ProducerPlan {
     pub burst: u32,
     /// When it begins, after ready.
     pub after: Duration,
+    /// How many sends may be without an answer before it sends more; none does not wait.
+    pub unanswered: Option<u32>,
     /// How many different keys; none sends without keys.
     pub keys: Option<u32>,
     /// Every so manieth record has no value: a tombstone for its key.
@@ -564,6 +566,7 @@ impl Scenario {
             after: Duration::ZERO,
             burst: 1,
             keys: None,
+            unanswered: None,
             tombstones: None,
             key_order: KeyOrder::InTurn,
             size: Range { min: 16, max: 16 },

@@ -6,6 +6,7 @@
 use crate::census::Census;
 use crate::check::{Checkers, Step, Violation};
 use crate::digest;
+use crate::network::harm::Chance;
 use crate::network::{Arrival, Body, Network, Taken};
 use crate::process::{Coming, Down, Machine, Names, Pending, Process, ProcessId, service_time};
 use crate::queue::{Item, Queue};
@@ -246,14 +247,11 @@ impl World {
     fn process_item(&mut self, item: Item, number: u64) {
         match item {
             Item::Deliver(key, end) => {
-                let Some((a, b)) = self.ends(key) else { return };
-                // An answer by the system itself (accept, refuse) goes the other way.
-                let (from, to) = if end == crate::network::End::Server {
-                    (b, a)
-                } else {
-                    (a, b)
+                // The system itself answers who wants to connect (accept, refuse): that is on its way, too.
+                let chance = match self.network.connects(key, end) {
+                    Some((from, to)) => self.chance(to, from),
+                    None => Chance::default(),
                 };
-                let chance = self.chance(from, to);
                 let machines = &self.machines;
                 let listens = |p: ProcessId| {
                     let m = &machines[p.index()];
@@ -289,12 +287,6 @@ impl World {
             }
             Item::Phase => self.look_at_phase(),
         }
-    }
-
-    fn ends(&self, key: crate::network::ConnKey) -> Option<(ProcessId, ProcessId)> {
-        self.network
-            .connection(ConnId(key.0))
-            .map(|c| (c.client, c.server))
     }
 
     /// What a connection brings is handled now, or waits with what else has come.

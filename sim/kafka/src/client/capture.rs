@@ -17,6 +17,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 /// What is captured: a role with one way in.
 pub(crate) trait Role {
     fn handle(&mut self, input: Input, cx: &mut Context<'_>);
+
+    /// What its application lets it do at the end of a step.
+    fn end_step(&mut self, _: &mut Context<'_>) {}
 }
 
 impl Role for Admin {
@@ -88,6 +91,7 @@ impl<R: Role> Capture<R> {
 
     /// Time goes by, with all alarms on the way.
     pub fn pass(&mut self, span: Duration) {
+        self.call(|role, cx| role.end_step(cx));
         let end = self.machine.now + span;
         while let Some((timer, at)) = self.next_alarm().filter(|(_, at)| *at <= end) {
             self.machine.now = at.max(self.machine.now);

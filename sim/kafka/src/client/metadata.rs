@@ -54,6 +54,8 @@ pub struct ClientMetadata {
     topics: BTreeMap<Arc<str>, Wanted>,
     /// Updates so far, the bootstrap included: who waits for news compares this.
     update_version: u32,
+    /// The version of the last update that a broker's answer made.
+    answered_version: u32,
     /// Topics added so far: an answer to an older question does not cover the newest ones.
     request_version: u32,
     full_update_wanted: bool,
@@ -123,6 +125,7 @@ impl ClientMetadata {
             nodes: Vec::new(),
             topics: BTreeMap::new(),
             update_version: 0,
+            answered_version: 0,
             request_version: 0,
             full_update_wanted: false,
             partial_update_wanted: false,
@@ -191,6 +194,12 @@ impl ClientMetadata {
     /// How many updates there were: who waits for news compares this.
     pub fn update_version(&self) -> u32 {
         self.update_version
+    }
+
+    /// The version that whoever waits in `awaitUpdate` was last woken for: only an answer notifies them (ProducerMetadata.update),
+    /// not that the bootstrap servers are back.
+    pub fn answered_version(&self) -> u32 {
+        self.answered_version
     }
 
     /// Wants to know about a topic, or goes on wanting to; returns what is known. A new one is asked for at once.
@@ -292,6 +301,7 @@ impl ClientMetadata {
             return Vec::new();
         }
         self.update_version += 1;
+        self.answered_version = self.update_version;
         self.attempts = 0;
         self.equivalent_responses += 1;
         self.last_refresh = Some(now);

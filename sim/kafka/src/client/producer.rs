@@ -1,12 +1,12 @@
 //! ROLE Producer: Kafka's KafkaProducer: `send`, callbacks, `flush`, `close`. Its sender thread is [`sender`], which works
-//! whenever the producer is handed an input.
+//! at the end of each step of its application.
 //!
 //! It keeps Kafka's order in `send` (P-2): metadata, then the partition, then the size, then memory. Where Kafka's `send`
 //! blocks its caller's thread, this one says [`Sent::Full`]: being blocked is the application's state, and
 //! `max.block.ms` is counted here. A record taken is told to its callback once, well or badly (P-10).
 //!
 //! Left out: transactions, partitioners of the application's own, interceptors, metrics, two threads that send at once. A `send` wakes the sender as in Kafka when a batch is new or full; the sender's turn comes after the
-//! application's step, so that what is sent in one step shares batches even with `linger.ms=0`.
+//! application's step ([`Producer::turn`]), so that what is sent in one step shares batches even with `linger.ms=0`.
 
 pub mod accumulator;
 pub mod batch;
@@ -106,6 +106,8 @@ pub struct Producer {
     completed: VecDeque<(SendId, RecordId, Completion)>,
     /// When the alarm is set for.
     alarm: Option<Time>,
+    /// The sender has a turn to take.
+    woken: bool,
 }
 
 /// What a request was about.
@@ -182,6 +184,7 @@ impl Producer {
             next_send: 0,
             completed: VecDeque::new(),
             alarm: None,
+            woken: false,
             settings,
         }
     }
@@ -190,6 +193,22 @@ impl Producer {
     /// from its construction on. A producer that is not started does this with its first `send`.
     pub fn start(&mut self, cx: &mut Context<'_>) {
         self.run(cx);
+    }
+
+    /// Whether the sender has a turn to take.
+    pub fn is_woken(&self) -> bool {
+        self.woken
+    }
+
+    /// The sender's turn, if something has woken it. The application calls this at the end of its step, after its callbacks and
+    /// its sends: in Kafka, too, callbacks run before the sender drains again. Says whether it was one: then there may be
+    /// callbacks, or room for a `send` that was blocked.
+    pub fn turn(&mut self, cx: &mut Context<'_>) -> bool {
+        let woken = std::mem::take(&mut self.woken);
+        if woken {
+            self.run(cx);
+        }
+        woken
     }
 
     /// Takes a record into the accumulator (P-2).
@@ -241,9 +260,16 @@ impl Producer {
         blocked.over
             || !matches!(self.life, Life::Running)
             || match blocked.on {
-                Blockage::Metadata { version } => self.network.metadata.update_version() > version,
+                Blockage::Metadata { version } => {
+                    self.network.metadata.answered_version() > version
+                }
                 Blockage::Memory { bytes, .. } => self.accumulator.has_memory(bytes),
             }
+    }
+
+    /// Whether there is a callback.
+    pub fn has_completed(&self) -> bool {
+        !self.completed.is_empty()
     }
 
     /// The next callback, in order.
@@ -292,7 +318,7 @@ impl Producer {
         self.network.owns(conn)
     }
 
-    /// One step of the sender: its alarm, or something about one of its connections.
+    /// Takes in the sender's alarm, or something about one of its connections, and wakes the sender.
     pub fn handle(&mut self, input: Input, cx: &mut Context<'_>) {
         if input == Input::Timer(self.timer()) {
             self.alarm = None;
@@ -300,7 +326,7 @@ impl Producer {
             let happened = self.network.handle(input, cx);
             self.take_in(happened, cx);
         }
-        self.run(cx);
+        self.woken = true;
     }
 
     /// KafkaProducer.doSend.
@@ -470,7 +496,9 @@ impl Producer {
     }
 
     fn wake(&mut self, at: Time, cx: &mut Context<'_>) {
-        if self.alarm.is_none_or(|alarm| at < alarm) {
+        if at <= cx.now() {
+            self.woken = true;
+        } else if self.alarm.is_none_or(|alarm| at < alarm) {
             self.alarm = Some(at);
             cx.set_timer(self.timer(), at);
         }

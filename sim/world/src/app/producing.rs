@@ -7,7 +7,8 @@
 //!
 //! With librdkafka it hears of its messages only when it polls.
 //!
-//! Its one thread sends and waits. While it stands in `send` (no memory, no metadata), records that fall due wait outside.
+//! Its one thread sends and waits. While it stands in `send` (no memory, no metadata), or waits for the answers to its last
+//! sends, records that fall due wait outside.
 
 use super::{Source, workload};
 use crate::scenario::{Answers, OnFailure, OnRestart, OnStop, Polls, ProducerPlan};
@@ -121,13 +122,13 @@ impl Producing {
             Input::Stop => self.stop(cx),
             other => self.producer.handle(other, cx),
         }
-        if self.hears_at_once() {
-            self.take_callbacks(cx);
-        }
-        self.go_on(cx);
-        if self.hears_at_once() {
-            self.flush(cx);
-            self.take_callbacks(cx);
+        self.work(cx);
+        if self.producer.turn(cx) && self.has_news() {
+            self.work(cx);
+            // What is to be done even so is another step's: each takes its time, or one could go on for ever.
+            if self.producer.is_woken() {
+                cx.set_timer(DUE, cx.now());
+            }
         }
         if matches!(self.thread, Thread::Closing) && self.producer.is_closed() {
             cx.exit(Exit::Stopped);
@@ -136,6 +137,24 @@ impl Producing {
             self.told_finished = true;
             cx.tell(Event::App(AppEvent::Finished));
         }
+    }
+
+    /// Callbacks, then the application's own thread.
+    fn work(&mut self, cx: &mut Context<'_>) {
+        if self.hears_at_once() {
+            self.take_callbacks(cx);
+        }
+        self.go_on(cx);
+        if self.hears_at_once() {
+            self.flush(cx);
+            self.take_callbacks(cx);
+        }
+    }
+
+    /// Whether the sender's turn has left it something to do.
+    fn has_news(&self) -> bool {
+        let may_go_on = matches!(self.thread, Thread::BlockedInSend(_)) && self.producer.may_send();
+        may_go_on || (self.producer.has_completed() && self.hears_at_once())
     }
 
     fn start(&mut self, cx: &mut Context<'_>) {
@@ -182,6 +201,9 @@ impl Producing {
 
     /// The next record to be sent now: one to be sent again, or one that is due.
     fn next_record(&mut self, cx: &mut Context<'_>) -> Option<ProducerRecord> {
+        if self.awaits_an_answer() {
+            return None;
+        }
         let again = self.resend.front().map(|(at, _)| *at);
         if again.is_some_and(|at| at <= cx.now()) {
             let (_, number) = self.resend.pop_front()?;
@@ -227,10 +249,16 @@ impl Producing {
         }
     }
 
-    /// Kafka's own client calls back by itself; librdkafka only while it is polled, as it is while one flushes or closes.
+    /// Kafka's own client calls back by itself; librdkafka only while it is polled, as it is while one waits, flushes or closes.
     fn hears_at_once(&self) -> bool {
         let is_done = self.has_nothing_new() && self.resend.is_empty();
-        self.plan.librdkafka.is_none() || is_done || matches!(self.thread, Thread::Closing)
+        let waits = is_done || self.awaits_an_answer() || matches!(self.thread, Thread::Closing);
+        self.plan.librdkafka.is_none() || waits
+    }
+
+    /// Whether it stands in `send(…).get()`, or in whatever else keeps its open sends few.
+    fn awaits_an_answer(&self) -> bool {
+        self.plan.unanswered.is_some_and(|most| self.open >= most)
     }
 
     /// With librdkafka one flushes at the end, or what was sent last is never heard of.

@@ -101,6 +101,48 @@ fn in_the_callback_it_accepts_what_is_written() {
 }
 
 #[test]
+fn while_answers_are_outstanding_what_falls_due_waits_outside() {
+    let mut shop = shop(ProducerPlan {
+        unanswered: Some(3),
+        ..plan()
+    });
+    shop.silent = Some(Api::Produce);
+    shop.start();
+    shop.pass(Duration::secs(5));
+    assert_eq!(invoked(&shop), [0, 1, 2], "no fourth while three are open");
+    // Each of the three ends after delivery.timeout.ms, and lets one more in.
+    shop.pass(Duration::secs(120));
+    assert_eq!(rejected(&shop), [0, 1, 2]);
+    assert_eq!(invoked(&shop), [0, 1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn who_waits_for_each_answer_sends_one_record_a_batch_and_all_of_them() {
+    let mut shop = shop(ProducerPlan {
+        unanswered: Some(1),
+        burst: 10,
+        ..plan()
+    });
+    shop.start();
+    shop.pass(SECOND);
+    assert_eq!(in_log(&shop), (0..10).collect::<Vec<_>>());
+    assert_eq!(shop.log.len(), 10, "each was alone in its batch");
+    assert!(shop.app.is_finished());
+}
+
+#[test]
+fn who_waits_for_an_answer_polls_librdkafka_meanwhile() {
+    let mut shop = shop(ProducerPlan {
+        unanswered: Some(1),
+        librdkafka: Some(LibrdkafkaConfig::default()),
+        ..plan()
+    });
+    shop.start();
+    shop.pass(Duration::secs(3));
+    assert_eq!(accepted(&shop), (0..10).collect::<Vec<_>>());
+}
+
+#[test]
 fn after_send_it_accepts_what_nobody_has_and_its_source_forgets_it() {
     let plan = ProducerPlan {
         answers: Answers::AfterSend,

@@ -254,6 +254,7 @@ fn producer(producer: &ProducerPlan) -> Node {
         ("rate", Some(Node::text(write_rate(producer.rate)))),
         ("burst", Some(Node::number(producer.burst))),
         ("after", Some(Node::text(write_duration(producer.after.0)))),
+        ("unanswered", producer.unanswered.map(Node::number)),
         ("keys", producer.keys.map(Node::number)),
         ("tombstones", producer.tombstones.map(Node::number)),
         ("key-order", Some(Node::text(key_order))),

@@ -278,6 +278,7 @@ pub const KEYS: &[Key] = &[
     key("/producers/*/rate", Rate, Is("\"20/s\""), "How fast its own callers ask."),
     key("/producers/*/after", Duration, Is("\"0s\""), "When its callers begin to ask."),
     key("/producers/*/burst", whole(1, 1_000_000), Is("1"), "How many records fall due at once; the rate stays what it is."),
+    key("/producers/*/unanswered", whole(1, 1_000_000), Absent, "How many of its sends may be without an answer before it sends more; 1 is `send(…).get()`. Without it, it does not wait."),
     key("/producers/*/keys", whole(1, 1_000_000), Absent, "How many different keys its records have; without it they have none."),
     key("/producers/*/tombstones", whole(1, 1_000_000), Absent, "Every so manieth record has no value: in a compacted topic it deletes its key."),
     key("/producers/*/key-order", Word(&["in-turn", "uniform", "skewed"]), Is("\"in-turn\""), "Which key comes when: one after the other, each as often as any other, or the first as often as the next two, as the next four, and so on, nearly Zipf's law."),

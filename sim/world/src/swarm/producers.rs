@@ -51,6 +51,7 @@ pub fn draw(
                 false => 1,
             },
             after: Duration::millis(dice.within(0, 2_000)),
+            unanswered: dice.chance(15).then(|| dice.within(1, 5) as u32),
             keys: dice.chance(keyed).then(|| dice.within(1, 20) as u32),
             tombstones: dice.chance(25).then(|| dice.within(2, 10) as u32),
             key_order: dice.pick(&[KeyOrder::InTurn, KeyOrder::Uniform, KeyOrder::Skewed]),
@@ -92,11 +93,18 @@ pub fn draw(
             plan.config.delivery_timeout_ms = defaults.delivery_timeout_ms;
             plan.config.request_timeout_ms = defaults.request_timeout_ms;
         }
+        // Who waits for each answer needs half a second a record where a follower is slow to copy it (seed 1137).
+        if let Some(most) = plan.unanswered {
+            plan.records = plan.records.min(40 * most);
+        }
         if dice.chance(20) {
             let own = draw_librdkafka(dice, half, plan.on_failure);
             plan.config = own.in_java();
             plan.librdkafka = Some(own);
             plan.polls = dice.pick(&[Polls::AfterSend, Polls::AfterSend, Polls::AtTheEnd]);
+            if plan.polls == Polls::AtTheEnd {
+                plan.unanswered = None;
+            }
         }
         let i = usize::try_from(i).expect("one of three");
         (Arc::from(["shop", "bank", "sensor"][i]), plan)

@@ -23,6 +23,11 @@ const SINGLY: [(&str, &str); 2] = [("batch.size", "1"), ("linger.ms", "0")];
 impl Role for Producer {
     fn handle(&mut self, input: Input, cx: &mut Context<'_>) {
         Producer::handle(self, input, cx);
+        Producer::turn(self, cx);
+    }
+
+    fn end_step(&mut self, cx: &mut Context<'_>) {
+        Producer::turn(self, cx);
     }
 }
 
@@ -240,6 +245,30 @@ mod sending {
         bench.answer(metadata(LeaderEpoch(5), 1));
         assert!(bench.role.may_send());
         assert_eq!(send(&mut bench, 1, 0), Sent::Queued(SendId(0)));
+    }
+
+    // Seed 1320 of the free half: the caller and the rebootstrap woke each other a million times.
+    #[test]
+    fn that_the_bootstrap_servers_are_back_wakes_nobody_who_waits_for_a_topic() {
+        let mut bench = informed(&[
+            ("reconnect.backoff.ms", "5000"),
+            ("reconnect.backoff.max.ms", "5000"),
+        ]);
+        bench.refusing = [ONE, TWO].into();
+        for broker in [ONE, TWO] {
+            bench.reset(broker);
+        }
+        let version = bench.role.network.metadata.update_version();
+        bench.pass(SECOND);
+        assert_eq!(send(&mut bench, 1, 0), Sent::Full);
+        // Between two tries to connect there is no node to ask, whenever the sender looks.
+        for _ in 0..100 {
+            bench.call(|p, cx| p.flush(cx));
+            bench.pass(ms(20));
+        }
+        let metadata = &bench.role.network.metadata;
+        assert!(metadata.update_version() > version, "it was rebootstrapped");
+        assert!(!bench.role.may_send());
     }
 
     #[test]

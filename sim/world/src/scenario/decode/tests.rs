@@ -34,7 +34,7 @@ const WHOLE: &str = r#"{
     "by.hand-2": { "replicas": [[1, 2, 3], [2, 3, 4]] }
   },
   "producers": {
-    "shop": { "topic": "orders", "records": 60, "rate": "40/s", "after": "1s", "keys": 6, "tombstones": 5, "key-order": "skewed", "size": "2KiB..4KiB",
+    "shop": { "topic": "orders", "records": 60, "rate": "40/s", "after": "1s", "unanswered": 3, "keys": 6, "tombstones": 5, "key-order": "skewed", "size": "2KiB..4KiB",
       "burst": 5, "partition": 1, "timestamp": "2026-02-03T00:00:00Z", "headers": { "trace": "on" }, "on-failure": "resend",
       "answers": "after-send", "on-restart": "resend-unconfirmed", "on-stop": "exit", "client": "java", "config": { "acks": 1, "linger.ms": 100 } },
     "till": { "topic": "by.hand-2", "records": 1, "rows": "ports", "key-field": "code", "client": "librdkafka", "polls": "at-the-end", "config": { "partitioner": "murmur2_random", "linger.ms": 50, "max.in.flight.requests.per.connection": 9 } }
@@ -461,6 +461,14 @@ fn rows_come_from_an_asset_that_is_there_by_a_field_that_is_there() {
         &shop(code, r#""key-field": "code""#),
         "\"key-field\"",
         "\"key-field\" without \"rows\"; expected the asset in `rows`",
+    );
+    refused(
+        &shop(
+            code,
+            r#""client": "librdkafka", "polls": "at-the-end", "unanswered": 1"#,
+        ),
+        "\"unanswered\"",
+        "\"unanswered\" with \"polls\": \"at-the-end\"; expected one of the two: who waits for an answer polls for it",
     );
     refused(
         r#""assets": { "ports": "nowhere.csv" }"#,

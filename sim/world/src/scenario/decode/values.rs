@@ -393,6 +393,19 @@ fn producer(
         let value = fields.mistakes.check(entry.node.span, value)?;
         Some((entry.name, value.into()))
     });
+    let polls = match fields.word("polls") {
+        "at-the-end" => Polls::AtTheEnd,
+        _ => Polls::AfterSend,
+    };
+    let unanswered = fields.small("unanswered");
+    if unanswered.is_some() && polls == Polls::AtTheEnd {
+        let found = "\"unanswered\" with \"polls\": \"at-the-end\"";
+        let mistake = Mistake::new(
+            found,
+            "one of the two: who waits for an answer polls for it",
+        );
+        fields.mistakes.add(fields.key_span("unanswered"), mistake);
+    }
     ProducerPlan {
         topic: fields
             .value("topic", |node, kind| known.topic(text(node, kind)?))
@@ -404,6 +417,7 @@ fn producer(
         }),
         burst: fields.small("burst").unwrap_or(1),
         after: Duration(fields.duration("after").unwrap_or_default()),
+        unanswered,
         keys: fields.small("keys"),
         tombstones: fields.small("tombstones"),
         key_order: match fields.word("key-order") {
@@ -442,10 +456,7 @@ fn producer(
             None => config::settings(fields),
         },
         librdkafka,
-        polls: match fields.word("polls") {
-            "at-the-end" => Polls::AtTheEnd,
-            _ => Polls::AfterSend,
-        },
+        polls,
     }
 }
 
