@@ -279,7 +279,7 @@ fn bounds() -> [Bound; 2] {
             name: "a million records of 100 bytes, RF 3",
             scenario: format!(
                 r#"{{ "format": 1, "title": "a million records", {topics}, "producers": {{ "shop": {{ "topic": "orders",
-  "records": 1000000, "rate": "5000/s", "size": "100B", "config": {{ "acks": "all", "linger.ms": 100, "batch.size": 11100 }} }} }} }}"#
+  "records": 1000000, "rate": "5000/s", "size": "100B", "config": {{ "acks": "all", "linger.ms": 100, "batch.size": 13000 }} }} }} }}"#
             ),
             most_mib: 600,
         },
