@@ -110,6 +110,14 @@ impl App {
         }
     }
 
+    /// Whether it has more to send and only waits for its answers, which come.
+    pub fn goes_on_sending(&self, now: Time) -> bool {
+        match self {
+            App::Producing(a) => a.goes_on_sending(now),
+            App::Consuming(_) | App::Reading(_) => false,
+        }
+    }
+
     /// What the reader has not read to the end, and where it stands.
     pub fn unread(&self) -> Vec<(&TopicPartition, Option<Offset>)> {
         match self {

@@ -559,11 +559,16 @@ impl Network {
         })
     }
 
-    /// From whom to whom the next message wants to connect, if it does.
-    pub fn connects(&self, key: ConnKey, end: End) -> Option<(ProcessId, ProcessId)> {
-        let c = self.connections.get(key).filter(|_| end == End::Server)?;
-        let next = c.to_server.messages.front()?;
-        matches!(next.body, Body::Syn).then_some((c.client, c.server))
+    /// From whom to whom the system itself answers the next message, if it does: who wants to connect, and whose message was lost
+    /// for good.
+    pub fn answers(&self, key: ConnKey, end: End) -> Option<(ProcessId, ProcessId)> {
+        let c = self.connections.get(key)?;
+        let (pipe, from, to) = match end {
+            End::Server => (&c.to_server, c.server, c.client),
+            End::Client => (&c.to_client, c.client, c.server),
+        };
+        let next = pipe.messages.front()?;
+        matches!(next.body, Body::Syn | Body::GivenUp).then_some((from, to))
     }
 
     /// A pending send of this connection's client that fits into the socket now.

@@ -150,8 +150,12 @@ pub fn shrink(
             false => Unshrinkable::NotRepeated(search.failure),
         });
     }
+    let steps = match search.renames {
+        true => done,
+        false => plain.steps.len(),
+    };
     let before = Size {
-        steps: done,
+        steps,
         ..size(scenario)
     };
     search.all();

@@ -98,6 +98,8 @@ pub enum Reason {
     },
     /// The application has records that were not due when the end began.
     NotAllDue,
+    /// The application waits for its answers, which come one after the other, and has more to send.
+    StillSending,
     /// The file gives less time than the longest timeout in force asks for.
     TooLittleTime,
 }
@@ -175,6 +177,9 @@ impl fmt::Display for Reason {
                 "from offset {from} to its end the log holds nothing that could be read"
             ),
             Reason::NotAllDue => f.write_str("`end.at` comes before its last record is due"),
+            Reason::StillSending => {
+                f.write_str("it waits for answers, which come, and has more to send than `end.at` leaves time for")
+            }
             Reason::TooLittleTime => {
                 f.write_str("`end.within` is less than twice the longest timeout in force")
             }
@@ -279,6 +284,10 @@ impl World {
         };
         if app.has_more_to_send() {
             let because = Some(Reason::NotAllDue);
+            return Lack { what, because };
+        }
+        if app.goes_on_sending(self.now) {
+            let because = Some(Reason::StillSending);
             return Lack { what, because };
         }
         match waits {

@@ -247,9 +247,8 @@ impl World {
     fn process_item(&mut self, item: Item, number: u64) {
         match item {
             Item::Deliver(key, end) => {
-                // The system itself answers who wants to connect (accept, refuse): that is on its way, too.
-                let chance = match self.network.connects(key, end) {
-                    Some((from, to)) => self.chance(to, from),
+                let chance = match self.network.answers(key, end) {
+                    Some((from, to)) => self.chance(from, to),
                     None => Chance::default(),
                 };
                 let machines = &self.machines;

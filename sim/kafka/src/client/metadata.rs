@@ -196,8 +196,8 @@ impl ClientMetadata {
         self.update_version
     }
 
-    /// The version that whoever waits in `awaitUpdate` was last woken for: only an answer notifies them (ProducerMetadata.update),
-    /// not that the bootstrap servers are back.
+    /// The version that whoever waits in `awaitUpdate` was last woken for: of all updates only an answer notifies
+    /// (ProducerMetadata.update), not that the bootstrap servers are back.
     pub fn answered_version(&self) -> u32 {
         self.answered_version
     }

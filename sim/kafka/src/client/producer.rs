@@ -1,5 +1,5 @@
 //! ROLE Producer: Kafka's KafkaProducer: `send`, callbacks, `flush`, `close`. Its sender thread is [`sender`], which works
-//! at the end of each step of its application.
+//! at the end of those steps of its application that wake it.
 //!
 //! It keeps Kafka's order in `send` (P-2): metadata, then the partition, then the size, then memory. Where Kafka's `send`
 //! blocks its caller's thread, this one says [`Sent::Full`]: being blocked is the application's state, and

@@ -42,6 +42,8 @@ pub struct Producing {
     resend: VecDeque<(Time, u32)>,
     /// Sends whose callback has not come.
     open: u32,
+    /// When the last callback came.
+    answered: Option<Time>,
     /// It takes nothing new from its source.
     finishing: bool,
     told_finished: bool,
@@ -84,6 +86,7 @@ impl Producing {
             thread: Thread::Idle,
             resend: VecDeque::new(),
             open: 0,
+            answered: None,
             finishing: false,
             told_finished: false,
             flushed: false,
@@ -103,7 +106,23 @@ impl Producing {
 
     /// Whether it has records that it has never sent, and may.
     pub fn has_more_to_send(&self) -> bool {
-        matches!(self.thread, Thread::Sending) && !self.has_nothing_new()
+        matches!(self.thread, Thread::Sending)
+            && !self.has_nothing_new()
+            && !self.awaits_an_answer()
+    }
+
+    /// Whether it has more to send once it has an answer, and had the last one no longer ago than one may take.
+    pub fn goes_on_sending(&self, now: Time) -> bool {
+        let patience = Duration::millis(
+            self.plan
+                .config
+                .delivery_timeout_ms
+                .value
+                .unsigned_abs()
+                .into(),
+        );
+        let waits = !self.has_nothing_new() && self.awaits_an_answer();
+        waits && self.answered.is_some_and(|at| at + patience >= now)
     }
 
     /// The partitions whose records are neither acknowledged nor given up.
@@ -263,7 +282,9 @@ impl Producing {
 
     /// With librdkafka one flushes at the end, or what was sent last is never heard of.
     fn flush(&mut self, cx: &mut Context<'_>) {
-        let is_due = self.plan.librdkafka.is_some() && matches!(self.thread, Thread::Sending);
+        let is_done = self.has_nothing_new() && self.resend.is_empty();
+        let is_due =
+            self.plan.librdkafka.is_some() && matches!(self.thread, Thread::Sending) && is_done;
         if is_due && !std::mem::replace(&mut self.flushed, true) {
             self.producer.flush(cx);
         }
@@ -272,6 +293,7 @@ impl Producing {
     fn take_callbacks(&mut self, cx: &mut Context<'_>) {
         while let Some((_, id, completion)) = self.producer.completed() {
             self.open -= 1;
+            self.answered = Some(cx.now());
             self.called_back(id, completion.map(|_| ()), cx);
         }
     }

@@ -4,7 +4,7 @@ use super::bench::{BROKER, Bench};
 use super::*;
 use crate::scenario::quantity::Rate;
 use crate::scenario::{Answers, OnFailure, OnRestart, OnStop, Polls, Scenario};
-use klab_kafka::config::{ConsumerConfig, LibrdkafkaConfig, OffsetReset};
+use klab_kafka::config::{Configs, ConsumerConfig, LibrdkafkaConfig, OffsetReset};
 use klab_kafka::context::Exit;
 use klab_kafka::event::AppEvent;
 use klab_kafka::ids::{Offset, RecordId};
@@ -140,6 +140,23 @@ fn who_waits_for_an_answer_polls_librdkafka_meanwhile() {
     shop.start();
     shop.pass(Duration::secs(3));
     assert_eq!(accepted(&shop), (0..10).collect::<Vec<_>>());
+}
+
+#[test]
+fn librdkafka_is_flushed_at_the_end_and_not_at_every_wait() {
+    let mut own = LibrdkafkaConfig::default();
+    own.set("linger.ms", "500").expect("a row of the table");
+    let mut shop = shop(ProducerPlan {
+        unanswered: Some(5),
+        config: own.in_java(),
+        librdkafka: Some(own),
+        ..plan()
+    });
+    shop.start();
+    shop.pass(Duration::millis(450));
+    assert_eq!(accepted(&shop), [0; 0], "the first five linger");
+    shop.pass(Duration::millis(500));
+    assert!(shop.app.is_finished(), "the last five do not");
 }
 
 #[test]

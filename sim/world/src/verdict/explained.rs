@@ -528,6 +528,8 @@ fn a_batch_that_was_too_large_lets_a_younger_one_pass_and_doubles_nothing() {
             ids: [story.shop(0)].into(),
             parts: 1,
         };
+        let who = [story.process("broker-1")].into();
+        story.fault(Fault::Pause { who });
         story.client("shop", split);
     };
     let off = || with("enable.idempotence", "false");

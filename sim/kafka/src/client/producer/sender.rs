@@ -386,7 +386,9 @@ impl Producer {
         let batch = self.accumulator.batch_mut(id);
         batch.in_flight = false;
         let partition = batch.partition;
-        if error == ErrorCode::MessageTooLarge && batch.count() > 1 && !batch.done {
+        // librdkafka splits no batch: to it the error is final.
+        let splits = self.local.is_none() && batch.count() > 1 && !batch.done;
+        if error == ErrorCode::MessageTooLarge && splits {
             self.split(id, cx);
         } else if error.is_none() {
             self.succeed(id, outcome.offset, cx);

@@ -258,9 +258,9 @@ mod sending {
         for broker in [ONE, TWO] {
             bench.reset(broker);
         }
-        let version = bench.role.network.metadata.update_version();
         bench.pass(SECOND);
         assert_eq!(send(&mut bench, 1, 0), Sent::Full);
+        let version = bench.role.network.metadata.update_version();
         // Between two tries to connect there is no node to ask, whenever the sender looks.
         for _ in 0..100 {
             bench.call(|p, cx| p.flush(cx));

@@ -82,6 +82,25 @@ fn a_retry_goes_back_to_where_its_age_says() {
     );
 }
 
+// Seed 100253: the parts of a split batch were put back by their age, and a younger batch passed.
+#[test]
+fn a_batch_that_is_too_large_for_the_broker_is_not_split_but_fails() {
+    let mut bench = python(&[("linger.ms", "5")]);
+    for number in 0..3 {
+        send(&mut bench, number, 0);
+    }
+    bench.pass(ms(1));
+    bench.answer(metadata(LeaderEpoch(5), 1));
+    bench.pass(ms(5));
+    assert_eq!(on_wire(&bench), [[0, 1, 2]]);
+    bench.answer(produced(ErrorCode::MessageTooLarge, -1));
+    bench.pass(SECOND);
+    assert!(on_wire(&bench).is_empty());
+    let failed = Err(SendFailure::Error(ErrorCode::MessageTooLarge));
+    let all = [0, 1, 2].map(|n| (n, failed));
+    assert_eq!(told(&mut bench), all);
+}
+
 #[test]
 fn messages_without_a_key_stick_for_a_time_and_not_for_a_number_of_bytes() {
     let mut bench = python(&[]);
