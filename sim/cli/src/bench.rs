@@ -24,7 +24,7 @@ use seeks::{Seeks, percentile};
 
 /// What is run.
 struct Case {
-    scenario: fn() -> String,
+    scenario: fn() -> serde_json::Value,
     floor: Floor,
 }
 
@@ -50,7 +50,7 @@ const PRODUCERS: u32 = 5;
 
 const CASES: [Case; 4] = [
     Case {
-        scenario: || idle().to_string(),
+        scenario: idle,
         floor: Floor {
             events: 0,
             ratio: 10_000,
@@ -74,7 +74,7 @@ const CASES: [Case; 4] = [
         },
     },
     Case {
-        scenario: || faulty().to_string(),
+        scenario: faulty,
         floor: Floor {
             events: 2_000_000,
             ratio: 1_500,
@@ -93,11 +93,9 @@ fn idle() -> serde_json::Value {
 
 /// As fast as the answers come, five batches open for each of three partitions. A broker takes up one request of a connection at a
 /// time (N-1), so that takes five producers, each with three batches open.
-fn loaded(title: &str, records: u32, batch: u32) -> String {
-    let config = match batch {
-        1 => json!({ "acks": "all", "linger.ms": 0, "batch.size": 0 }),
-        _ => json!({ "acks": "all", "linger.ms": 0, "batch.size": 111 * batch }),
-    };
+fn loaded(title: &str, records: u32, batch: u32) -> serde_json::Value {
+    let bytes = if batch == 1 { 0 } else { 111 * batch };
+    let config = json!({ "acks": "all", "linger.ms": 0, "batch.size": bytes });
     let producer = |n: u32| {
         let plan = json!({
             "topic": "orders", "records": records / PRODUCERS, "rate": "1000000/s",
@@ -112,7 +110,6 @@ fn loaded(title: &str, records: u32, batch: u32) -> String {
         "producers": producers,
         "consumers": { "auditor": { "assign": ["orders-0", "orders-1", "orders-2"] } },
     })
-    .to_string()
 }
 
 fn faulty() -> serde_json::Value {
@@ -161,7 +158,7 @@ pub fn bench(args: &Bench) -> Result<Outcome, Wrong> {
 impl Row {
     fn of(case: &Case, checkers: bool) -> Result<Row, Wrong> {
         let plan = Plan {
-            scenario: Arc::new(Scenario::parse("bench", &(case.scenario)())?),
+            scenario: Arc::new(Scenario::parse("bench", &(case.scenario)().to_string())?),
             seed: 1,
             watch: Watch {
                 records: false,

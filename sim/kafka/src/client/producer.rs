@@ -313,6 +313,11 @@ impl Producer {
         matches!(self.life, Life::Closed)
     }
 
+    /// How long a send may take to its callback: `delivery.timeout.ms`, raised where it is too short for the others.
+    pub fn delivery_timeout(&self) -> Duration {
+        self.settings.delivery_timeout
+    }
+
     /// Whether a connection is this producer's.
     pub fn owns(&self, conn: ConnId) -> bool {
         self.network.owns(conn)

@@ -101,7 +101,7 @@ impl Producing {
     /// Whether every record was sent and every send is resolved.
     pub fn is_finished(&self) -> bool {
         let is_free = matches!(self.thread, Thread::Sending);
-        is_free && self.open == 0 && self.resend.is_empty() && self.has_nothing_new()
+        is_free && self.open == 0 && self.has_sent_all()
     }
 
     /// Whether it has records that it has never sent, and may.
@@ -113,14 +113,7 @@ impl Producing {
 
     /// Whether it has more to send once it has an answer, and had the last one no longer ago than one may take.
     pub fn goes_on_sending(&self, now: Time) -> bool {
-        let patience = Duration::millis(
-            self.plan
-                .config
-                .delivery_timeout_ms
-                .value
-                .unsigned_abs()
-                .into(),
-        );
+        let patience = self.producer.delivery_timeout();
         let waits = !self.has_nothing_new() && self.awaits_an_answer();
         waits && self.answered.is_some_and(|at| at + patience >= now)
     }
@@ -270,8 +263,9 @@ impl Producing {
 
     /// Kafka's own client calls back by itself; librdkafka only while it is polled, as it is while one waits, flushes or closes.
     fn hears_at_once(&self) -> bool {
-        let is_done = self.has_nothing_new() && self.resend.is_empty();
-        let waits = is_done || self.awaits_an_answer() || matches!(self.thread, Thread::Closing);
+        let waits = self.has_sent_all()
+            || self.awaits_an_answer()
+            || matches!(self.thread, Thread::Closing);
         self.plan.librdkafka.is_none() || waits
     }
 
@@ -282,9 +276,8 @@ impl Producing {
 
     /// With librdkafka one flushes at the end, or what was sent last is never heard of.
     fn flush(&mut self, cx: &mut Context<'_>) {
-        let is_done = self.has_nothing_new() && self.resend.is_empty();
-        let is_due =
-            self.plan.librdkafka.is_some() && matches!(self.thread, Thread::Sending) && is_done;
+        let is_free = matches!(self.thread, Thread::Sending);
+        let is_due = self.plan.librdkafka.is_some() && is_free && self.has_sent_all();
         if is_due && !std::mem::replace(&mut self.flushed, true) {
             self.producer.flush(cx);
         }
@@ -342,6 +335,11 @@ impl Producing {
     /// It tells its caller, who remembers that the record has not been confirmed.
     fn refused(&mut self, id: RecordId, cx: &mut Context<'_>) {
         cx.tell(Event::App(AppEvent::Rejected { id }));
+    }
+
+    /// Nothing is left to be sent, for the first time or again.
+    fn has_sent_all(&self) -> bool {
+        self.has_nothing_new() && self.resend.is_empty()
     }
 
     fn has_nothing_new(&self) -> bool {
