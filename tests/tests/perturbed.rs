@@ -19,12 +19,12 @@ fn hash(content: &Content) -> u64 {
 
 fn hash_of_all(contents: &[Content]) -> u64 {
     let mut trace = Trace::new(false);
-    for ((at, process, cause), what) in contents.iter().cloned() {
+    for ((at, process, cause), what) in contents {
         trace.push(&Record {
             seq: trace.next_seq(),
-            at,
-            process,
-            cause,
+            at: *at,
+            process: *process,
+            cause: *cause,
             what,
         });
     }

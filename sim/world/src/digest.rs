@@ -1,127 +1,47 @@
-//! Values as bytes of fixed width, for hashing: little-endian, `usize` as u64, enums by number, no field names.
+//! Values as one number, for hashing: each number in them is folded into the hash with its width, enums by number, no field
+//! names, `usize` as u64.
 //!
-//! The same value gives the same bytes natively and in WebAssembly; the standard library's `Hash` would not. What is large is
-//! hashed piece by piece, with the same hash: the bytes of a whole cluster are never in memory together.
+//! The same value gives the same hash natively and in WebAssembly; the standard library's `Hash` would not. Hashes of libraries
+//! work on bytes, which would first have to be written somewhere for each of a run's many facts: that cost three times as much.
 
 use serde::Serialize;
 use serde::ser;
 use std::fmt;
-use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 
-/// From so many bytes on a value is hashed piece by piece.
-const PIECE: usize = 1 << 20;
-
-/// So many bytes lie in a row of fixed length before they are moved on: enough for nearly every record of a trace.
-const NEAR: usize = 512;
-
-/// The bytes of values, one after the other.
-#[derive(Clone)]
-pub struct Bytes {
-    /// The last bytes. How many there are goes from field to field with the serializer, in a register.
-    near: [u8; NEAR],
-    /// What came before them.
-    far: Vec<u8>,
-    /// How many lengths still have to be filled in.
-    open: u32,
-    /// What has been hashed already and is in neither.
-    pieces: Option<Box<Xxh3>>,
-    seed: u64,
-}
-
-impl Default for Bytes {
-    fn default() -> Bytes {
-        Bytes {
-            near: [0; NEAR],
-            far: Vec::new(),
-            open: 0,
-            pieces: None,
-            seed: 0,
-        }
-    }
-}
-
-impl fmt::Debug for Bytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes moved on", self.far.len())
-    }
-}
+/// A hash under way. All of it fits a register, so nothing is written anywhere.
+#[derive(Clone, Copy)]
+struct Digest(u64);
 
 /// The hash of a value on top of an earlier hash.
-pub fn roll<T: Serialize + ?Sized>(hash: u64, value: &T, scratch: &mut Bytes) -> u64 {
-    scratch.far.clear();
-    scratch.seed = hash;
-    let Ok(at) = value.serialize(Digest { to: scratch, at: 0 });
-    if scratch.far.is_empty() && scratch.pieces.is_none() {
-        return xxh3_64_with_seed(&scratch.near[..at], hash);
-    }
-    scratch.far.extend_from_slice(&scratch.near[..at]);
-    match scratch.pieces.take() {
-        None => xxh3_64_with_seed(&scratch.far, hash),
-        Some(mut pieces) => {
-            pieces.update(&scratch.far);
-            pieces.digest()
-        }
-    }
+#[inline]
+pub fn roll<T: Serialize + ?Sized>(hash: u64, value: &T) -> u64 {
+    let Ok(Digest(hash)) = value.serialize(Digest(hash));
+    hash
 }
 
-impl Bytes {
-    /// Where the next `N` bytes go if there are `at` now.
+impl Digest {
+    /// The hash with one more number. Each part of it can be undone, so a difference once made lasts, unless a later one happens to
+    /// fit it: of all that could, one in 2^64 does.
     #[inline]
-    fn room<const N: usize>(&mut self, at: usize) -> usize {
-        if at > NEAR - N {
-            self.move_on(at);
-            return 0;
-        }
-        at
+    fn with(self, number: u64) -> Digest {
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        const FACTOR: u64 = 0xd129_0e4b_57f8_a6e5;
+        let mixed = (self.0 ^ number).wrapping_add(STEP).wrapping_mul(FACTOR);
+        Digest(mixed ^ (mixed >> 32))
     }
 
-    /// Makes all of `near` free; what lies beyond it is hashed once it is large, unless a length in it is still unknown.
-    #[cold]
-    fn move_on(&mut self, at: usize) {
-        self.far.extend_from_slice(&self.near[..at]);
-        if self.far.len() >= PIECE && self.open == 0 {
-            let seed = self.seed;
-            let pieces = self
-                .pieces
-                .get_or_insert_with(|| Box::new(Xxh3::with_seed(seed)));
-            pieces.update(&self.far);
-            self.far.clear();
-        }
-    }
-
-    /// Bytes that may be more than fit; returns how many there are then.
-    #[inline]
-    fn extend(&mut self, at: usize, bytes: &[u8]) -> usize {
-        if let Some(room) = self.near[at..].get_mut(..bytes.len()) {
-            room.copy_from_slice(bytes);
-            return at + bytes.len();
-        }
-        self.move_on(at);
-        self.far.extend_from_slice(bytes);
-        0
+    fn with_bytes(self, bytes: &[u8]) -> Digest {
+        let folded = bytes.chunks(8).fold(self, |digest, chunk| {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            digest.with(u64::from_le_bytes(word))
+        });
+        folded.with(bytes.len() as u64)
     }
 }
 
-/// Writes the next value; what it returns is how many bytes there are then.
-struct Digest<'a> {
-    to: &'a mut Bytes,
-    at: usize,
-}
-
-impl<'a> Digest<'a> {
-    #[inline]
-    fn put<const N: usize>(self, bytes: [u8; N]) -> Digest<'a> {
-        let at = self.to.room::<N>(self.at);
-        self.to.near[at..at + N].copy_from_slice(&bytes);
-        Digest {
-            to: self.to,
-            at: at + N,
-        }
-    }
-}
-
-/// Every kind of value that we hash can be written, so there is no error to hand on and nothing to look at after each field. A
-/// value that has no bytes of fixed width (a float) is a mistake of ours.
+/// Every kind of value that we hash can be folded, so there is no error to hand on and nothing to look at after each field. A
+/// value that has no fixed width (a float) is a mistake of ours.
 #[derive(Debug)]
 pub enum Unwritable {}
 
@@ -140,79 +60,76 @@ impl ser::Error for Unwritable {
     }
 }
 
-macro_rules! fixed {
-    ($($method:ident: $type:ty,)*) => {
+macro_rules! numbers {
+    ($($method:ident: $type:ty as $wide:ty,)*) => {
         $(#[inline]
-        fn $method(self, v: $type) -> Result<usize, Unwritable> {
-            Ok(self.put(v.to_le_bytes()).at)
+        fn $method(self, v: $type) -> Result<Digest, Unwritable> {
+            let wide = <$wide>::from(v);
+            Ok(self.with(u64::from_le_bytes(wide.to_le_bytes())))
         })*
     };
 }
 
-impl<'a> ser::Serializer for Digest<'a> {
-    type Ok = usize;
+impl ser::Serializer for Digest {
+    type Ok = Digest;
     type Error = Unwritable;
-    type SerializeSeq = Counted<'a>;
-    type SerializeTuple = Digest<'a>;
-    type SerializeTupleStruct = Digest<'a>;
-    type SerializeTupleVariant = Digest<'a>;
-    type SerializeMap = Counted<'a>;
-    type SerializeStruct = Digest<'a>;
-    type SerializeStructVariant = Digest<'a>;
+    type SerializeSeq = Counted;
+    type SerializeTuple = Digest;
+    type SerializeTupleStruct = Digest;
+    type SerializeTupleVariant = Digest;
+    type SerializeMap = Counted;
+    type SerializeStruct = Digest;
+    type SerializeStructVariant = Digest;
 
-    fixed! {
-        serialize_i8: i8, serialize_i16: i16, serialize_i32: i32, serialize_i64: i64, serialize_i128: i128,
-        serialize_u8: u8, serialize_u16: u16, serialize_u32: u32, serialize_u64: u64, serialize_u128: u128,
+    numbers! {
+        serialize_bool: bool as u64, serialize_char: char as u64,
+        serialize_i8: i8 as i64, serialize_i16: i16 as i64, serialize_i32: i32 as i64, serialize_i64: i64 as i64,
+        serialize_u8: u8 as u64, serialize_u16: u16 as u64, serialize_u32: u32 as u64, serialize_u64: u64 as u64,
     }
 
-    #[inline]
-    fn serialize_bool(self, v: bool) -> Result<usize, Unwritable> {
-        self.serialize_u8(v.into())
+    fn serialize_i128(self, v: i128) -> Result<Digest, Unwritable> {
+        Ok(self.with_bytes(&v.to_le_bytes()))
+    }
+
+    fn serialize_u128(self, v: u128) -> Result<Digest, Unwritable> {
+        Ok(self.with_bytes(&v.to_le_bytes()))
     }
 
     // Kafka's rules need no floats; a float here is a mistake of ours, and serde's trait names the types: see tidy.rs.
-    fn serialize_f32(self, _: f32) -> Result<usize, Unwritable> {
+    fn serialize_f32(self, _: f32) -> Result<Digest, Unwritable> {
         panic!("a float has no place in a digest")
     }
 
-    fn serialize_f64(self, _: f64) -> Result<usize, Unwritable> {
+    fn serialize_f64(self, _: f64) -> Result<Digest, Unwritable> {
         panic!("a float has no place in a digest")
     }
 
-    #[inline]
-    fn serialize_char(self, v: char) -> Result<usize, Unwritable> {
-        self.serialize_u32(v.into())
-    }
-
-    #[inline]
-    fn serialize_str(self, v: &str) -> Result<usize, Unwritable> {
+    fn serialize_str(self, v: &str) -> Result<Digest, Unwritable> {
         self.serialize_bytes(v.as_bytes())
     }
 
-    #[inline]
-    fn serialize_bytes(self, v: &[u8]) -> Result<usize, Unwritable> {
-        let behind = self.put((v.len() as u64).to_le_bytes());
-        Ok(behind.to.extend(behind.at, v))
+    fn serialize_bytes(self, v: &[u8]) -> Result<Digest, Unwritable> {
+        Ok(self.with_bytes(v))
     }
 
     #[inline]
-    fn serialize_none(self) -> Result<usize, Unwritable> {
-        self.serialize_u8(0)
+    fn serialize_none(self) -> Result<Digest, Unwritable> {
+        Ok(self.with(0))
     }
 
     #[inline]
-    fn serialize_some<T: Serialize + ?Sized>(self, v: &T) -> Result<usize, Unwritable> {
-        v.serialize(self.put([1]))
+    fn serialize_some<T: Serialize + ?Sized>(self, v: &T) -> Result<Digest, Unwritable> {
+        v.serialize(self.with(1))
     }
 
     #[inline]
-    fn serialize_unit(self) -> Result<usize, Unwritable> {
-        Ok(self.at)
+    fn serialize_unit(self) -> Result<Digest, Unwritable> {
+        Ok(self)
     }
 
     #[inline]
-    fn serialize_unit_struct(self, _: &'static str) -> Result<usize, Unwritable> {
-        Ok(self.at)
+    fn serialize_unit_struct(self, _: &'static str) -> Result<Digest, Unwritable> {
+        Ok(self)
     }
 
     #[inline]
@@ -221,7 +138,7 @@ impl<'a> ser::Serializer for Digest<'a> {
         _: &'static str,
         index: u32,
         _: &'static str,
-    ) -> Result<usize, Unwritable> {
+    ) -> Result<Digest, Unwritable> {
         self.serialize_u32(index)
     }
 
@@ -230,7 +147,7 @@ impl<'a> ser::Serializer for Digest<'a> {
         self,
         _: &'static str,
         v: &T,
-    ) -> Result<usize, Unwritable> {
+    ) -> Result<Digest, Unwritable> {
         v.serialize(self)
     }
 
@@ -241,22 +158,22 @@ impl<'a> ser::Serializer for Digest<'a> {
         index: u32,
         _: &'static str,
         v: &T,
-    ) -> Result<usize, Unwritable> {
-        v.serialize(self.put(index.to_le_bytes()))
+    ) -> Result<Digest, Unwritable> {
+        v.serialize(self.with(index.into()))
     }
 
     #[inline]
-    fn serialize_seq(self, length: Option<usize>) -> Result<Counted<'a>, Unwritable> {
-        Ok(Counted::begin(self, length))
+    fn serialize_seq(self, _: Option<usize>) -> Result<Counted, Unwritable> {
+        Ok(Counted::begin(self))
     }
 
     #[inline]
-    fn serialize_tuple(self, _: usize) -> Result<Digest<'a>, Unwritable> {
+    fn serialize_tuple(self, _: usize) -> Result<Digest, Unwritable> {
         Ok(self)
     }
 
     #[inline]
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Digest<'a>, Unwritable> {
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Digest, Unwritable> {
         Ok(self)
     }
 
@@ -267,17 +184,17 @@ impl<'a> ser::Serializer for Digest<'a> {
         index: u32,
         _: &'static str,
         _: usize,
-    ) -> Result<Digest<'a>, Unwritable> {
-        Ok(self.put(index.to_le_bytes()))
+    ) -> Result<Digest, Unwritable> {
+        Ok(self.with(index.into()))
     }
 
     #[inline]
-    fn serialize_map(self, length: Option<usize>) -> Result<Counted<'a>, Unwritable> {
-        Ok(Counted::begin(self, length))
+    fn serialize_map(self, _: Option<usize>) -> Result<Counted, Unwritable> {
+        Ok(Counted::begin(self))
     }
 
     #[inline]
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Digest<'a>, Unwritable> {
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Digest, Unwritable> {
         Ok(self)
     }
 
@@ -288,8 +205,8 @@ impl<'a> ser::Serializer for Digest<'a> {
         index: u32,
         _: &'static str,
         _: usize,
-    ) -> Result<Digest<'a>, Unwritable> {
-        Ok(self.put(index.to_le_bytes()))
+    ) -> Result<Digest, Unwritable> {
+        Ok(self.with(index.into()))
     }
 
     fn is_human_readable(&self) -> bool {
@@ -297,89 +214,50 @@ impl<'a> ser::Serializer for Digest<'a> {
     }
 }
 
-/// A list or map: its length stands before it, filled in when it is known.
-struct Counted<'a> {
-    to: Digest<'a>,
-    /// Where the length is to be filled in, from the beginning of what has not been hashed; none if it was known at once.
-    length: Option<usize>,
+/// A list or map: how many entries it has stands behind them, for not every one knows before.
+struct Counted {
+    to: Digest,
     count: u64,
 }
 
-impl<'a> Counted<'a> {
+impl Counted {
     #[inline]
-    fn begin(to: Digest<'a>, length: Option<usize>) -> Counted<'a> {
-        let to = to.put((length.unwrap_or(0) as u64).to_le_bytes());
-        Counted {
-            length: match length {
-                Some(_) => None,
-                None => {
-                    to.to.open += 1;
-                    Some(to.to.far.len() + to.at - 8)
-                }
-            },
-            count: length.unwrap_or(0) as u64,
-            to,
-        }
+    fn begin(to: Digest) -> Counted {
+        Counted { to, count: 0 }
     }
 
     #[inline]
     fn add<T: Serialize + ?Sized>(&mut self, v: &T) -> Result<(), Unwritable> {
-        self.to.at = v.serialize(Digest {
-            to: self.to.to,
-            at: self.to.at,
-        })?;
+        self.to = v.serialize(self.to)?;
         Ok(())
     }
 
-    /// One more entry.
     #[inline]
-    fn count(&mut self) {
-        self.count = match self.length {
-            Some(_) => self.count + 1,
-            // Down to nothing if the length was right.
-            None => self.count.wrapping_sub(1),
-        };
-    }
-
-    #[inline]
-    fn finish(self) -> Result<usize, Unwritable> {
-        let Digest { to, at } = self.to;
-        match self.length {
-            Some(place) => {
-                to.open -= 1;
-                let moved = to.far.len();
-                let row = match place.checked_sub(moved) {
-                    Some(near) => &mut to.near[near..],
-                    None => &mut to.far[place..],
-                };
-                row[..8].copy_from_slice(&self.count.to_le_bytes());
-            }
-            None => assert_eq!(self.count, 0, "a list is as long as it said"),
-        }
-        Ok(at)
+    fn finish(self) -> Result<Digest, Unwritable> {
+        Ok(self.to.with(self.count))
     }
 }
 
-impl ser::SerializeSeq for Counted<'_> {
-    type Ok = usize;
+impl ser::SerializeSeq for Counted {
+    type Ok = Digest;
     type Error = Unwritable;
     #[inline]
     fn serialize_element<T: Serialize + ?Sized>(&mut self, v: &T) -> Result<(), Unwritable> {
-        self.count();
+        self.count += 1;
         self.add(v)
     }
     #[inline]
-    fn end(self) -> Result<usize, Unwritable> {
+    fn end(self) -> Result<Digest, Unwritable> {
         self.finish()
     }
 }
 
-impl ser::SerializeMap for Counted<'_> {
-    type Ok = usize;
+impl ser::SerializeMap for Counted {
+    type Ok = Digest;
     type Error = Unwritable;
     #[inline]
     fn serialize_key<T: Serialize + ?Sized>(&mut self, v: &T) -> Result<(), Unwritable> {
-        self.count();
+        self.count += 1;
         self.add(v)
     }
     #[inline]
@@ -387,25 +265,25 @@ impl ser::SerializeMap for Counted<'_> {
         self.add(v)
     }
     #[inline]
-    fn end(self) -> Result<usize, Unwritable> {
+    fn end(self) -> Result<Digest, Unwritable> {
         self.finish()
     }
 }
 
 macro_rules! fields {
     ($($trait:ident $method:ident ($($key:ident)?),)*) => {
-        $(impl ser::$trait for Digest<'_> {
-            type Ok = usize;
+        $(impl ser::$trait for Digest {
+            type Ok = Digest;
             type Error = Unwritable;
             #[inline]
             fn $method<T: Serialize + ?Sized>(&mut self, $($key: &'static str,)? v: &T) -> Result<(), Unwritable> {
                 $(let _ = $key;)?
-                self.at = v.serialize(Digest { to: self.to, at: self.at })?;
+                *self = v.serialize(*self)?;
                 Ok(())
             }
             #[inline]
-            fn end(self) -> Result<usize, Unwritable> {
-                Ok(self.at)
+            fn end(self) -> Result<Digest, Unwritable> {
+                Ok(self)
             }
         })*
     };
@@ -422,9 +300,16 @@ fields! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn hashes_are_the_same_for_ever() {
+        let value = (1u8, -2i64, "three", [Some(4u32), None], vec![true]);
+        assert_eq!(roll(0, &value), 5677286818319221627, "golden vector");
+    }
 
     /// A list that does not say how long it is.
-    struct Unsaid(Vec<Vec<u8>>);
+    struct Unsaid(Vec<u32>);
 
     impl Serialize for Unsaid {
         fn serialize<S: ser::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -433,21 +318,30 @@ mod tests {
     }
 
     #[test]
-    fn a_large_value_has_the_hash_of_all_its_bytes() {
-        let large: Vec<Vec<u8>> = (0..40).map(|n| vec![n; PIECE / 16]).collect();
-        let mut bytes = (large.len() as u64).to_le_bytes().to_vec();
-        for one in &large {
-            bytes.extend_from_slice(&(one.len() as u64).to_le_bytes());
-            bytes.extend_from_slice(one);
-        }
-        let mut scratch = Bytes::default();
-        let expected = xxh3_64_with_seed(&bytes, 7);
-        assert_eq!(roll(7, &large, &mut scratch), expected);
-        assert!(
-            scratch.far.capacity() < bytes.len(),
-            "it was hashed in pieces"
-        );
-        assert_eq!(roll(7, &Unsaid(large), &mut scratch), expected);
-        assert_eq!(roll(7, &1u8, &mut scratch), xxh3_64_with_seed(&[1], 7));
+    fn a_list_has_the_same_hash_whether_it_says_its_length_or_not() {
+        let list: Vec<u32> = (0..40).collect();
+        assert_eq!(roll(7, &list), roll(7, &Unsaid(list)));
+    }
+
+    #[test]
+    fn where_numbers_stand_and_how_lists_are_cut_matters() {
+        let values: [Vec<Vec<u64>>; 7] = [
+            vec![],
+            vec![vec![]],
+            vec![vec![], vec![]],
+            vec![vec![0]],
+            vec![vec![0, 0]],
+            vec![vec![0], vec![0]],
+            vec![vec![1, 2], vec![]],
+        ];
+        let hashes: BTreeSet<u64> = values.iter().map(|v| roll(0, v)).collect();
+        assert_eq!(hashes.len(), values.len());
+    }
+
+    #[test]
+    fn of_a_million_neighbours_no_two_have_one_hash() {
+        let pairs = (0..1000u64).flat_map(|a| (0..1000u64).map(move |b| (a, b)));
+        let hashes: BTreeSet<u64> = pairs.map(|pair| roll(0, &pair)).collect();
+        assert_eq!(hashes.len(), 1_000_000);
     }
 }

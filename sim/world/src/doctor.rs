@@ -207,36 +207,32 @@ impl fmt::Display for Component {
 }
 
 fn digests(world: &World) -> BTreeMap<Component, u64> {
-    let mut scratch = digest::Bytes::default();
     let mut all = BTreeMap::new();
     for ((_, name), machine) in world.names.iter().zip(&world.machines) {
         let mut add =
             |of: fn(String) -> Component, digest| all.insert(of(name.to_string()), digest);
-        let process = digest::roll(0, &machine.process, &mut scratch);
+        let process = digest::roll(0, &machine.process);
         add(Component::Process, process);
-        add(
-            Component::Disk,
-            digest::roll(0, &machine.disk, &mut scratch),
-        );
+        add(Component::Disk, digest::roll(0, &machine.disk));
         let around = (
             (machine.starts, machine.busy_until, machine.paused),
             (&machine.clocks, &machine.alarms, machine.slow),
             (&machine.inbox, &machine.held, machine.stopping),
         );
-        add(Component::Machine, digest::roll(0, &around, &mut scratch));
+        add(Component::Machine, digest::roll(0, &around));
     }
     let mut connections = 0;
     for (key, connection) in world.network.connections() {
         let name = |p| world.names.of(p).to_owned();
         let (client, server) = (name(connection.client), name(connection.server));
-        let digest = digest::roll(0, connection, &mut scratch);
-        connections = digest::roll(connections, &digest, &mut scratch);
+        let digest = digest::roll(0, connection);
+        connections = digest::roll(connections, &digest);
         all.insert(Component::Connection(key.0, client, server), digest);
     }
     // The rest of the network is looked at only through what it does to connections and to the hash.
-    let network = digest::roll(connections, &world.network, &mut scratch);
+    let network = digest::roll(connections, &world.network);
     all.insert(Component::Network, network);
-    let steps = digest::roll(0, &world.steps, &mut scratch);
+    let steps = digest::roll(0, &world.steps);
     all.insert(Component::Steps, steps);
     all
 }

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 /// One numbered fact.
 #[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct Record {
+pub struct Record<W = What> {
     /// Its number, from 1.
     pub seq: u64,
     /// When, since boot.
@@ -25,8 +25,8 @@ pub struct Record {
     pub process: Option<ProcessId>,
     /// The record that led to it. For an input that came over a connection: the record of its sending.
     pub cause: Option<u64>,
-    /// What.
-    pub what: What,
+    /// What; borrowed, as long as nobody needs the record itself.
+    pub what: W,
 }
 
 /// What a record says.
@@ -171,7 +171,6 @@ pub struct Trace {
     next: u64,
     keep: bool,
     kept: Vec<Record>,
-    scratch: digest::Bytes,
 }
 
 impl Trace {
@@ -182,7 +181,6 @@ impl Trace {
             next: 1,
             keep,
             kept: Vec::new(),
-            scratch: digest::Bytes::default(),
         }
     }
 
@@ -192,12 +190,18 @@ impl Trace {
     }
 
     /// Takes in a fact, which must have the next number.
-    pub fn push(&mut self, record: &Record) {
+    pub fn push(&mut self, record: &Record<&What>) {
         assert_eq!(record.seq, self.next, "facts are numbered in a row");
         self.next += 1;
-        self.hash = digest::roll(self.hash, record, &mut self.scratch);
+        self.hash = digest::roll(self.hash, record);
         if self.keep {
-            self.kept.push(record.clone());
+            self.kept.push(Record {
+                seq: record.seq,
+                at: record.at,
+                process: record.process,
+                cause: record.cause,
+                what: record.what.clone(),
+            });
         }
     }
 
