@@ -15,7 +15,7 @@ use klab_world::scenario::{
 };
 use klab_world::steps::Taped;
 use klab_world::swarm::explore::aims::{AIMS, HARM_FOR, Least};
-use klab_world::swarm::explore::recheck::{Guilt, recheck};
+use klab_world::swarm::explore::recheck::{Guilt, recheck, recheck_accused};
 use klab_world::swarm::explore::{Drawn, Explored};
 use klab_world::swarm::{self, Half, leaves_nothing_to_explain};
 use klab_world::trace::Phase;
@@ -218,15 +218,77 @@ fn every_aim_can_be_missed_and_every_one_can_be_reached() {
 
 #[test]
 fn accusations_of_which_two_in_ten_fail_are_not_sound() {
-    let guilt = |safe, replaced| Guilt {
+    let guilt = |safe, replaced, spared| Guilt {
         accusing: 10,
         safe,
         replaced,
+        spared,
         ..Guilt::default()
     };
-    assert!(!guilt(8, 0).is_sound());
-    assert!(!guilt(0, 8).is_sound());
-    assert!(guilt(7, 2).is_sound());
+    assert!(!guilt(8, 0, 0).is_sound());
+    assert!(!guilt(0, 8, 0).is_sound());
+    assert!(guilt(7, 2, 0).is_sound());
+    assert!(guilt(7, 2, 0).is_exact());
+    assert!(guilt(7, 0, 2).is_sound());
+    assert!(!guilt(7, 0, 2).is_exact());
+}
+
+/// An answer is lost, which doubles a record; and a controller is paused, which does nothing to it.
+const GUILTY_AND_INNOCENT: &str = r#"{
+    "format": 1,
+    "title": "Two faults and one duplicate",
+    "topics": { "orders": { "replication.factor": 3, "config": { "min.insync.replicas": 2 } } },
+    "producers": {
+        "shop": { "topic": "orders", "records": 20, "rate": "20/s", "config": { "acks": "all", "enable.idempotence": false } }
+    },
+    "steps": [
+        { "at": "100ms", "pause": "controller-3", "for": "200ms" },
+        { "at": "500ms", "lose": { "response": "Produce", "from": "leader of orders-0", "to": "shop" } }
+    ]
+}"#;
+
+// The canary of the recheck: the innocent one's retrial accuses the guilty one, without which the record is safe.
+#[test]
+fn a_fault_that_spares_what_it_is_accused_of_is_found_out() {
+    let scenario = Scenario::parse("two.jsonc", GUILTY_AND_INNOCENT);
+    let scenario = Arc::new(scenario.unwrap_or_else(|e| panic!("{e}")));
+    let watch = Watch {
+        records: false,
+        checkers: true,
+    };
+    let mut world = World::new(scenario, 1, watch);
+    while world.step() {}
+    let step = |is_it: fn(&Taped) -> bool| {
+        let entry = world.tape().iter().find(|entry| is_it(&entry.what));
+        entry.expect("it was done").step
+    };
+    let guilty = step(|what| matches!(what, Taped::Fault(Fault::Lose(_), _)));
+    let innocent = step(|what| matches!(what, Taped::Fault(Fault::Pause { .. }, _)));
+    let checkers = world.checkers().expect("it was watched");
+    let verdict = checkers.verdict(View::new(&world));
+    let doubled: BTreeSet<_> = verdict
+        .found(FindingKind::Duplicated)
+        .map(|f| f.record)
+        .collect();
+    assert!(!doubled.is_empty());
+
+    let truth = recheck(&world, FindingKind::Duplicated);
+    assert_eq!(
+        (truth.safe, truth.accusing),
+        (doubled.len() as u64, truth.safe)
+    );
+    assert!(truth.is_exact() && truth.doubtful.is_empty(), "{truth:?}");
+    let of_guilty = [(guilty, doubled.clone())].into();
+    assert_eq!(
+        recheck_accused(&world, FindingKind::Duplicated, of_guilty),
+        truth
+    );
+
+    let of_innocent = [(innocent, doubled)].into();
+    let slander = recheck_accused(&world, FindingKind::Duplicated, of_innocent);
+    assert!(!slander.is_exact(), "{slander:?}");
+    assert_eq!((slander.safe, slander.replaced), (0, 0));
+    assert_eq!(slander.doubtful[0].step, innocent);
 }
 
 /// One of each family.

@@ -2,6 +2,7 @@
 //! reached. In the safe half nothing may be lost, duplicated or reordered; in the free half everything must be explained, and
 //! every fault that an explanation names is tried again without it.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Instant;
@@ -30,11 +31,28 @@ const AT_ONCE: u64 = 64;
 /// One run, and whether the faults that it accuses of losses and of duplicates are guilty.
 type Checked = (Explored, [Guilt; 2]);
 
-/// What faults are accused of, and how that is said.
-const ACCUSED_OF: [(FindingKind, &str); 2] = [
-    (FindingKind::Lost, "lost"),
-    (FindingKind::Duplicated, "duplicated"),
+/// What faults are accused of, and what is asked of the accusations.
+const ACCUSED_OF: [Accusation; 2] = [
+    Accusation {
+        kind: FindingKind::Lost,
+        what: "lost",
+        least: "at least nine of ten together",
+        hold: Guilt::is_sound,
+    },
+    Accusation {
+        kind: FindingKind::Duplicated,
+        what: "duplicated",
+        least: "at least nine of ten but for the last",
+        hold: Guilt::is_exact,
+    },
 ];
+
+struct Accusation {
+    kind: FindingKind,
+    what: &'static str,
+    least: &'static str,
+    hold: fn(&Guilt) -> bool,
+}
 
 /// Runs them all, or until one is bad.
 pub fn swarm(args: &Swarm) -> Result<Outcome, Wrong> {
@@ -44,7 +62,7 @@ pub fn swarm(args: &Swarm) -> Result<Outcome, Wrong> {
         true => until_bad(args, &rules)?,
         false => sweep::each(args.seeds.clone(), args.jobs, |seed| {
             let drawn = Drawn::run(seed, half(args, seed), &rules);
-            let guilt = ACCUSED_OF.map(|(kind, _)| recheck(&drawn.world, kind));
+            let guilt = ACCUSED_OF.map(|of| recheck(&drawn.world, of.kind));
             (drawn.report(), guilt)
         })?,
     };
@@ -239,23 +257,28 @@ fn aims(explored: &[Explored], guilt: &[Guilt; 2], is_judged: bool) -> bool {
         println!("{reached:>8}  {least:>8}  {}{mark}", aim.name);
         all_reached &= is_met;
     }
-    for (guilt, (_, what)) in guilt.iter().zip(ACCUSED_OF) {
+    for (guilt, of) in guilt.iter().zip(ACCUSED_OF) {
+        let (what, holds) = (of.what, (of.hold)(guilt));
         println!(
             "{} {what} records accuse {} faults, {} accuse none; {} are safe without the accused fault,",
             guilt.accusing, guilt.faults, guilt.without_fault, guilt.safe
         );
         println!(
-            "{} more without those that take its place: at least nine of ten together{}",
+            "{} more without those, too, that take its place, {} more without those alone: {}{}",
             guilt.replaced,
-            mark(guilt.is_sound(), is_judged)
+            guilt.spared,
+            of.least,
+            mark(holds, is_judged)
         );
-        for doubt in guilt.doubtful.iter().take(SHOWN) {
+        let mut doubtful: Vec<_> = guilt.doubtful.iter().collect();
+        doubtful.sort_by_key(|d| Reverse(d.lost));
+        for doubt in doubtful.into_iter().take(SHOWN) {
             println!(
-                "  seed {} without step {}: {} of {} are {what} even so",
-                doubt.seed, doubt.step, doubt.lost, doubt.accusing
+                "  seed {}, step {}, accused by {}: {} are {what} even without it, {} are not with it alone",
+                doubt.seed, doubt.step, doubt.accusing, doubt.lost, doubt.spared
             );
         }
-        all_reached &= guilt.is_sound();
+        all_reached &= holds;
     }
     if !is_judged {
         println!("(judged from {JUDGED_FROM} runs of both halves on, with Kafka's own rules)");

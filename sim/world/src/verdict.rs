@@ -9,6 +9,8 @@
 //!
 //! Left out: the third boundary, effects of applications, which comes with consumer groups.
 
+#[cfg(test)]
+mod doubled;
 pub mod explain;
 #[cfg(test)]
 mod explained;

@@ -1,7 +1,8 @@
 //! What was done to the run, and whom it struck: so that an election, a retry or a lost copy can be laid at a fault's door.
 //!
 //! A death or a broken connection names its fault as its cause. An absence (no heartbeat came, no answer came) names none:
-//! then the latest fault in force that lay between the two is blamed.
+//! then a fault that lay between the two is blamed, one that lasted as long as the absence before one that passed, and the
+//! latest of those.
 
 use crate::fault::{Fault, Realised};
 use crate::process::{Down, ProcessId};
@@ -26,6 +27,58 @@ pub struct Harm {
     pub fault: Realised,
     /// When it was lifted.
     pub lifted: Option<Time>,
+    /// A crash point: the record that told that it was come to, and when.
+    reached: Option<(u64, Time)>,
+}
+
+impl Harm {
+    /// Since which record, and when, it does harm: a crash point only when it is come to, if ever.
+    pub fn begins(&self) -> Option<(u64, Time)> {
+        match self.fault {
+            Fault::CrashAt { .. } => self.reached,
+            _ => Some((self.seq, self.at)),
+        }
+    }
+
+    /// Whether it stops a process from working, a crash point included.
+    pub fn stops(&self, process: ProcessId) -> bool {
+        match &self.fault {
+            Fault::CrashAt { who, .. } => self.reached.is_some() && who.contains(&process),
+            fault => strikes(fault, process),
+        }
+    }
+
+    /// Whether it lets nothing come until a time: not what only slows down, and not what takes single messages.
+    fn silences_until(&self, at: Time) -> bool {
+        let lasts = |grace: Duration| self.lifted.is_none_or(|lifted| lifted + grace >= at);
+        match self.fault {
+            Fault::Kill { .. }
+            | Fault::PowerLoss { .. }
+            | Fault::DiskLoss { .. }
+            | Fault::FailDisk { .. }
+            | Fault::CrashAt { .. }
+            | Fault::Pause { .. }
+            | Fault::Stop { .. }
+            | Fault::Cut { .. }
+            | Fault::Clog { .. }
+            | Fault::Ring { .. } => lasts(SOON),
+            // What vanished is missing in its connections until they are given up.
+            Fault::BlackHole { .. } => lasts(PATIENCE),
+            _ => false,
+        }
+    }
+
+    /// Whether what began at one time was in force at another, or at most `grace` before.
+    fn is_in_force_within(&self, grace: Duration, began: Time, at: Time) -> bool {
+        match self.lifted {
+            // A message that is to be lost waits until it comes by.
+            None => {
+                !matches!(self.fault, Fault::Reset { .. } | Fault::Start { .. })
+                    || began + grace >= at
+            }
+            Some(lifted) => lifted + grace >= at,
+        }
+    }
 }
 
 /// A process's end.
@@ -65,6 +118,7 @@ impl Harms {
             at,
             fault: fault.clone(),
             lifted: None,
+            reached: None,
         });
         self.origins.insert(seq, seq);
     }
@@ -96,6 +150,10 @@ impl Harms {
         let fault = cause.and_then(|c| self.origins.get(&c).copied());
         if let Some(fault) = fault {
             self.origins.insert(seq, fault);
+            let place = self.applied.partition_point(|h| h.seq < fault);
+            if let Some(harm) = self.applied.get_mut(place) {
+                harm.reached = harm.reached.or(Some((seq, at)));
+            }
         }
         let end = End {
             seq,
@@ -146,18 +204,31 @@ impl Harms {
     }
 
     /// The fault behind an answer that did not come, from the record of what was to be answered to that of the giving up:
-    /// one that struck as the answer was due; else the latest before; else the first after. All of those that fit.
+    /// one that let nothing come from the beginning to the end; else one that struck as the answer was due; else the latest
+    /// before; else the first after. All of those that fit.
     pub fn behind_silence(
         &self,
         (asked, asked_at): (u64, Time),
         (gave_up, gave_up_at): (u64, Time),
-        fits: impl Fn(&Realised) -> bool,
+        fits: impl Fn(&Harm) -> bool,
     ) -> Option<&Harm> {
-        let is_between = |h: &&Harm| asked < h.seq && h.seq < gave_up && fits(&h.fault);
-        let after = self.applied.iter().find(is_between);
-        let soon = after.filter(|h| h.at <= asked_at + SOON);
-        soon.or_else(|| self.latest(asked, gave_up_at, PATIENCE, &fits))
-            .or(after)
+        let fit = || {
+            let begun = |h| Some((Harm::begins(h)?, h));
+            let all = self.applied.iter().filter_map(begun);
+            all.filter(|((seq, _), h)| *seq < gave_up && fits(h))
+        };
+        let throughout =
+            fit().filter(|((_, at), h)| *at <= asked_at + SOON && h.silences_until(gave_up_at));
+        let throughout = throughout.max_by_key(|((seq, _), _)| *seq);
+        let after = fit().filter(|((seq, _), _)| asked < *seq);
+        let after = after.min_by_key(|((seq, _), _)| *seq);
+        let soon = after.filter(|((_, at), _)| *at <= asked_at + SOON);
+        let before = fit().filter(|((seq, at), h)| {
+            *seq < asked && h.is_in_force_within(PATIENCE, *at, gave_up_at)
+        });
+        let before = before.max_by_key(|((seq, _), _)| *seq);
+        let found = throughout.or(soon).or(before).or(after);
+        found.map(|(_, harm)| harm)
     }
 
     /// The latest fault before `seq` that was in force within `grace` of `at` and fits.
@@ -168,15 +239,9 @@ impl Harms {
         grace: Duration,
         mut fits: impl FnMut(&Realised) -> bool,
     ) -> Option<&Harm> {
-        let in_force = |h: &&Harm| match h.lifted {
-            // A message that is to be lost waits until it comes by.
-            None => {
-                !matches!(h.fault, Fault::Reset { .. } | Fault::Start { .. }) || h.at + grace >= at
-            }
-            Some(lifted) => lifted + grace >= at,
-        };
         let before = self.applied.iter().rev().filter(|h| h.seq < seq);
-        before.filter(in_force).find(|h| fits(&h.fault))
+        let mut in_force = before.filter(|h| h.is_in_force_within(grace, h.at, at));
+        in_force.find(|h| fits(&h.fault))
     }
 }
 

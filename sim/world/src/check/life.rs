@@ -96,6 +96,16 @@ pub struct Retry {
     pub error: ErrorCode,
     /// The fault that broke the connection, if one did so directly.
     pub fault: Mark,
+    /// The same records' retry before it, by its place in the list of retries.
+    before: Option<u32>,
+}
+
+impl Retry {
+    /// Whether the try may have been written although it failed: not if it was refused before anything is.
+    fn may_hide_a_copy(&self) -> bool {
+        let refusals = [ErrorCode::NotEnoughReplicas, ErrorCode::MessageTooLarge];
+        !refusals.contains(&self.error)
+    }
 }
 
 /// A leader's last word on a record.
@@ -206,13 +216,24 @@ impl Lives {
             ClientEvent::Retried { ids, error, .. } => {
                 let (handled, fault) = input;
                 let fault = fault.filter(|_| record.cause == Some(handled));
-                let retry = self.add_retry(Retry {
-                    seq,
-                    at,
-                    error: *error,
-                    fault: fault.and_then(mark),
-                });
+                let mut latest = None;
                 for id in ids {
+                    let before = self.entry(*id).retry;
+                    // Records of one batch mostly have all their retries in common.
+                    let (_, retry) = match latest {
+                        Some((common, retry)) if common == before => (common, retry),
+                        _ => {
+                            let retry = Retry {
+                                seq,
+                                at,
+                                error: *error,
+                                fault: fault.and_then(mark),
+                                before,
+                            };
+                            (before, self.add_retry(retry))
+                        }
+                    };
+                    latest = Some((before, retry));
                     self.entry(*id).retry = Some(retry);
                 }
             }
@@ -223,6 +244,7 @@ impl Lives {
                     at,
                     error: ErrorCode::MessageTooLarge,
                     fault: None,
+                    before: None,
                 });
                 for id in ids {
                     self.entry(*id).retry.get_or_insert(retry);
@@ -293,6 +315,19 @@ impl Lives {
     /// A record's latest retry.
     pub fn retry_of(&self, life: &Life) -> Option<&Retry> {
         self.retries.get(life.retry? as usize)
+    }
+
+    /// The retry that led from one copy of a record, which an event told of, to the next: its producer heard nothing good of
+    /// the try that wrote the first. Retries after it only went on with what it had begun, and one that was refused says
+    /// nothing of the first copy.
+    pub fn retry_between(&self, life: &Life, first: u64, second: u64) -> Option<&Retry> {
+        let of = |retry: &&Retry| self.retries.get(retry.before? as usize);
+        let all = std::iter::successors(self.retry_of(life), of);
+        let fit = all.filter(|r| r.seq < second && r.may_hide_a_copy());
+        let (after, before): (Vec<&Retry>, Vec<&Retry>) = fit.partition(|r| r.seq > first);
+        // None after it: the first copy was written only when its producer waited no longer.
+        let last_before = before.first().filter(|_| life.sends <= 1);
+        after.last().or(last_before).copied()
     }
 }
 

@@ -8,7 +8,7 @@
 use super::Gone;
 use crate::check::harms::{Harm, PATIENCE, SOON, lies_between, strikes};
 use crate::check::history::History;
-use crate::check::life::{Life, Refused, Spot, Told};
+use crate::check::life::{Life, Refused, Retry, Spot, Told};
 use crate::check::lineage::{
     Cut, Election, Forgot, GaveUp, Grave, Lineage, NodeRef, Removal, WhyForgot,
 };
@@ -19,6 +19,7 @@ use klab_kafka::config::Acks;
 use klab_kafka::ids::{LeaderEpoch, Offset, ProducerId, RecordId};
 use klab_kafka::time::{Duration, Time};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// Why something that hurts was allowed to happen.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
@@ -259,9 +260,11 @@ pub fn of_duplicate(
         return None;
     }
     let of = |s: Spot| copies(history, history.lineage(s.place), s.node, id);
+    let (from, to) = (seq_at(history, first), seq_at(history, second));
+    let retry = history.lives.retry_between(life, from, to);
     Some(Explanation {
         allowed_by,
-        fault: behind_retry(history, scenario, id, life, first).map(name),
+        fault: behind_retry(history, scenario, id, life, first, retry).map(name),
         forgot,
         copies: [of(first), of(second)].concat(),
         ..Explanation::default()
@@ -298,9 +301,10 @@ pub fn of_disorder(
         }
         _ => return None,
     };
+    let retry = history.lives.retry_of(life);
     Some(Explanation {
         allowed_by: vec![allowance],
-        fault: behind_retry(history, scenario, id, life, Spot { place, node }).map(name),
+        fault: behind_retry(history, scenario, id, life, Spot { place, node }, retry).map(name),
         forgot,
         copies: copies(history, lineage, node, id),
         ..Explanation::default()
@@ -431,29 +435,34 @@ pub fn behind_grave<'a>(
     }
 }
 
-/// The fault behind a record's latest retry: the one that broke its connection; else what kept the leader from the copies
-/// that it waited for; else what lay between its client and the leader.
+/// The fault behind a record's retry: the one that broke its connection, if the answer was not long due; else what kept the
+/// leader from the copies that it waited for; else what lay between its client and the leader. Behind no retry: what ended
+/// its client.
 pub fn behind_retry<'a>(
     history: &'a History,
     scenario: &Scenario,
     id: RecordId,
     life: &Life,
     written: Spot,
+    retry: Option<&Retry>,
 ) -> Option<&'a Harm> {
     let harms = &history.harms;
     let client = ProcessId(id.source);
-    let Some(retry) = history.lives.retry_of(life) else {
+    let Some(retry) = retry else {
         let end = harms.last_end(client, u64::MAX)?;
         return harms.by_seq(end.fault?);
     };
     if life.sends <= 1 && history.lives.repeated(life).is_none() {
         return None;
     }
-    if let Some(direct) = retry.fault.and_then(|f| harms.by_seq(f.get())) {
-        return Some(direct);
-    }
     let lineage = history.lineage(written.place);
     let node = lineage.node(written.node);
+    if node.seq > retry.seq {
+        // Its leader had not even come to it.
+        if let Some((first, life, spot, own)) = ahead_of(history, id, node.by, retry) {
+            return behind_retry(history, scenario, first, life, spot, Some(own));
+        }
+    }
     let waits = history.plan(scenario, id)?.config.acks.value == Acks::All;
     let awaited = match waits && node.seq < retry.seq {
         true => awaited(history, lineage, written.node, retry.seq),
@@ -462,19 +471,54 @@ pub fn behind_retry<'a>(
     // Written only after the retry: the silence ended with it.
     let asked = (node.seq, node.at).min((retry.seq, retry.at));
     let silence =
-        |fits: &dyn Fn(&Realised) -> bool| harms.behind_silence(asked, (retry.seq, retry.at), fits);
+        |fits: &dyn Fn(&Harm) -> bool| harms.behind_silence(asked, (retry.seq, retry.at), fits);
     let leader = node.by;
-    let holds_up = |fault: &Realised| {
-        let parts = |f: &ProcessId| strikes(fault, *f) || lies_between(fault, *f, leader);
-        awaited.iter().any(parts) || !awaited.is_empty() && strikes(fault, leader)
+    let holds_up = |harm: &Harm| {
+        let parts = |f: &ProcessId| harm.stops(*f) || lies_between(&harm.fault, *f, leader);
+        awaited.iter().any(parts) || !awaited.is_empty() && harm.stops(leader)
     };
-    let keeps_off =
-        |fault: &Realised| strikes(fault, leader) || lies_between(fault, client, leader);
-    silence(&holds_up).or_else(|| silence(&keeps_off))
+    let keeps_off = |harm: &Harm| harm.stops(leader) || lies_between(&harm.fault, client, leader);
+    let held_up = silence(&holds_up);
+    if let Some(direct) = retry.fault.and_then(|f| harms.by_seq(f.get())) {
+        // Until a session has run out the ISR may shrink and the answer come. A connection that breaks later only ends a
+        // silence that had begun before.
+        let is_late = |(_, at): (u64, Time)| at > asked.1 + GRACE;
+        let was_silent = direct.begins().is_some_and(is_late);
+        let held_up = held_up.filter(|h| was_silent && h.begins() < direct.begins());
+        return held_up.or(Some(direct));
+    }
+    held_up.or_else(|| silence(&keeps_off))
+}
+
+/// A leader takes up one request of a connection at a time: the record of the same client whose answer it owed when the client
+/// gave up both, with its batch and its retry.
+fn ahead_of<'a>(
+    history: &'a History,
+    id: RecordId,
+    leader: ProcessId,
+    retry: &Retry,
+) -> Option<(RecordId, &'a Life, Spot, &'a Retry)> {
+    let lives = &history.lives;
+    let of_client = lives.iter().filter(|(other, _)| other.source == id.source);
+    let owed = of_client.filter_map(|(other, life)| {
+        life.spots.iter().find_map(|spot| {
+            let node = history.lineage(spot.place).node(spot.node);
+            let own = lives.retry_between(life, node.seq, u64::MAX)?;
+            let together = own.at == retry.at && own.error == retry.error;
+            let is_owed = node.seq < own.seq.min(retry.seq);
+            (node.by == leader && is_owed && together).then_some((other, life, *spot, own))
+        })
+    });
+    owed.min_by_key(|(_, _, spot, _)| seq_at(history, *spot))
+}
+
+/// The record that told that a batch was written.
+fn seq_at(history: &History, spot: Spot) -> u64 {
+    history.lineage(spot.place).node(spot.node).seq
 }
 
 /// Whom the leader waited for at a record, as a batch that it had written was not committed yet: the members of the ISR
-/// without a copy; or all, if they only had not said so.
+/// without a copy, also those that have left it since, for it may have become too small; or all, if they only had not said so.
 fn awaited(history: &History, lineage: &Lineage, node: NodeRef, seq: u64) -> Vec<ProcessId> {
     let mut committed = lineage.committed.iter();
     if committed.any(|c| c.node == node && c.seq < seq) {
@@ -483,9 +527,10 @@ fn awaited(history: &History, lineage: &Lineage, node: NodeRef, seq: u64) -> Vec
     let copies = lineage.fates(node);
     let has_copy = |p: &ProcessId| copies.iter().any(|(q, copied, _)| p == q && *copied < seq);
     let leader = lineage.node(node).by;
-    let members = lineage.isr_at(seq).iter();
-    let followers = members.filter_map(|n| history.process_of(*n));
-    let followers: Vec<_> = followers.filter(|p| *p != leader).collect();
+    let of_now = lineage.isr_at(seq).iter();
+    let members = of_now.chain(lineage.isr_at(lineage.node(node).seq));
+    let followers: BTreeSet<_> = members.filter_map(|n| history.process_of(*n)).collect();
+    let followers: Vec<_> = followers.into_iter().filter(|p| *p != leader).collect();
     let without: Vec<_> = followers.iter().filter(|p| !has_copy(p)).copied().collect();
     match without.is_empty() {
         true => followers,

@@ -1,7 +1,8 @@
 //! The stories: which events a fate is told by, in which order.
 
 use super::{Absence, EdgeKind, Part, Teller, mentions};
-use crate::check::life::{Life, Mark, Spot, Told};
+use crate::check::history::History;
+use crate::check::life::{Life, Mark, Retry, Spot, Told};
 use crate::check::lineage::Removal;
 use crate::fault::Fault;
 use crate::process::ProcessId;
@@ -73,7 +74,8 @@ pub fn doubled(teller: &mut Teller<'_>, life: &Life, explanation: Option<&Explan
     let mut spots = life.spots.iter().copied();
     teller.appended(spots.next());
     teller.fault(explanation.and_then(|e| e.fault.as_ref()), NO_ANSWER);
-    again(teller, life);
+    let history = teller.history;
+    again(teller, life, behind_second(history, life));
     for spot in spots {
         teller.appended(Some(spot));
     }
@@ -84,7 +86,8 @@ pub fn doubled(teller: &mut Teller<'_>, life: &Life, explanation: Option<&Explan
 pub fn misplaced(teller: &mut Teller<'_>, life: &Life, explanation: Option<&Explanation>) {
     teller.mark(Part::Send, life.queued);
     teller.fault(explanation.and_then(|e| e.fault.as_ref()), NO_ANSWER);
-    again(teller, life);
+    let history = teller.history;
+    again(teller, life, history.lives.retry_of(life));
     for spot in life.spots.clone() {
         teller.appended(Some(spot));
     }
@@ -300,11 +303,20 @@ fn cut_off(teller: &mut Teller<'_>, copy: &CopyFate) {
     }
 }
 
-/// The retry, or the second sending.
-fn again(teller: &mut Teller<'_>, life: &Life) {
-    let lives = &teller.history.lives;
-    let answered = lives.repeated(life).is_none();
-    match lives.retry_of(life).map(|retry| retry.seq) {
+/// The retry that led to a record's second copy in the log; its latest if none did.
+fn behind_second<'a>(history: &'a History, life: &Life) -> Option<&'a Retry> {
+    let there = |s: &&Spot| history.lineage(s.place).is_committed(s.node);
+    let seq = |s: &Spot| history.lineage(s.place).node(s.node).seq;
+    let mut there = life.spots.iter().filter(there).map(seq);
+    let (first, second) = (there.next()?, there.next()?);
+    let between = history.lives.retry_between(life, first, second);
+    between.or_else(|| history.lives.retry_of(life))
+}
+
+/// A retry, or the second sending.
+fn again(teller: &mut Teller<'_>, life: &Life, retry: Option<&Retry>) {
+    let answered = teller.history.lives.repeated(life).is_none();
+    match retry.map(|retry| retry.seq) {
         Some(split) if answered => teller.add(Part::Retry, split, EdgeKind::Cause),
         Some(retry) => teller.add_noticed(Part::Retry, retry, NO_ANSWER),
         None => {}

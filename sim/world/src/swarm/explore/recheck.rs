@@ -3,12 +3,15 @@
 //!
 //! Where harm is dense, a later fault may destroy the same copy that the accused one destroyed. So a record that is still not
 //! safe is asked again: if its new explanation accuses other faults, and it is safe once they are gone too, they only took the
-//! accused one's place.
+//! accused one's place. A guilty fault does without them what it is said to have done: a record that is safe once they alone
+//! are gone is spared, and was their victim. Accusations of duplicates must hold even so (`is_exact`). Those of losses do not
+//! yet: of 10,544 in seeds 0..2000 the accused fault spares 1,927; so spared ones are counted, and count as replaced
+//! (`is_sound`).
 //!
 //! Left out: findings whose explanation names no fault (`acks=0` may lose on a healthy cluster); they are counted.
 
 use super::{replay_without, verdict};
-use crate::verdict::{Fate, Finding, FindingKind};
+use crate::verdict::{Finding, FindingKind, Verdict};
 use crate::world::World;
 use klab_kafka::ids::RecordId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,17 +24,19 @@ pub struct Guilt {
     pub accusing: u64,
     /// So many of them are safe in a run without that fault.
     pub safe: u64,
-    /// So many more are safe once the faults are gone, too, that take its place.
+    /// So many more are safe once the faults are gone, too, that take its place, and not once those alone are gone.
     pub replaced: u64,
+    /// So many more are safe once those alone are gone, with the accused fault.
+    pub spared: u64,
     /// Records whose explanation names none.
     pub without_fault: u64,
     /// Faults that are accused, each in one run.
     pub faults: u64,
-    /// Those of them without which some of their records are not safe, whatever else is taken away.
+    /// Those of them that some of their records accuse wrongly.
     pub doubtful: Vec<Doubt>,
 }
 
-/// An accused fault without which some of its records are not safe, whatever else is taken away.
+/// An accused fault without which some of its records are not safe, whatever else is taken away, or with which they are.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Doubt {
     /// The seed of the run.
@@ -42,6 +47,8 @@ pub struct Doubt {
     pub accusing: u64,
     /// So many of them are not safe without it and what takes its place.
     pub lost: u64,
+    /// So many more are safe with it, once what takes its place is gone.
+    pub spared: u64,
     /// One of these.
     pub record: RecordId,
 }
@@ -54,6 +61,7 @@ impl Guilt {
             accusing: self.accusing + other.accusing,
             safe: self.safe + other.safe,
             replaced: self.replaced + other.replaced,
+            spared: self.spared + other.spared,
             without_fault: self.without_fault + other.without_fault,
             faults: self.faults + other.faults,
             doubtful: self.doubtful,
@@ -62,6 +70,11 @@ impl Guilt {
 
     /// Nine of ten accusations hold. Not all can: without a fault a record may be refused, or sent at another time.
     pub fn is_sound(&self) -> bool {
+        10 * (self.safe + self.replaced + self.spared) >= 9 * self.accusing
+    }
+
+    /// Nine of ten hold also if those do not that the accused fault spares.
+    pub fn is_exact(&self) -> bool {
         10 * (self.safe + self.replaced) >= 9 * self.accusing
     }
 }
@@ -71,20 +84,33 @@ const ROUNDS: usize = 4;
 
 /// Runs a finished run again without each fault that it accuses of findings of one kind.
 pub fn recheck(world: &World, kind: FindingKind) -> Guilt {
-    let mut guilt = Guilt::default();
+    let mut without_fault = 0;
     let mut accused: BTreeMap<u64, BTreeSet<RecordId>> = BTreeMap::new();
     for finding in verdict(world).found(kind) {
         match accused_by(finding) {
             Some(step) => {
                 accused.entry(step).or_default().insert(finding.record);
             }
-            None => guilt.without_fault += 1,
+            None => without_fault += 1,
         }
     }
-    for (step, records) in accused {
-        guilt = guilt.and(without(world, kind, step, records));
+    Guilt {
+        without_fault,
+        ..recheck_accused(world, kind, accused)
     }
-    guilt
+}
+
+/// The same of accusations of one's own: records by the step that is accused of them.
+pub fn recheck_accused(
+    world: &World,
+    kind: FindingKind,
+    accused: BTreeMap<u64, BTreeSet<RecordId>>,
+) -> Guilt {
+    let guilt = accused.into_iter().map(|(step, records)| {
+        let retrial = Retrial { world, kind };
+        retrial.without(step, records)
+    });
+    guilt.fold(Guilt::default(), Guilt::and)
 }
 
 fn accused_by(finding: &Finding) -> Option<u64> {
@@ -92,47 +118,85 @@ fn accused_by(finding: &Finding) -> Option<u64> {
     Some(fault.step)
 }
 
-/// Takes away one fault, and then what takes its place.
-fn without(world: &World, kind: FindingKind, step: u64, records: BTreeSet<RecordId>) -> Guilt {
-    let scenario = Arc::new(world.scenario().clone());
-    let (tape, seed) = (world.tape(), world.seed());
-    let (accusing, mut lost) = (records.len() as u64, records);
-    let mut gone = BTreeSet::from([step]);
-    let mut safe_after = Vec::new();
-    for _ in 0..ROUNDS {
-        let replay = replay_without(scenario.clone(), seed, tape, |e| !gone.contains(&e.step));
-        let verdict = verdict(&replay);
-        lost.retain(|id| !verdict.fate(*id).is_some_and(|f| is_safe(f, kind)));
-        safe_after.push(accusing - lost.len() as u64);
-        let of_lost = verdict.found(kind).filter(|f| lost.contains(&f.record));
-        let known = gone.len();
-        gone.extend(of_lost.filter_map(accused_by));
-        if gone.len() == known {
-            break;
-        }
-    }
-    let (safe, in_the_end) = (safe_after[0], safe_after[safe_after.len() - 1]);
-    let doubt = lost.first().map(|record| Doubt {
-        seed,
-        step,
-        accusing,
-        lost: lost.len() as u64,
-        record: *record,
-    });
-    Guilt {
-        accusing,
-        safe,
-        replaced: in_the_end - safe,
-        without_fault: 0,
-        faults: 1,
-        doubtful: doubt.into_iter().collect(),
-    }
+/// A finished run that is done again, and what was found in it.
+struct Retrial<'a> {
+    world: &'a World,
+    kind: FindingKind,
 }
 
-fn is_safe(fate: &Fate, kind: FindingKind) -> bool {
-    match kind {
-        FindingKind::Lost | FindingKind::AcceptedLost => fate.copies >= 1,
-        // One that was refused or never sent is not doubled either.
-        _ => fate.copies <= 1,
+impl Retrial<'_> {
+    /// Takes away one fault, and then what takes its place.
+    fn without(&self, step: u64, records: BTreeSet<RecordId>) -> Guilt {
+        let (accusing, mut lost) = (records.len() as u64, records);
+        let mut gone = BTreeSet::from([step]);
+        let mut replaced = BTreeSet::new();
+        for round in 0..ROUNDS {
+            let verdict = self.verdict(&gone);
+            let before = lost.clone();
+            lost.retain(|id| !self.is_safe(&verdict, *id));
+            if round > 0 {
+                replaced.extend(before.difference(&lost));
+            }
+            let of_lost = verdict
+                .found(self.kind)
+                .filter(|f| lost.contains(&f.record));
+            let known = gone.len();
+            gone.extend(of_lost.filter_map(accused_by));
+            if gone.len() == known {
+                break;
+            }
+        }
+        let safe = accusing - (lost.len() + replaced.len()) as u64;
+        let spared = self.spared(step, gone, &replaced);
+        let doubt = lost.iter().chain(&spared).next().map(|record| Doubt {
+            seed: self.world.seed(),
+            step,
+            accusing,
+            lost: lost.len() as u64,
+            spared: spared.len() as u64,
+            record: *record,
+        });
+        Guilt {
+            accusing,
+            safe,
+            replaced: (replaced.len() - spared.len()) as u64,
+            spared: spared.len() as u64,
+            without_fault: 0,
+            faults: 1,
+            doubtful: doubt.into_iter().collect(),
+        }
+    }
+
+    /// Those that are safe with the accused fault, once what takes its place is gone.
+    fn spared(
+        &self,
+        step: u64,
+        mut gone: BTreeSet<u64>,
+        replaced: &BTreeSet<RecordId>,
+    ) -> BTreeSet<RecordId> {
+        if replaced.is_empty() {
+            return BTreeSet::new();
+        }
+        gone.remove(&step);
+        let verdict = self.verdict(&gone);
+        let spared = replaced.iter().filter(|id| self.is_safe(&verdict, **id));
+        spared.copied().collect()
+    }
+
+    /// What becomes of all records without these steps.
+    fn verdict(&self, gone: &BTreeSet<u64>) -> Verdict {
+        let scenario = Arc::new(self.world.scenario().clone());
+        let (tape, seed) = (self.world.tape(), self.world.seed());
+        verdict(&replay_without(scenario, seed, tape, |e| {
+            !gone.contains(&e.step)
+        }))
+    }
+
+    fn is_safe(&self, verdict: &Verdict, id: RecordId) -> bool {
+        verdict.fate(id).is_some_and(|fate| match self.kind {
+            FindingKind::Lost | FindingKind::AcceptedLost => fate.copies >= 1,
+            // One that was refused or never sent is not doubled either.
+            _ => fate.copies <= 1,
+        })
     }
 }
