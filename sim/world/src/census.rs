@@ -11,6 +11,7 @@ use klab_kafka::event::{
 };
 use klab_kafka::ids::{METADATA_TOPIC, RecordId, TopicIdPartition};
 use klab_kafka::protocol::ErrorCode;
+use klab_kafka::sorted::Sorted;
 use klab_kafka::time::{Duration, Time};
 
 use crate::met;
@@ -32,13 +33,19 @@ pub struct Census {
     truncated: BTreeMap<TopicIdPartition, u64>,
     isr: BTreeMap<TopicIdPartition, usize>,
     flows: BTreeMap<(u32, TopicIdPartition), Flow>,
-    sent: BTreeMap<u32, u64>,
-    accepted: BTreeMap<u32, u64>,
-    /// Records that were handed to `send` and have not been answered, by source.
-    open: BTreeMap<u32, Open>,
+    sources: Sorted<u32, Source>,
 }
 
-/// When a source's records were handed to `send`, by number. Numbers ascend and the oldest are mostly answered first, so a row
+/// The records of one producer, wherever they went.
+#[derive(Clone, Debug, Default)]
+struct Source {
+    sent: u64,
+    accepted: u64,
+    /// Those that were handed to `send` and have not been answered.
+    open: Open,
+}
+
+/// When records were handed to `send`, by number. Numbers ascend and the oldest are mostly answered first, so a row
 /// beats a tree.
 #[derive(Clone, Debug, Default)]
 struct Open(VecDeque<(u32, Time)>);
@@ -117,12 +124,12 @@ impl Census {
             Event::Admin(event) if after_start => self.admin(event),
             Event::Client(_, event) => self.client(event, record.at),
             Event::App(AppEvent::Invoked { id }) => {
-                *self.sent.entry(id.source).or_default() += 1;
-                let open = self.open.entry(id.source).or_default();
-                open.begin(id.number, record.at);
+                let source = self.sources.get_or_default(id.source);
+                source.sent += 1;
+                source.open.begin(id.number, record.at);
             }
             Event::App(AppEvent::Accepted { id }) => {
-                *self.accepted.entry(id.source).or_default() += 1
+                self.sources.get_or_default(id.source).accepted += 1;
             }
             _ => {}
         }
@@ -280,7 +287,7 @@ impl Census {
 
     /// Since when a record was open, which it is no longer.
     fn answered(&mut self, id: RecordId) -> Option<Time> {
-        self.open.get_mut(&id.source)?.end(id.number)
+        self.sources.get_mut(&id.source)?.open.end(id.number)
     }
 
     /// Whether a goal was reached.
@@ -295,12 +302,12 @@ impl Census {
 
     /// Records handed to `send`.
     pub fn sent(&self, among: Among) -> u64 {
-        of_sources(&self.sent, among)
+        self.sources(among).map(|source| source.sent).sum()
     }
 
     /// Records that the application told its own caller are accepted.
     pub fn accepted(&self, among: Among) -> u64 {
-        of_sources(&self.accepted, among)
+        self.sources(among).map(|source| source.accepted).sum()
     }
 
     /// Records that the application was told are written.
@@ -347,6 +354,12 @@ impl Census {
             _ => flow.unavailable.max(now.since(flow.since)),
         };
         self.flows(among).map(flow).max().unwrap_or_default()
+    }
+
+    fn sources(&self, among: Among) -> impl Iterator<Item = &Source> {
+        let meant = self.sources.iter();
+        let meant = meant.filter(move |(source, _)| among.has_source(**source));
+        meant.map(|(_, source)| source)
     }
 
     fn flows(&self, among: Among) -> impl Iterator<Item = &Flow> {
@@ -405,14 +418,6 @@ impl Among {
             only.topic == partition.topic && (only.partition < 0 || only == partition)
         })
     }
-}
-
-fn of_sources(counts: &BTreeMap<u32, u64>, among: Among) -> u64 {
-    counts
-        .iter()
-        .filter(|(source, _)| among.has_source(**source))
-        .map(|(_, count)| count)
-        .sum()
 }
 
 fn of_partitions(counts: &BTreeMap<TopicIdPartition, u64>, among: Among) -> u64 {

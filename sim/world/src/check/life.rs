@@ -9,6 +9,7 @@ use crate::trace::Record;
 use klab_kafka::event::{AppEvent, ClientEvent, SendFailure};
 use klab_kafka::ids::{Offset, RecordId, TopicIdPartition};
 use klab_kafka::protocol::ErrorCode;
+use klab_kafka::sorted::Sorted;
 use klab_kafka::time::Time;
 use serde::Serialize;
 use smallvec::SmallVec;
@@ -133,7 +134,7 @@ pub struct OutOfOrder {
 /// The lives of all records.
 #[derive(Clone, Debug, Default)]
 pub struct Lives {
-    sources: BTreeMap<u32, Table<Life>>,
+    sources: Sorted<u32, Table<Life>>,
     retries: Table<Retry>,
     out_of_order: Table<OutOfOrder>,
     /// Few: most are never refused.
@@ -148,7 +149,7 @@ impl Lives {
 
     /// One record's life, to be written on.
     pub fn entry(&mut self, id: RecordId) -> &mut Life {
-        let lives = self.sources.entry(id.source).or_default();
+        let lives = self.sources.get_or_default(id.source);
         while lives.len() <= place(id) {
             lives.push(Life::default());
         }

@@ -15,6 +15,7 @@ use crate::trace::{Record, What};
 use klab_kafka::config::Acks;
 use klab_kafka::event::{ClientEvent, Event};
 use klab_kafka::ids::{Offset, RecordId, TopicIdPartition};
+use klab_kafka::sorted::Sorted;
 use std::collections::BTreeMap;
 
 /// The promise.
@@ -32,6 +33,8 @@ pub struct OffsetsFollowTime {
     pub opportunities: u64,
     /// Per partition the highest offset known, and since which record.
     known: BTreeMap<TopicIdPartition, Table<(u64, Offset)>>,
+    /// Whether a producer has acks=all, by its number: its plan is found by name, and every acknowledgement asks.
+    acks_all: Sorted<u32, bool>,
 }
 
 impl OffsetsFollowTime {
@@ -80,8 +83,7 @@ impl OffsetsFollowTime {
                 let sent = history.lives.get(*id).and_then(|l| l.last_queued);
                 let known = sent.and_then(|sent| self.known_at(*partition, sent.get()));
                 self.opportunities += u64::from(known.is_some());
-                let plan = history.plan(scenario, *id);
-                let is_all = plan.is_some_and(|plan| plan.config.acks.value == Acks::All);
+                let is_all = self.has_acks_all(history, scenario, *id);
                 if !is_all && is_overruled(history, *partition, *id, *offset) {
                     return None;
                 }
@@ -99,6 +101,16 @@ impl OffsetsFollowTime {
             }
             _ => None,
         }
+    }
+
+    fn has_acks_all(&mut self, history: &History, scenario: &Scenario, id: RecordId) -> bool {
+        if let Some(known) = self.acks_all.get(&id.source) {
+            return *known;
+        }
+        let plan = history.plan(scenario, id);
+        let is_all = plan.is_some_and(|plan| plan.config.acks.value == Acks::All);
+        self.acks_all.insert(id.source, is_all);
+        is_all
     }
 
     fn learn(&mut self, partition: TopicIdPartition, offset: Offset, seq: u64) {
