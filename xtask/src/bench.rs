@@ -271,7 +271,7 @@ fn bounds() -> [Bound; 2] {
         Bound {
             name: "ten million events of an idle cluster",
             scenario: format!(
-                r#"{{ "format": 1, "title": "idle", {topics}, "end": {{ "at": "27h" }} }}"#
+                r#"{{ "format": 1, "title": "idle", {topics}, "end": {{ "at": "29h" }} }}"#
             ),
             most_mib: 64,
         },

@@ -41,7 +41,7 @@ pub struct Verdict {
     /// How many records the applications are to send in all.
     pub planned: u64,
     /// Every record that anybody asked for, by source and number.
-    pub fates: Vec<Fate>,
+    pub fates: Arc<Vec<Fate>>,
     /// What hurts.
     pub findings: Vec<Finding>,
     /// How every promise stands.

@@ -33,8 +33,21 @@ use std::sync::Arc;
 pub struct Copied {
     /// Which.
     pub node: NodeRef,
+    /// The record that told of this copy, in halves: a run has one of these for each copy of each batch, and so they take 12 bytes.
+    seq: [u32; 2],
+}
+
+impl Copied {
+    fn new(node: NodeRef, seq: u64) -> Copied {
+        let seq = [(seq >> 32) as u32, seq as u32];
+        Copied { node, seq }
+    }
+
     /// The record that told of this copy.
-    pub seq: u64,
+    pub fn seq(&self) -> u64 {
+        let [high, low] = self.seq.map(u64::from);
+        high << 32 | low
+    }
 }
 
 /// What a replica believes to be.
@@ -443,7 +456,7 @@ impl Lineage {
             .collect();
         let replica = &mut self.replicas[at];
         for node in given {
-            replica.path.push(Copied { node, seq });
+            replica.path.push(Copied::new(node, seq));
         }
         replica.log_start = offset;
     }
@@ -565,7 +578,7 @@ impl Lineage {
         let replica = &mut self.replicas[at];
         for node in &before[shared..] {
             let node = *node;
-            replica.path.push(Copied { node, seq });
+            replica.path.push(Copied::new(node, seq));
         }
         replica.compacted.clear();
         replica.log_start = offset;
@@ -591,7 +604,7 @@ impl Lineage {
             for node in self.passed_over(at, batch) {
                 ends = self.place(node).end;
                 self.lacks(at, node, None, seq);
-                self.replicas[at].path.push(Copied { node, seq });
+                self.replicas[at].path.push(Copied::new(node, seq));
             }
             found = self.follower_of(self.tip(at), batch);
         }
@@ -603,7 +616,7 @@ impl Lineage {
         if self.is_compacted && !Arc::ptr_eq(&self.node(node).batch.data, &batch.data) {
             self.lacks(at, node, Some(batch), seq);
         }
-        self.replicas[at].path.push(Copied { node, seq });
+        self.replicas[at].path.push(Copied::new(node, seq));
         if batch.base_offset != ends {
             Grown::Gap(node)
         } else if found.is_none() && !by_leader {
@@ -622,7 +635,7 @@ impl Lineage {
             self.graves.push(Grave {
                 node: copied.node,
                 process: replica.process,
-                copied: copied.seq,
+                copied: copied.seq(),
                 seq,
                 removal,
             });
@@ -743,7 +756,7 @@ impl Lineage {
         let depth = self.depth(node);
         let there = self.replicas.iter().filter_map(|r| {
             let copied = r.path.get(depth).filter(|c| c.node == node)?;
-            Some((r.process, copied.seq, None))
+            Some((r.process, copied.seq(), None))
         });
         let mut fates: Vec<_> = gone.chain(there).collect();
         fates.sort_by_key(|(_, copied, _)| *copied);

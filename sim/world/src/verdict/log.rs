@@ -15,12 +15,13 @@ use klab_kafka::event::LogStart;
 use klab_kafka::ids::{Offset, RecordId, TopicIdPartition};
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// The judgement over all records.
 #[derive(Clone, Debug, Default)]
 pub struct Judged {
-    /// By source and number.
-    pub fates: Vec<Fate>,
+    /// By source and number. The largest list of a run: the checkers and the verdict share it.
+    pub fates: Arc<Vec<Fate>>,
     /// What hurts, in the same order.
     pub findings: Vec<Finding>,
     /// Partitions without a leader, with records whose fate depends on it.
@@ -52,12 +53,15 @@ pub fn judge(history: &History, scenario: &Scenario) -> Judged {
         })
         .collect();
     let late: BTreeMap<RecordId, Spot> = lines.values().flat_map(|l| late(history, l)).collect();
+    let real = || history.lives.iter().filter(|(_, life)| life.is_real());
     let mut judged = Judged::default();
+    // Grown step by step it would be in memory twice.
+    let mut fates = Vec::with_capacity(real().count());
     let mut stale: BTreeMap<RecordId, Option<explain::Explanation>> = lines
         .values()
         .flat_map(|l| stale(history, l.lineage, l.leader))
         .collect();
-    for (id, life) in history.lives.iter().filter(|(_, l)| l.is_real()) {
+    for (id, life) in real() {
         let judge = Judge {
             history,
             scenario,
@@ -66,13 +70,14 @@ pub fn judge(history: &History, scenario: &Scenario) -> Judged {
             lines: &lines,
             late: late.get(&id).copied(),
         };
-        judge.pass(&mut judged);
+        fates.push(judge.pass(&mut judged));
         if let Some(why) = stale.remove(&id) {
             judged
                 .findings
                 .push(judge.finding(FindingKind::ReadStale, why));
         }
     }
+    judged.fates = Arc::new(fates);
     judged
 }
 
@@ -95,7 +100,7 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn pass(&self, judged: &mut Judged) {
+    fn pass(&self, judged: &mut Judged) -> Fate {
         let spots = self.life.spots.iter().copied();
         let there: SmallVec<[Spot; 2]> = spots.filter(|s| self.line(*s).holds(s.node)).collect();
         let standing = self.standing(&there);
@@ -103,7 +108,7 @@ impl Judge<'_> {
             None => self.missing(judged),
             Some(standing) => self.present(&there, standing, judged),
         }
-        judged.fates.push(self.fate(there.len(), standing));
+        self.fate(there.len(), standing)
     }
 
     fn line(&self, spot: Spot) -> &Line<'_> {

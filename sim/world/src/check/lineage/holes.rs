@@ -34,7 +34,7 @@ impl Lineage {
             self.graves.push(Grave {
                 node: copied.node,
                 process: self.replicas[at].process,
-                copied: copied.seq,
+                copied: copied.seq(),
                 seq,
                 removal,
             });
