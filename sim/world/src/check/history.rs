@@ -125,6 +125,9 @@ struct Taking<'a> {
     changes: &'a mut Vec<Change>,
 }
 
+/// Who leads a partition, and the record that told it.
+type Learned = (u64, Option<NodeId>);
+
 /// What is known of a run.
 #[derive(Clone, Debug)]
 pub struct History {
@@ -161,7 +164,7 @@ pub struct History {
     /// The latest produce request: of whom, and which way it went.
     produced: Option<(ProcessId, Way)>,
     /// Whom each client took for a partition's leader, from which record on.
-    learned: BTreeMap<(ProcessId, TopicIdPartition), Vec<(u64, Option<NodeId>)>>,
+    learned: BTreeMap<(ProcessId, TopicIdPartition), Vec<Learned>>,
     /// The latest request that was taken up.
     request: Option<(u64, ConnId, CorrelationId)>,
     /// Produce requests, of which something was not written because their broker does not lead, with the record of their
