@@ -258,12 +258,11 @@ impl Checkers {
         history: &mut History,
         changes: &mut Vec<Change>,
     ) {
+        history.take_in(record, view, changes);
         if matches!(record.what, What::Sent { .. }) {
-            // Only what comes of a sending tells something.
-            history.now = record.at;
+            // Only what comes of a sending can break a promise.
             return;
         }
-        history.take_in(record, view, changes);
         // Most records change nothing.
         if !changes.is_empty() {
             for change in changes.drain(..) {

@@ -10,6 +10,8 @@
 //! Left out: the third boundary, effects of applications, which comes with consumer groups.
 
 #[cfg(test)]
+mod bereft;
+#[cfg(test)]
 mod doubled;
 pub mod explain;
 #[cfg(test)]
@@ -18,6 +20,7 @@ pub mod log;
 pub mod metrics;
 pub mod sentence;
 mod stale;
+mod unanswered;
 
 use crate::check::{Checkers, Kept, Violation};
 use crate::process::Names;

@@ -6,6 +6,7 @@
 
 use crate::fault::{Fault, Realised};
 use crate::process::{Down, ProcessId};
+use klab_kafka::ids::ConnId;
 use klab_kafka::time::{Duration, Time};
 use std::collections::BTreeMap;
 
@@ -94,6 +95,19 @@ pub struct End {
     pub fault: Option<u64>,
 }
 
+/// A process learned that a connection of its own is gone.
+#[derive(Clone, Copy, Debug)]
+pub struct Break {
+    /// The trace record that told it.
+    pub seq: u64,
+    /// When.
+    pub at: Time,
+    /// Which one.
+    pub conn: ConnId,
+    /// The fault that broke it, if one did so directly.
+    pub fault: Option<u64>,
+}
+
 /// All harms of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Harms {
@@ -105,8 +119,8 @@ pub struct Harms {
     starts: BTreeMap<ProcessId, Vec<u64>>,
     /// Records of ends and pauses, with the fault that made them.
     origins: BTreeMap<u64, u64>,
-    /// When each process learned that a connection of its own is gone, and the fault that broke it, if one did.
-    breaks: BTreeMap<ProcessId, Vec<(Time, Option<u64>)>>,
+    /// The connections that each process lost.
+    breaks: BTreeMap<ProcessId, Vec<Break>>,
 }
 
 impl Harms {
@@ -165,16 +179,20 @@ impl Harms {
     }
 
     /// A process learned that a connection is gone.
-    pub fn broke(&mut self, process: ProcessId, at: Time, fault: Option<u64>) {
-        self.breaks.entry(process).or_default().push((at, fault));
+    pub fn broke(&mut self, process: ProcessId, broken: Break) {
+        self.breaks.entry(process).or_default().push(broken);
     }
 
-    /// The fault behind the first connection that a process lost from one time to another; none if it lost none, or by no
-    /// fault.
-    pub fn first_break(&self, process: ProcessId, from: Time, to: Time) -> Option<&Harm> {
+    /// The first connection that a process lost after a record, of those that fit.
+    pub fn first_break(
+        &self,
+        process: ProcessId,
+        after: u64,
+        fits: impl Fn(&Break) -> bool,
+    ) -> Option<&Break> {
         let breaks = self.breaks.get(&process)?;
-        let first = breaks.get(breaks.partition_point(|(at, _)| *at < from))?;
-        (first.0 <= to).then(|| self.by_seq(first.1?))?
+        let from = breaks.partition_point(|b| b.seq < after);
+        breaks[from..].iter().find(|b| fits(b))
     }
 
     /// The fault that a record comes from directly: its own, an end's, a pause's.
@@ -229,6 +247,23 @@ impl Harms {
         let before = before.max_by_key(|((seq, _), _)| *seq);
         let found = throughout.or(soon).or(before).or(after);
         found.map(|(_, harm)| harm)
+    }
+
+    /// The latest fault that began at most `grace` before `at` and lets nothing come until then, of those that fit.
+    pub fn still_silent(
+        &self,
+        seq: u64,
+        at: Time,
+        grace: Duration,
+        fits: impl Fn(&Harm) -> bool,
+    ) -> Option<&Harm> {
+        let begun = |h: &&Harm| {
+            let begins = h.begins();
+            begins.is_some_and(|(began, since)| began < seq && since + grace >= at)
+        };
+        let all = self.applied.iter().filter(begun);
+        let still = all.filter(|h| h.silences_until(at) && fits(h));
+        still.max_by_key(|h| h.begins())
     }
 
     /// The latest fault before `seq` that was in force within `grace` of `at` and fits.

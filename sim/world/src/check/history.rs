@@ -4,8 +4,8 @@
 //! Partition leaders and ISRs come from the committed metadata log, not from what a controller says it decided: a
 //! controller may die between the commit and the telling.
 
-use super::harms::Harms;
-use super::life::{Lives, Spot};
+use super::harms::{Break, Harms};
+use super::life::{Lives, Spot, Way};
 use super::lineage::{Advance, Allows, Election, Grown, Lineage, Removal, Replica, Role};
 use super::readers::Readers;
 use crate::process::{Down, Names, ProcessId};
@@ -16,9 +16,11 @@ use klab_kafka::controller::image::Image;
 use klab_kafka::controller::records::{MetadataRecord, PartitionRegistration};
 use klab_kafka::event::*;
 use klab_kafka::ids::{
-    LeaderEpoch, METADATA_PARTITION, NodeId, Offset, RecordId, TopicId, TopicIdPartition,
+    ConnId, CorrelationId, LeaderEpoch, METADATA_PARTITION, NodeId, Offset, RecordId, TopicId,
+    TopicIdPartition,
 };
 use klab_kafka::log::batch::{Payload, RecordBatch};
+use klab_kafka::protocol::Api;
 use klab_kafka::time::Time;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -123,6 +125,9 @@ struct Taking<'a> {
     changes: &'a mut Vec<Change>,
 }
 
+/// Who leads a partition, and the record that told it.
+type Learned = (u64, Option<NodeId>);
+
 /// What is known of a run.
 #[derive(Clone, Debug)]
 pub struct History {
@@ -156,6 +161,15 @@ pub struct History {
     registered: BTreeMap<NodeId, u64>,
     /// The input under way and the fault that it comes from directly.
     input: (u64, Option<u64>),
+    /// The latest produce request: of whom, and which way it went.
+    produced: Option<(ProcessId, Way)>,
+    /// Whom each client took for a partition's leader, from which record on.
+    learned: BTreeMap<(ProcessId, TopicIdPartition), Vec<Learned>>,
+    /// The latest request that was taken up.
+    request: Option<(u64, ConnId, CorrelationId)>,
+    /// Produce requests, of which something was not written because their broker does not lead, with the record of their
+    /// being taken up.
+    turned_away: BTreeMap<(ConnId, CorrelationId), u64>,
 }
 
 impl History {
@@ -181,6 +195,10 @@ impl History {
             nodes: nodes.collect(),
             registered: BTreeMap::new(),
             input: (0, None),
+            produced: None,
+            learned: BTreeMap::new(),
+            request: None,
+            turned_away: BTreeMap::new(),
         };
         history.place(METADATA_PARTITION);
         history
@@ -199,6 +217,18 @@ impl History {
     /// The record that showed a broker's present registration committed, or 0.
     pub fn registered_since(&self, broker: NodeId) -> u64 {
         self.registered.get(&broker).copied().unwrap_or(0)
+    }
+
+    /// The record of a produce request's being taken up by a broker that does not lead.
+    pub fn turned_away(&self, way: Way) -> Option<u64> {
+        self.turned_away.get(&(way.conn, way.id)).copied()
+    }
+
+    /// Whom a client took for a partition's leader at a record.
+    pub fn learned(&self, client: ProcessId, id: TopicIdPartition, at: u64) -> Option<ProcessId> {
+        let all = self.learned.get(&(client, id))?;
+        let upto = all.partition_point(|(seq, _)| *seq < at);
+        self.process_of(all[..upto].last()?.1?)
     }
 
     /// All controllers.
@@ -279,10 +309,18 @@ impl History {
                     }
                     _ => None,
                 };
-                let is_closed = matches!(handled, Handled::Closed { .. });
-                if is_closed {
+                if let Handled::Closed { conn, .. } = handled {
                     self.connection_broken |= fault.is_some();
-                    self.harms.broke(p, record.at, fault);
+                    let broken = Break {
+                        seq: record.seq,
+                        at: record.at,
+                        conn: *conn,
+                        fault,
+                    };
+                    self.harms.broke(p, broken);
+                }
+                if let Handled::Request { conn, id, .. } = handled {
+                    self.request = Some((record.seq, *conn, *id));
                 }
                 self.input = (record.seq, fault);
             }
@@ -304,7 +342,26 @@ impl History {
                 }
             }
             What::Answered { step, .. } => self.harms.answered(record.seq, *step),
-            What::Sent { .. } | What::StepMissed { .. } => {}
+            What::Sent { .. } => self.sent(record),
+            What::StepMissed { .. } => {}
+        }
+    }
+
+    /// Takes in a sending: only what comes of it tells something, but for the way that a produce request goes.
+    fn sent(&mut self, record: &Record) {
+        if let (
+            Some(by),
+            &What::Sent {
+                to,
+                conn,
+                id,
+                api: Api::Produce,
+                response: false,
+                ..
+            },
+        ) = (record.process, &record.what)
+        {
+            self.produced = Some((by, Way { to, conn, id }));
         }
     }
 
@@ -317,6 +374,12 @@ impl History {
             }
             Event::Replica(id, ReplicaEvent::BecameFollower { epoch, leader }) => {
                 self.follow(*id, *epoch, *leader, taking.p);
+            }
+            Event::Replica(_, ReplicaEvent::Fenced { write: true, .. }) => {
+                let (handled, _) = self.input;
+                if let Some((seq, conn, id)) = self.request.filter(|(seq, ..)| *seq == handled) {
+                    self.turned_away.entry((conn, id)).or_insert(seq);
+                }
             }
             Event::Raft(RaftEvent::Became {
                 state: RaftState::Leader,
@@ -341,7 +404,24 @@ impl History {
                 let told = (taking.record.seq, name.clone());
                 self.deleted.entry(*id).or_insert(told);
             }
+            Event::Client(
+                _,
+                ClientEvent::LeaderLearned {
+                    partition, leader, ..
+                },
+            ) => {
+                let all = self.learned.entry((taking.p, *partition)).or_default();
+                all.push((taking.record.seq, *leader));
+            }
             Event::Client(client, event) => {
+                if let ClientEvent::Acked {
+                    id, offset: None, ..
+                } = event
+                {
+                    // Whoever waits for no answer holds a record for written as soon as it is sent.
+                    let own = self.produced.filter(|(p, _)| *p == taking.p);
+                    self.lives.entry(*id).way = own.map(|(_, way)| way);
+                }
                 let is_send = self.lives.client(event, taking.record, self.input);
                 if !is_send {
                     self.readers.client(*client, event, taking.record);

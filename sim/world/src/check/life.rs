@@ -7,7 +7,7 @@ use super::table::Table;
 use crate::process::ProcessId;
 use crate::trace::Record;
 use klab_kafka::event::{AppEvent, ClientEvent, SendFailure};
-use klab_kafka::ids::{Offset, RecordId, TopicIdPartition};
+use klab_kafka::ids::{ConnId, CorrelationId, Offset, RecordId, TopicIdPartition};
 use klab_kafka::protocol::ErrorCode;
 use klab_kafka::sorted::Sorted;
 use klab_kafka::time::Time;
@@ -59,6 +59,17 @@ pub struct Spot {
     pub node: NodeRef,
 }
 
+/// Which way a request went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Way {
+    /// To whom.
+    pub to: ProcessId,
+    /// On which connection.
+    pub conn: ConnId,
+    /// Which request.
+    pub id: CorrelationId,
+}
+
 /// One record's life.
 #[derive(Clone, Debug, Default)]
 pub struct Life {
@@ -84,6 +95,8 @@ pub struct Life {
     pub accepted: Mark,
     /// Its latest retry, by its place in the list of retries; that its batch was split, if it has no other.
     pub retry: Option<u32>,
+    /// Which way it went, if its producer waits for no answer.
+    pub way: Option<Way>,
 }
 
 /// A try that failed and was made again.

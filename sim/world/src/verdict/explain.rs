@@ -6,7 +6,8 @@
 //! restart a leader knows one batch per producer, not five) and L-14 (a leader forgets an idle producer).
 
 use super::Gone;
-use crate::check::harms::{Harm, PATIENCE, SOON, lies_between, strikes};
+use super::unanswered::of_unanswered;
+use crate::check::harms::{Harm, PATIENCE, lies_between, strikes};
 use crate::check::history::History;
 use crate::check::life::{Life, Refused, Retry, Spot, Told};
 use crate::check::lineage::{
@@ -161,7 +162,10 @@ pub fn of_cut(history: &History, lineage: &Lineage, cut: &Cut) -> Option<Explana
         }
         explanation.allowed_by.push(Allowance::UncleanElection);
         explanation.allowed_by.extend(few(election));
-        explanation.fault = behind_election(history, lineage, election.epoch).map(name);
+        // Nobody needs the others if the winner still has what it once had.
+        let own = taken_from_winner(lineage, cut).and_then(|g| behind_grave(history, lineage, g));
+        let fault = own.or_else(|| behind_election(history, lineage, election.epoch));
+        explanation.fault = fault.map(name);
         return Some(explanation);
     }
     // A clean election: the new leader must have lost each of the batches to a harm while it was in the ISR. A replica that
@@ -183,6 +187,17 @@ pub fn of_cut(history: &History, lineage: &Lineage, cut: &Cut) -> Option<Explana
     Some(explanation)
 }
 
+/// The latest copy that a harm took from the leader of a cut, if each of the batches that it lacks was taken by one.
+fn taken_from_winner<'a>(lineage: &'a Lineage, cut: &Cut) -> Option<&'a Grave> {
+    let mut latest = None;
+    for missing in &cut.missing {
+        let graves = lineage.graves.iter();
+        let mut own = graves.filter(|g| g.node == missing.node && g.process == cut.leader);
+        latest = Some(own.find(|g| g.removal.is_harm() && g.seq < cut.seq)?);
+    }
+    latest
+}
+
 /// One replica was enough to acknowledge.
 fn few(election: &Election) -> Option<Allowance> {
     let min = election.allows.min_insync;
@@ -199,7 +214,7 @@ pub fn of_loss(
     let acks = history.plan(scenario, id)?.config.acks.value;
     let Some(Spot { place, node }) = acknowledged_spot(history, id, life) else {
         // Never written anywhere: only who waits for no answer can be told that it was.
-        return (acks == Acks::Zero).then(|| unanswered(history, id, life));
+        return (acks == Acks::Zero).then(|| of_unanswered(history, id, life));
     };
     let lineage = history.lineage(place);
     if history.deleted.contains_key(&lineage.id.topic) {
@@ -406,9 +421,14 @@ pub fn behind_election<'a>(
     None
 }
 
-/// The latest fault that kept a server from working or from its controllers.
+/// The fault that kept a server from working or from its controllers: the latest that still did so, else the latest of all.
 fn against(history: &History, process: ProcessId, seq: u64, at: Time) -> Option<&Harm> {
     let harms = &history.harms;
+    let cuts_off = |h: &Harm| history.voters().any(|c| lies_between(&h.fault, process, c));
+    let still = harms.still_silent(seq, at, GRACE, |h| h.stops(process) || cuts_off(h));
+    if still.is_some() {
+        return still;
+    }
     let end = harms.last_end(process, seq);
     let ended = end
         .filter(|e| e.at + PATIENCE >= at)
@@ -612,51 +632,6 @@ fn lacked(lineage: &Lineage, node: NodeRef, leader: ProcessId, election: &Electi
         p == leader && copied < election.seq && grave.is_none_or(|g| g.seq > election.seq)
     });
     !held
-}
-
-/// A record of a producer that waits for no answer, and that never came: its leader refused it for good; else the fault that broke the connection on which it
-/// was under way; else one that lay between the producer and the partition's brokers when it was sent, or soon after; else
-/// what made the broker that it was sent to lead no more.
-fn unanswered(history: &History, id: RecordId, life: &Life) -> Explanation {
-    let allowed_by = vec![Allowance::Acks(Acks::Zero)];
-    let refused = history.lives.refused_by(id);
-    if refused.is_some() {
-        return Explanation {
-            allowed_by,
-            refused,
-            ..Explanation::default()
-        };
-    }
-    let client = ProcessId(id.source);
-    let lineage = life.partition.and_then(|p| history.place_of(p));
-    let lineage = lineage.map(|place| history.lineage(place));
-    let (seq, at) = match life.told {
-        Told::Written { seq, at, .. } => (seq, at),
-        _ => (u64::MAX, history.now),
-    };
-    let brokers = lineage.map_or(&[][..], |l| &l.replicas);
-    let between = |fault: &Realised| {
-        let hurts = |b: ProcessId| strikes(fault, b) || lies_between(fault, client, b);
-        brokers.iter().any(|b| hurts(b.process))
-    };
-    let harms = &history.harms;
-    let soon = |h: &&Harm| h.seq > seq && h.at <= at + SOON && between(&h.fault);
-    let moved = || {
-        let lineage = lineage?;
-        let before = |e: &&Election| e.at <= at + SOON && e.at + PATIENCE >= at;
-        let election = lineage.elections.iter().rev().find(before)?;
-        behind_election(history, lineage, election.epoch)
-    };
-    let fault = harms
-        .first_break(client, at, at + PATIENCE)
-        .or_else(|| harms.latest(seq, at, Duration::ZERO, between))
-        .or_else(|| harms.applied.iter().find(soon))
-        .or_else(moved);
-    Explanation {
-        allowed_by,
-        fault: fault.map(name),
-        ..Explanation::default()
-    }
 }
 
 /// The winner of an election, if there was one.
