@@ -147,10 +147,17 @@ pub fn run(options: &Options) -> Result<()> {
             }
         }
     }
+    let mut beyond = Vec::new();
     for bound in bounds() {
         let used = peak_mib(&klab, &bound)?;
         let most = bound.most_mib;
         println!("{}: {used} MiB at most, {most} allowed", bound.name);
+        if used > most {
+            beyond.push(bound.name);
+        }
+    }
+    if !beyond.is_empty() {
+        bail!("more memory than allowed: {}", beyond.join(", "));
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use klab_kafka::rules::{Rules, SWITCHES};
 use klab_world::scenario::expect::GOALS;
 use klab_world::swarm::Half;
-use klab_world::swarm::explore::aims::{AIMS, JUDGED_FROM, Least};
+use klab_world::swarm::explore::aims::{AIMS, INPUTS_JUDGED_FROM, JUDGED_FROM, Least};
 use klab_world::swarm::explore::recheck::{Guilt, recheck};
 use klab_world::swarm::explore::{Drawn, Explored, explore};
 use klab_world::swarm::inputs::all as all_inputs;
@@ -97,12 +97,10 @@ pub fn swarm(args: &Swarm) -> Result<Outcome, Wrong> {
             println!("seed {seed}: a bug in klab: {what}");
         }
         // A switch may make an aim impossible, and one half has not all of them.
-        let is_judged = explored.len() as u64 >= JUDGED_FROM
-            && args.rules.is_empty()
-            && args.half == Halves::Both
-            && !args.first;
-        all_reached = inputs(&explored, is_judged);
-        all_reached &= aims(&explored, &guilt, is_judged);
+        let is_whole = args.rules.is_empty() && args.half == Halves::Both && !args.first;
+        let is_judged = |from: u64| is_whole && explored.len() as u64 >= from;
+        all_reached = inputs(&explored, is_judged(INPUTS_JUDGED_FROM));
+        all_reached &= aims(&explored, &guilt, is_judged(JUDGED_FROM));
         let events: u64 = explored.iter().map(|e| e.events).sum();
         let took = began.elapsed().as_millis();
         println!(
@@ -237,6 +235,11 @@ fn inputs(explored: &[Explored], is_judged: bool) -> bool {
                 all_given &= runs > 0;
             }
         }
+    }
+    if !is_judged {
+        println!(
+            "(judged from {INPUTS_JUDGED_FROM} runs of both halves on, with Kafka's own rules)"
+        );
     }
     !is_judged || all_given
 }

@@ -9,6 +9,9 @@ use klab_kafka::time::Duration;
 /// Aims are judged from so many runs of both halves on.
 pub const JUDGED_FROM: u64 = 500;
 
+/// Inputs are judged from so many on: the rarest are given to one run in 150, and by chance to none of 500.
+pub const INPUTS_JUDGED_FROM: u64 = 2_000;
+
 /// Harm is drawn over so long at least.
 pub const HARM_FOR: Duration = Duration::secs(60);
 
