@@ -2,7 +2,7 @@
 //! names, `usize` as u64.
 //!
 //! The same value gives the same hash natively and in WebAssembly; the standard library's `Hash` would not. Hashes of libraries
-//! work on bytes, which would first have to be written somewhere for each of a run's many facts: that cost three times as much.
+//! work on bytes, which would first have to be written somewhere for each of a run's many facts: that cost half as much again.
 
 use serde::Serialize;
 use serde::ser;
