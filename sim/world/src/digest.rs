@@ -1,5 +1,5 @@
-//! Values as one number, for hashing: each number in them is folded into the hash with its width, enums by number, no field
-//! names, `usize` as u64.
+//! Values as one number, for hashing: each number in them is folded into the hash as 64 bits, enums by number, lists with how
+//! many entries they have, no field names.
 //!
 //! The same value gives the same hash natively and in WebAssembly; the standard library's `Hash` would not. Hashes of libraries
 //! work on bytes, which would first have to be written somewhere for each of a run's many facts: that cost half as much again.
