@@ -6,7 +6,6 @@ use super::at_end::AtEnd;
 use super::canary::MUTATED;
 use super::history::History;
 use super::story::{ORDERS_0, Story, compaction, of_key};
-use crate::process::Down;
 use crate::stuck::{Missing, Stuck};
 use crate::trace::What;
 use crate::verdict::{FindingKind, Gone, Verdict};
@@ -556,9 +555,7 @@ fn told_ok_relabelled_as_failed_makes_a_ghost_and_breaks_nothing() {
 fn a_process_that_ends_takes_no_promise_with_it() {
     breaks(&[], |story| {
         story.records.pop();
-        let who = [story.process("broker-1")].into();
-        let fault = story.fault(crate::fault::Fault::Kill { who });
-        story.ends("broker-1", Down::Killed, fault);
+        story.kill("broker-1");
         story.done();
     });
 }

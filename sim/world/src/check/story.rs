@@ -2,7 +2,7 @@
 //! application, one reader. Verbs are what processes tell; nothing is run.
 
 use super::{Checkers, Step};
-use crate::fault::Realised;
+use crate::fault::{Fault, Realised};
 use crate::process::{Down, ProcessId};
 use crate::scenario::selector::TopicPartition;
 use crate::scenario::{ConsumerPlan, Scenario};
@@ -87,6 +87,11 @@ impl Story {
     /// A process by its name.
     pub fn process(&self, name: &str) -> ProcessId {
         self.world.names.find(name).expect("a process of the story")
+    }
+
+    /// One process alone, as faults name whom they strike.
+    pub fn only(&self, name: &str) -> Box<[ProcessId]> {
+        [self.process(name)].into()
     }
 
     /// The number of the latest record.
@@ -453,6 +458,42 @@ impl Story {
                 lifted,
             },
         )
+    }
+
+    /// A fault, named by its record, is lifted.
+    pub fn lift(&mut self, applied: u64) {
+        let record = self.records.iter().find(|r| r.seq == applied);
+        let mut what = record.expect("it was told").what.clone();
+        let What::Fault { lifted, .. } = &mut what else {
+            panic!("{what:?} is no fault");
+        };
+        *lifted = true;
+        self.what(None, what);
+    }
+
+    /// A process is killed; returns the record of the fault, as the following do.
+    pub fn kill(&mut self, who: &str) -> u64 {
+        let fault = self.fault(Fault::Kill {
+            who: self.only(who),
+        });
+        self.ends(who, Down::Killed, fault);
+        fault
+    }
+
+    /// A process is paused.
+    pub fn pause(&mut self, who: &str) -> u64 {
+        self.fault(Fault::Pause {
+            who: self.only(who),
+        })
+    }
+
+    /// The link between two processes is cut, both ways.
+    pub fn cut(&mut self, a: &str, b: &str) -> u64 {
+        self.fault(Fault::Cut {
+            from: self.only(a),
+            to: self.only(b),
+            one_way: false,
+        })
     }
 
     /// A process ends by a fault.

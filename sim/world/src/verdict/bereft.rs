@@ -3,8 +3,8 @@
 use super::FindingKind;
 use crate::check::story::{ORDERS_0, Story};
 use crate::disks::Keep;
-use crate::fault::{Fault, Realised};
-use crate::process::{Down, ProcessId};
+use crate::fault::Fault;
+use crate::process::Down;
 use crate::trace::{Handled, What};
 use klab_kafka::config::Configs;
 use klab_kafka::event::{ClientEvent, Event, ReplicaEvent};
@@ -18,41 +18,6 @@ fn begin(acks: &'static str) -> Story {
         shop.config.set("acks", acks).expect("a producer's key");
         scenario.cluster.config.unclean_leader_election_enable = true;
     })
-}
-
-fn only(story: &Story, who: &str) -> Box<[ProcessId]> {
-    [story.process(who)].into()
-}
-
-fn cut(story: &Story, a: &str, b: &str) -> Realised {
-    Fault::Cut {
-        from: only(story, a),
-        to: only(story, b),
-        one_way: false,
-    }
-}
-
-fn pause(story: &mut Story, who: &str) -> u64 {
-    let who = only(story, who);
-    story.fault(Fault::Pause { who })
-}
-
-fn kill(story: &mut Story, who: &str) -> u64 {
-    let who_dies = only(story, who);
-    let fault = story.fault(Fault::Kill { who: who_dies });
-    story.ends(who, Down::Killed, fault);
-    fault
-}
-
-fn lift(story: &mut Story, seq: u64, fault: Realised) {
-    // A story's fault is of the step before its record.
-    let (step, lifted) = (seq - 1, true);
-    let what = What::Fault {
-        step,
-        fault,
-        lifted,
-    };
-    story.what(None, what);
 }
 
 const CONN: ConnId = ConnId(7);
@@ -95,13 +60,12 @@ fn a_leader_is_overruled_by_the_silence_that_lasts_not_by_one_that_passed() {
     story.append("broker-1", &batch);
     story.acknowledge("broker-1", &batch, 1);
     story.acked(0, 0);
-    let (from, to) = (only(&story, "broker-1"), only(&story, "controller-1"));
+    let (from, to) = (story.only("broker-1"), story.only("controller-1"));
     let lasts = story.fault(Fault::BlackHole { from, to });
     story.wait(4_000);
-    let passes = cut(&story, "broker-1", "controller-1");
-    let passed = story.fault(passes.clone());
+    let passed = story.cut("broker-1", "controller-1");
     story.wait(1);
-    lift(&mut story, passed, passes);
+    story.lift(passed);
     story.wait(5_000);
     story.elect("broker-2", Some(&[2, 3]));
     story.lead("broker-2", 1);
@@ -121,12 +85,12 @@ fn an_outsider_that_once_had_the_record_lacks_it_by_the_harm_that_took_it() {
     story.hw("broker-1", 1);
     story.acknowledge("broker-1", &batch, -1);
     story.acked(0, 0);
-    let (who, keep) = (only(&story, "broker-2"), Keep::Synced);
+    let (who, keep) = (story.only("broker-2"), Keep::Synced);
     let guilty = story.fault(Fault::PowerLoss { who, keep });
     story.ends("broker-2", Down::PowerLost, guilty);
     story.change(Some(Some(1)), Some(&[1]));
     story.wait(1_000);
-    kill(&mut story, "broker-1");
+    story.kill("broker-1");
     story.wait(9_000);
     story.elect("broker-2", Some(&[2]));
     story.lead("broker-2", 2);
@@ -139,14 +103,14 @@ fn an_outsider_that_once_had_the_record_lacks_it_by_the_harm_that_took_it() {
 fn what_waits_at_a_paused_leader_is_taken_by_a_break_only_if_nobody_else_is_elected() {
     let paused_and_broken = |elects: bool| {
         let mut story = begin("0");
-        let paused = pause(&mut story, "broker-1");
+        let paused = story.pause("broker-1");
         story.send(0..1);
         send_without_answer(&mut story);
         story.wait(9_000);
         if elects {
             story.elect("broker-2", Some(&[2, 3]));
         }
-        let (from, to) = (only(&story, "broker-1"), only(&story, "shop"));
+        let (from, to) = (story.only("broker-1"), story.only("shop"));
         let reset = story.fault(Fault::Reset { from, to });
         let closed = What::Handled(Handled::Closed {
             conn: CONN,
@@ -170,13 +134,13 @@ fn turned_away(waits: bool) -> (Option<u64>, u64) {
         epoch: klab_kafka::ids::LeaderEpoch(0),
     };
     story.client("shop", learned);
-    kill(&mut story, "broker-3");
+    story.kill("broker-3");
     story.wait(9_000);
-    let guilty = kill(&mut story, "broker-1");
+    let guilty = story.kill("broker-1");
     if waits {
         story.send(0..1);
         story.wait(2_000);
-        let innocent = kill(&mut story, "broker-2");
+        let innocent = story.kill("broker-2");
         assert!(innocent > guilty);
     }
     story.wait(7_000);

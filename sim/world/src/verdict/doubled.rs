@@ -3,8 +3,8 @@
 use super::FindingKind;
 use crate::ambush::CrashPoint;
 use crate::check::story::{ORDERS_0, Story};
-use crate::fault::{Fault, Realised};
-use crate::process::{Down, ProcessId};
+use crate::fault::Fault;
+use crate::process::Down;
 use crate::trace::{Handled, What};
 use klab_kafka::config::Configs;
 use klab_kafka::event::{ClientEvent, Event};
@@ -20,46 +20,6 @@ fn begin() -> Story {
             shop.config.set(key, value).expect("a producer's key");
         }
     })
-}
-
-fn only(story: &Story, who: &str) -> Box<[ProcessId]> {
-    [story.process(who)].into()
-}
-
-fn cut(story: &mut Story, a: &str, b: &str) -> (u64, Realised) {
-    let fault = Fault::Cut {
-        from: only(story, a),
-        to: only(story, b),
-        one_way: false,
-    };
-    (story.fault(fault.clone()), fault)
-}
-
-fn pause(story: &mut Story, who: &str) -> (u64, Realised) {
-    let fault = Fault::Pause {
-        who: only(story, who),
-    };
-    (story.fault(fault.clone()), fault)
-}
-
-fn kill(story: &mut Story, who: &str) -> u64 {
-    let who_dies = only(story, who);
-    let fault = story.fault(Fault::Kill { who: who_dies });
-    story.ends(who, Down::Killed, fault);
-    fault
-}
-
-fn lift(story: &mut Story, (seq, fault): (u64, Realised)) {
-    // A story's fault is of the step before its record.
-    let (step, lifted) = (seq - 1, true);
-    story.what(
-        None,
-        What::Fault {
-            step,
-            fault,
-            lifted,
-        },
-    );
 }
 
 /// broker-1 writes a record, and these have a copy at once.
@@ -114,21 +74,21 @@ fn accused(story: &Story) -> Vec<Option<u64>> {
 fn what_kept_the_first_answer_is_accused_and_not_what_refused_a_later_try() {
     let mut story = begin();
     story.send(0..1);
-    let paused = pause(&mut story, "broker-2");
-    let away = cut(&mut story, "broker-3", "broker-1");
+    let paused = story.pause("broker-2");
+    let away = story.cut("broker-3", "broker-1");
     write(&mut story, 0, 0, &[]);
     story.wait(18_000);
-    lift(&mut story, away);
+    story.lift(away);
     let first = story.batch(0..1, 0, 0, None);
     story.copy("broker-3", &first);
     story.wait(12_000);
     retry(&mut story, 0, RequestTimedOut);
     story.wait(1_000);
-    lift(&mut story, paused.clone());
+    story.lift(paused);
     story.copy("broker-2", &first);
     retry(&mut story, 0, NotEnoughReplicas);
     let story = write_again(story, &[]);
-    assert_eq!(accused(&story), [Some(paused.0)]);
+    assert_eq!(accused(&story), [Some(paused)]);
 }
 
 // Seeds 187 and 1157 of the free half: fewer than min.insync.replicas were left.
@@ -136,7 +96,7 @@ fn what_kept_the_first_answer_is_accused_and_not_what_refused_a_later_try() {
 fn a_leader_waits_for_who_has_left_the_isr_since() {
     let mut story = begin();
     story.send(0..1);
-    let killed = kill(&mut story, "broker-3");
+    let killed = story.kill("broker-3");
     write(&mut story, 0, 0, &["broker-2"]);
     story.wait(9_000);
     story.change(None, Some(&[1, 2]));
@@ -151,7 +111,7 @@ fn a_leader_waits_for_who_has_left_the_isr_since() {
 fn a_crash_point_is_accused_once_it_was_come_to() {
     let doubled = |dies: bool| {
         let mut story = begin();
-        let (who, point, power) = (only(&story, "broker-3"), CrashPoint::AfterEpoch, None);
+        let (who, point, power) = (story.only("broker-3"), CrashPoint::AfterEpoch, None);
         let fault = story.fault(Fault::CrashAt { who, point, power });
         story.wait(10_000);
         if dies {
@@ -174,10 +134,10 @@ fn a_connection_that_broke_when_the_answer_was_long_due_is_not_what_kept_it() {
     let broken_after = |ms| {
         let mut story = begin();
         story.send(0..1);
-        let (away, _) = cut(&mut story, "broker-3", "broker-1");
+        let away = story.cut("broker-3", "broker-1");
         write(&mut story, 0, 0, &["broker-2"]);
         story.wait(ms);
-        let (from, to) = (only(&story, "broker-1"), only(&story, "shop"));
+        let (from, to) = (story.only("broker-1"), story.only("shop"));
         let reset = story.fault(Fault::Reset { from, to });
         let (conn, why) = (ConnId(1), Closed::Reset);
         let closed = What::Handled(Handled::Closed { conn, why });
@@ -197,12 +157,12 @@ fn a_connection_that_broke_when_the_answer_was_long_due_is_not_what_kept_it() {
 fn what_waited_behind_another_request_was_kept_by_what_kept_that() {
     let mut story = begin();
     story.send(0..2);
-    let killed = kill(&mut story, "broker-3");
+    let killed = story.kill("broker-3");
     write(&mut story, 0, 0, &["broker-2"]);
     story.wait(1_000);
-    let stalled = pause(&mut story, "broker-1");
+    let stalled = story.pause("broker-1");
     story.wait(100);
-    lift(&mut story, stalled);
+    story.lift(stalled);
     story.wait(28_900);
     retry(&mut story, 0, RequestTimedOut);
     retry(&mut story, 1, RequestTimedOut);
@@ -224,10 +184,10 @@ fn what_waited_behind_another_request_was_kept_by_what_kept_that() {
 fn what_let_nothing_come_all_the_time_is_accused_before_what_passed() {
     let mut story = begin();
     story.send(0..1);
-    let killed = kill(&mut story, "broker-3");
-    let passing = pause(&mut story, "broker-1");
+    let killed = story.kill("broker-3");
+    let passing = story.pause("broker-1");
     story.wait(500);
-    lift(&mut story, passing);
+    story.lift(passing);
     write(&mut story, 0, 0, &["broker-2"]);
     story.wait(30_000);
     retry(&mut story, 0, RequestTimedOut);
@@ -240,17 +200,16 @@ fn what_let_nothing_come_all_the_time_is_accused_before_what_passed() {
 fn what_vanished_is_missing_until_its_connection_is_given_up() {
     let mut story = begin();
     story.send(0..1);
-    let (from, to) = (only(&story, "broker-1"), only(&story, "broker-3"));
-    let hole = Fault::BlackHole { from, to };
-    let vanishes = (story.fault(hole.clone()), hole);
+    let (from, to) = (story.only("broker-1"), story.only("broker-3"));
+    let vanishes = story.fault(Fault::BlackHole { from, to });
     story.wait(55);
-    lift(&mut story, vanishes.clone());
+    story.lift(vanishes);
     write(&mut story, 0, 0, &["broker-2"]);
     story.wait(500);
-    let (who, factor) = (only(&story, "broker-3"), 2);
+    let (who, factor) = (story.only("broker-3"), 2);
     story.fault(Fault::SlowNode { who, factor });
     story.wait(10_000);
     retry(&mut story, 0, NetworkException);
     let story = write_again(story, &["broker-3"]);
-    assert_eq!(accused(&story), [Some(vanishes.0)]);
+    assert_eq!(accused(&story), [Some(vanishes)]);
 }

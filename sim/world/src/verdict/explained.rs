@@ -26,13 +26,6 @@ fn allowed(verdict: &Verdict, kind: FindingKind) -> Vec<Allowance> {
     explanation.allowed_by.clone()
 }
 
-fn kill(story: &mut Story, who: &str) -> u64 {
-    let p = [story.process(who)].into();
-    let fault = story.fault(Fault::Kill { who: p });
-    story.ends(who, Down::Killed, fault);
-    fault
-}
-
 /// A record is acknowledged by broker-1 alone, which is killed; broker-2 is elected and broker-1 cuts it off.
 fn lost_with_acks(acks: &'static str) -> (Story, u64) {
     let mut story = Story::begin(with("acks", acks));
@@ -42,7 +35,7 @@ fn lost_with_acks(acks: &'static str) -> (Story, u64) {
     story.acknowledge("broker-1", &batch, 1);
     story.acked(0, 0);
     story.wait(1_000);
-    let fault = kill(&mut story, "broker-1");
+    let fault = story.kill("broker-1");
     story.wait(9_000);
     story.elect("broker-2", Some(&[2, 3]));
     story.lead("broker-2", 1);
@@ -56,8 +49,7 @@ fn lost_with_acks(acks: &'static str) -> (Story, u64) {
 fn what_its_leader_refused_while_nobody_waited_for_an_answer_is_no_fault_of_the_network() {
     let lost = |refusal: Option<ErrorCode>| {
         let mut story = Story::begin(with("acks", "0"));
-        let who = [story.process("broker-1")].into();
-        story.fault(Fault::Pause { who });
+        story.pause("broker-1");
         story.send(0..1);
         let id = story.shop(0);
         let (partition, offset) = (ORDERS_0, None);
@@ -145,7 +137,7 @@ fn committed_then(
     story.hw("broker-1", 1);
     story.acknowledge("broker-1", &batch, -1);
     story.acked(0, 0);
-    kill(&mut story, "broker-1");
+    story.kill("broker-1");
     story.wait(9_000);
     story.elect(winner, isr);
     story.lead(winner, 2);
@@ -200,7 +192,7 @@ fn disk_lost(story: &mut Story, rejoins: bool) {
     if rejoins {
         story.change(Some(Some(1)), Some(&[1]));
     }
-    let who = [story.process("broker-2")].into();
+    let who = story.only("broker-2");
     let fault = story.fault(Fault::DiskLoss { who });
     story.ends("broker-2", Down::Killed, fault);
     let batches_lost = 1;
@@ -246,7 +238,7 @@ fn power_lost_by_the_last_of_the_isr_explains_what_was_not_flushed() {
     let lose_power = |story: &mut Story| {
         let batch = story.batch(0..1, 0, 0, None);
         story.copy("broker-2", &batch);
-        let (who, keep) = ([story.process("broker-2")].into(), Keep::Synced);
+        let (who, keep) = (story.only("broker-2"), Keep::Synced);
         let fault = story.fault(Fault::PowerLoss { who, keep });
         story.ends("broker-2", Down::PowerLost, fault);
         story.change(Some(Some(1)), None);
@@ -528,8 +520,7 @@ fn a_batch_that_was_too_large_lets_a_younger_one_pass_and_doubles_nothing() {
             ids: [story.shop(0)].into(),
             parts: 1,
         };
-        let who = [story.process("broker-1")].into();
-        story.fault(Fault::Pause { who });
+        story.pause("broker-1");
         story.client("shop", split);
     };
     let off = || with("enable.idempotence", "false");
@@ -587,7 +578,7 @@ fn an_answer_before_the_callback_explains_what_was_accepted_and_never_sent() {
     story.send(0..1);
     let id = story.shop(0);
     story.tell("shop", Event::App(AppEvent::Accepted { id }));
-    let fault = kill(&mut story, "shop");
+    let fault = story.kill("shop");
     story.done();
     let verdict = story.verdict();
     assert_eq!(
@@ -744,7 +735,7 @@ fn a_copy_left_on_a_leaderless_partition_is_not_lost_yet() {
     story.send(0..1);
     story.append("broker-1", &batch);
     story.acked(0, 0);
-    kill(&mut story, "broker-1");
+    story.kill("broker-1");
     story.change(Some(None), Some(&[1]));
     story.done();
     let verdict = story.verdict();

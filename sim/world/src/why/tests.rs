@@ -113,9 +113,7 @@ fn elect_broker_2(story: &mut Story) {
 fn a_lost_record_is_told_from_the_send_to_the_truncation() {
     let mut story = acked_by_the_leader_alone();
     story.wait(1_000);
-    let who = [story.process("broker-1")].into();
-    let fault = story.fault(Fault::Kill { who });
-    story.ends("broker-1", Down::Killed, fault);
+    let fault = story.kill("broker-1");
     elect_broker_2(&mut story);
     let why = why(&story, 0);
     let order = [
