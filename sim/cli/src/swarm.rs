@@ -236,11 +236,7 @@ fn inputs(explored: &[Explored], is_judged: bool) -> bool {
             }
         }
     }
-    if !is_judged {
-        println!(
-            "(judged from {INPUTS_JUDGED_FROM} runs of both halves on, with Kafka's own rules)"
-        );
-    }
+    say_when_judged(INPUTS_JUDGED_FROM, is_judged);
     !is_judged || all_given
 }
 
@@ -283,10 +279,14 @@ fn aims(explored: &[Explored], guilt: &[Guilt; 2], is_judged: bool) -> bool {
         }
         all_reached &= holds;
     }
-    if !is_judged {
-        println!("(judged from {JUDGED_FROM} runs of both halves on, with Kafka's own rules)");
-    }
+    say_when_judged(JUDGED_FROM, is_judged);
     !is_judged || all_reached
+}
+
+fn say_when_judged(from: u64, is_judged: bool) {
+    if !is_judged {
+        println!("(judged from {from} runs of both halves on, with Kafka's own rules)");
+    }
 }
 
 fn mark(is_met: bool, is_judged: bool) -> &'static str {

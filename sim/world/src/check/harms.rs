@@ -230,23 +230,17 @@ impl Harms {
         (gave_up, gave_up_at): (u64, Time),
         fits: impl Fn(&Harm) -> bool,
     ) -> Option<&Harm> {
-        let fit = || {
-            let begun = |h| Some((Harm::begins(h)?, h));
-            let all = self.applied.iter().filter_map(begun);
-            all.filter(|((seq, _), h)| *seq < gave_up && fits(h))
-        };
+        let fit = || self.begun(gave_up, &fits);
         let throughout =
             fit().filter(|((_, at), h)| *at <= asked_at + SOON && h.silences_until(gave_up_at));
-        let throughout = throughout.max_by_key(|((seq, _), _)| *seq);
+        let throughout = latest(throughout);
         let after = fit().filter(|((seq, _), _)| asked < *seq);
         let after = after.min_by_key(|((seq, _), _)| *seq);
         let soon = after.filter(|((_, at), _)| *at <= asked_at + SOON);
-        let before = fit().filter(|((seq, at), h)| {
-            *seq < asked && h.is_in_force_within(PATIENCE, *at, gave_up_at)
-        });
-        let before = before.max_by_key(|((seq, _), _)| *seq);
-        let found = throughout.or(soon).or(before).or(after);
-        found.map(|(_, harm)| harm)
+        throughout
+            .or(soon.map(|(_, harm)| harm))
+            .or_else(|| self.latest(asked, gave_up_at, PATIENCE, &fits))
+            .or(after.map(|(_, harm)| harm))
     }
 
     /// The latest fault that began at most `grace` before `at` and lets nothing come until then, of those that fit.
@@ -257,27 +251,38 @@ impl Harms {
         grace: Duration,
         fits: impl Fn(&Harm) -> bool,
     ) -> Option<&Harm> {
-        let begun = |h: &&Harm| {
-            let begins = h.begins();
-            begins.is_some_and(|(began, since)| began < seq && since + grace >= at)
-        };
-        let all = self.applied.iter().filter(begun);
-        let still = all.filter(|h| h.silences_until(at) && fits(h));
-        still.max_by_key(|h| h.begins())
+        let begun = self.begun(seq, fits);
+        latest(begun.filter(|((_, since), h)| *since + grace >= at && h.silences_until(at)))
     }
 
-    /// The latest fault before `seq` that was in force within `grace` of `at` and fits.
+    /// The latest fault that began before `seq`, was in force within `grace` of `at`, and fits.
     pub fn latest(
         &self,
         seq: u64,
         at: Time,
         grace: Duration,
-        mut fits: impl FnMut(&Realised) -> bool,
+        fits: impl Fn(&Harm) -> bool,
     ) -> Option<&Harm> {
-        let before = self.applied.iter().rev().filter(|h| h.seq < seq);
-        let mut in_force = before.filter(|h| h.is_in_force_within(grace, h.at, at));
-        in_force.find(|h| fits(&h.fault))
+        let begun = self.begun(seq, fits);
+        latest(begun.filter(|((_, since), h)| h.is_in_force_within(grace, *since, at)))
     }
+
+    /// The faults that do harm since before a record, with their beginnings, of those that fit.
+    fn begun(
+        &self,
+        before: u64,
+        fits: impl Fn(&Harm) -> bool,
+    ) -> impl Iterator<Item = ((u64, Time), &Harm)> {
+        let begun = |h| Some((Harm::begins(h)?, h));
+        let all = self.applied.iter().filter_map(begun);
+        all.filter(move |((seq, _), h)| *seq < before && fits(h))
+    }
+}
+
+/// The one that began last.
+fn latest<'a>(begun: impl Iterator<Item = ((u64, Time), &'a Harm)>) -> Option<&'a Harm> {
+    let last = begun.max_by_key(|((seq, _), _)| *seq);
+    last.map(|(_, harm)| harm)
 }
 
 /// Whether a fault stops a process from working.

@@ -433,9 +433,8 @@ fn against(history: &History, process: ProcessId, seq: u64, at: Time) -> Option<
     let ended = end
         .filter(|e| e.at + PATIENCE >= at)
         .and_then(|e| harms.by_seq(e.fault?));
-    let latest = harms.latest(seq, at, GRACE, |fault| {
-        let cuts_off = |c| lies_between(fault, process, c);
-        strikes(fault, process) || history.voters().any(cuts_off)
+    let latest = harms.latest(seq, at, GRACE, |h| {
+        strikes(&h.fault, process) || cuts_off(h)
     });
     ended.into_iter().chain(latest).max_by_key(|h| h.seq)
 }
@@ -533,7 +532,7 @@ fn ahead_of<'a>(
 }
 
 /// The record that told that a batch was written.
-fn seq_at(history: &History, spot: Spot) -> u64 {
+pub fn seq_at(history: &History, spot: Spot) -> u64 {
     history.lineage(spot.place).node(spot.node).seq
 }
 

@@ -121,11 +121,12 @@ impl<'a> Sending<'a> {
     fn nearby(&self) -> Option<&'a Harm> {
         let (harms, (seq, at)) = (&self.history.harms, self.sent);
         let brokers = self.lineage.map_or(&[][..], |l| &l.replicas);
-        let between = |fault: &Realised| {
-            let hurts = |b: ProcessId| strikes(fault, b) || lies_between(fault, self.client, b);
+        let between = |h: &Harm| {
+            let hurts =
+                |b: ProcessId| strikes(&h.fault, b) || lies_between(&h.fault, self.client, b);
             brokers.iter().any(|b| hurts(b.process))
         };
-        let soon = |h: &&Harm| h.seq > seq && h.at <= at + SOON && between(&h.fault);
+        let soon = |h: &&Harm| h.seq > seq && h.at <= at + SOON && between(h);
         let moved = || {
             let lineage = self.lineage?;
             let before = |e: &&Election| e.at <= at + SOON && e.at + PATIENCE >= at;

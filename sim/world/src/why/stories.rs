@@ -306,8 +306,8 @@ fn cut_off(teller: &mut Teller<'_>, copy: &CopyFate) {
 /// The retry that led to a record's second copy in the log; its latest if none did.
 fn behind_second<'a>(history: &'a History, life: &Life) -> Option<&'a Retry> {
     let there = |s: &&Spot| history.lineage(s.place).is_committed(s.node);
-    let seq = |s: &Spot| history.lineage(s.place).node(s.node).seq;
-    let mut there = life.spots.iter().filter(there).map(seq);
+    let there = life.spots.iter().filter(there);
+    let mut there = there.map(|spot| explain::seq_at(history, *spot));
     let (first, second) = (there.next()?, there.next()?);
     let between = history.lives.retry_between(life, first, second);
     between.or_else(|| history.lives.retry_of(life))

@@ -15,7 +15,6 @@ use crate::verdict::{Finding, FindingKind, Verdict};
 use crate::world::World;
 use klab_kafka::ids::RecordId;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// How often an accused fault is guilty.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -106,10 +105,9 @@ pub fn recheck_accused(
     kind: FindingKind,
     accused: BTreeMap<u64, BTreeSet<RecordId>>,
 ) -> Guilt {
-    let guilt = accused.into_iter().map(|(step, records)| {
-        let retrial = Retrial { world, kind };
-        retrial.without(step, records)
-    });
+    let retrial = Retrial { world, kind };
+    let accused = accused.into_iter();
+    let guilt = accused.map(|(step, records)| retrial.without(step, records));
     guilt.fold(Guilt::default(), Guilt::and)
 }
 
@@ -185,7 +183,7 @@ impl Retrial<'_> {
 
     /// What becomes of all records without these steps.
     fn verdict(&self, gone: &BTreeSet<u64>) -> Verdict {
-        let scenario = Arc::new(self.world.scenario().clone());
+        let scenario = self.world.scenario.clone();
         let (tape, seed) = (self.world.tape(), self.world.seed());
         verdict(&replay_without(scenario, seed, tape, |e| {
             !gone.contains(&e.step)
