@@ -56,6 +56,11 @@ impl<K: Ord, V> Sorted<K, V> {
         self.place(key).ok().map(|at| self.0.remove(at).1)
     }
 
+    /// Takes all out but these.
+    pub fn retain(&mut self, mut stays: impl FnMut(&K, &mut V) -> bool) {
+        self.0.retain_mut(|(key, value)| stays(key, value));
+    }
+
     /// Takes all out.
     pub fn clear(&mut self) {
         self.0.clear();

@@ -38,6 +38,8 @@ pub struct Run {
     pub ready: Option<Time>,
     /// When healing began.
     pub healing: Option<Time>,
+    /// By when all must be quiet and read, once healing has begun.
+    deadline: Option<Time>,
     /// What was missing when a deadline passed.
     pub stuck: Option<Stuck>,
     /// Steps that matched nothing and were not optional.
@@ -55,6 +57,7 @@ impl Default for Run {
             phase: Phase::Booting,
             ready: None,
             healing: None,
+            deadline: None,
             asked_for_topics: false,
             stuck: None,
             missed: Vec::new(),
@@ -144,11 +147,11 @@ impl World {
             }
             Phase::Running => return self.heal_when_due(),
             Phase::Healing if self.is_quiet() => self.let_read(),
-            Phase::Healing if self.took_too_long(self.run.healing) => {
+            Phase::Healing if self.is_overdue() => {
                 self.give_up(self.what_is_missing())
             }
             Phase::Reading if self.all_is_read() => self.enter(Phase::Done),
-            Phase::Reading if self.took_too_long(self.run.healing) => self.end_reading(),
+            Phase::Reading if self.is_overdue() => self.end_reading(),
             Phase::Done => return,
             _ => {}
         }
@@ -222,6 +225,7 @@ impl World {
 
     fn heal(&mut self) {
         self.run.healing = Some(self.now());
+        self.run.deadline = Some(self.now() + self.scenario().quiet_within());
         self.enter(Phase::Healing);
         if self.scenario().end.heal == Heal::All {
             for (step, fault) in self.steps.heal() {
@@ -269,8 +273,8 @@ impl World {
         mended_for.is_some_and(|d| d.0 % SUPERVISED_EVERY.0 < LOOK.0)
     }
 
-    fn took_too_long(&self, since: Option<Time>) -> bool {
-        since.is_some_and(|since| self.now() > since + self.scenario().quiet_within())
+    fn is_overdue(&self) -> bool {
+        self.run.deadline.is_some_and(|at| self.now() > at)
     }
 
     /// A fresh reader reads everything.

@@ -41,6 +41,8 @@ pub struct Streams {
     places: BTreeMap<Stream, u32>,
     /// The places of latencies, by sender and receiver: every message draws from one.
     links: Vec<Vec<Option<u32>>>,
+    /// The places of the processes' own, by process.
+    own: Vec<Vec<(Purpose, u32)>>,
 }
 
 impl Streams {
@@ -51,6 +53,7 @@ impl Streams {
             open: Vec::new(),
             places: BTreeMap::new(),
             links: Vec::new(),
+            own: Vec::new(),
         }
     }
 
@@ -66,6 +69,10 @@ impl Streams {
     fn place(&self, stream: Stream) -> Option<u32> {
         match stream {
             Stream::Latency(from, to) => *self.links.get(from.index())?.get(to.index())?,
+            Stream::Process(process, purpose) => {
+                let mut own = self.own.get(process.index())?.iter();
+                own.find(|(of, _)| *of == purpose).map(|(_, place)| *place)
+            }
             other => self.places.get(&other).copied(),
         }
     }
@@ -74,12 +81,19 @@ impl Streams {
         let place = u32::try_from(self.open.len()).expect("below 2^32 streams");
         let seed = key(self.seed, &name(stream, names));
         self.open.push(ChaCha8Rng::from_seed(seed));
-        if let Stream::Latency(from, to) = stream {
-            let processes = names.iter().count();
-            self.links.resize(processes, vec![None; processes]);
-            self.links[from.index()][to.index()] = Some(place);
-        } else {
-            self.places.insert(stream, place);
+        let processes = names.iter().count();
+        match stream {
+            Stream::Latency(from, to) => {
+                self.links.resize(processes, vec![None; processes]);
+                self.links[from.index()][to.index()] = Some(place);
+            }
+            Stream::Process(process, purpose) => {
+                self.own.resize(processes, Vec::new());
+                self.own[process.index()].push((purpose, place));
+            }
+            other => {
+                self.places.insert(other, place);
+            }
         }
         place
     }

@@ -29,9 +29,9 @@ pub struct Record<W = What> {
     pub what: W,
 }
 
-/// What a record says.
+/// What a record says; `E` is borrowed as long as nobody needs the record itself.
 #[derive(Clone, PartialEq, Debug, Serialize)]
-pub enum What {
+pub enum What<E = Event> {
     /// A process handles an input; what it does then has this record as its cause.
     Handled(Handled),
     /// A process sent a request or a response.
@@ -50,7 +50,7 @@ pub enum What {
         size: u64,
     },
     /// A process told a fact.
-    Told(Event),
+    Told(E),
     /// A process began or ended.
     Process(ProcessFact),
     /// A fault was applied or lifted.
@@ -189,11 +189,21 @@ impl Trace {
         self.next
     }
 
-    /// Takes in a fact, which must have the next number.
-    pub fn push(&mut self, record: &Record<&What>) {
+    /// Whether records are kept.
+    pub fn is_kept(&self) -> bool {
+        self.keep
+    }
+
+    /// Takes a fact into the hash, which must have the next number.
+    pub fn count_in<W: Serialize>(&mut self, record: &Record<W>) {
         assert_eq!(record.seq, self.next, "facts are numbered in a row");
         self.next += 1;
         self.hash = digest::roll(self.hash, record);
+    }
+
+    /// Takes in a fact, which must have the next number.
+    pub fn push(&mut self, record: &Record<&What>) {
+        self.count_in(record);
         if self.keep {
             self.kept.push(Record {
                 seq: record.seq,

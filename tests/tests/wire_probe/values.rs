@@ -51,7 +51,7 @@ impl Dice {
         self.flag().then(|| some(self))
     }
 
-    fn list<T>(&mut self, mut one: impl FnMut(&mut Dice) -> T) -> Vec<T> {
+    fn list<T, L: FromIterator<T>>(&mut self, mut one: impl FnMut(&mut Dice) -> T) -> L {
         (0..self.below(4)).map(|_| one(self)).collect()
     }
 

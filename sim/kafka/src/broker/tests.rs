@@ -15,6 +15,7 @@ use crate::protocol::fetch::*;
 use crate::protocol::produce::*;
 use crate::protocol::{Api, ErrorCode, Request, Response};
 use crate::time::Duration;
+use smallvec::smallvec;
 
 const SECOND: Duration = Duration::secs(1);
 
@@ -22,9 +23,9 @@ pub(super) fn produce(acks: i16) -> Request {
     Request::Produce(ProduceRequest {
         acks,
         timeout_ms: 30_000,
-        topics: vec![TopicProduceData {
+        topics: smallvec![TopicProduceData {
             topic_id: ORDERS.topic,
-            partitions: vec![PartitionProduceData {
+            partitions: smallvec![PartitionProduceData {
                 index: 0,
                 records: batch(3),
             }],

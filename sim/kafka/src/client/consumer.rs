@@ -40,6 +40,7 @@ use offsets::{EpochAsked, EpochEnd, Listed, OffsetAndTimestamp, OffsetAsked, Pur
 use positions::{FetchPosition, Positions, ResetTo, TopicPartition, Validation};
 use records::{ConsumerError, PartitionRecords};
 use serde::Serialize;
+use std::sync::Arc;
 
 /// What a poll returned: records of some partitions (none if nothing came in time), or what it threw.
 pub type Polled = Result<Vec<PartitionRecords>, ConsumerError>;
@@ -644,7 +645,7 @@ impl Consumer {
     }
 
     /// A topic's id, if known.
-    pub fn topic_id(&self, name: &str) -> Option<TopicId> {
+    pub fn topic_id(&self, name: &Arc<str>) -> Option<TopicId> {
         Some(self.network.metadata.topic(name)?.id)
     }
 

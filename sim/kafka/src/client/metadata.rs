@@ -14,9 +14,9 @@ use crate::protocol::metadata::{
     MetadataPartition, MetadataRequest, MetadataResponse, MetadataTopic, NodeEndpoint,
 };
 use crate::protocol::produce::LeaderIdAndEpoch;
+use crate::sorted::Sorted;
 use crate::time::{Duration, Time};
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Kafka's settings of a client's metadata.
@@ -51,7 +51,7 @@ pub struct ClientMetadata {
     bootstrap: Vec<Address>,
     /// By id.
     nodes: Vec<(NodeId, Address)>,
-    topics: BTreeMap<Arc<str>, Wanted>,
+    topics: Sorted<Arc<str>, Wanted>,
     /// Updates so far, the bootstrap included: who waits for news compares this.
     update_version: u32,
     /// The version of the last update that a broker's answer made.
@@ -123,7 +123,7 @@ impl ClientMetadata {
             settings,
             bootstrap: bootstrap.to_vec(),
             nodes: Vec::new(),
-            topics: BTreeMap::new(),
+            topics: Sorted::default(),
             update_version: 0,
             answered_version: 0,
             request_version: 0,
@@ -158,7 +158,7 @@ impl ClientMetadata {
     }
 
     /// A topic, if known.
-    pub fn topic(&self, name: &str) -> Option<&TopicMetadata> {
+    pub fn topic(&self, name: &Arc<str>) -> Option<&TopicMetadata> {
         self.topics.get(name)?.known.as_ref()
     }
 
@@ -170,7 +170,7 @@ impl ClientMetadata {
     }
 
     /// Who leads a partition, if that node can be reached as far as the client knows.
-    pub fn leader(&self, name: &str, partition: i32) -> Option<NodeId> {
+    pub fn leader(&self, name: &Arc<str>, partition: i32) -> Option<NodeId> {
         let index = usize::try_from(partition).ok()?;
         self.reachable(self.topic(name)?.partitions.get(index)?)
     }
@@ -181,13 +181,11 @@ impl ClientMetadata {
     }
 
     fn is_node(&self, node: NodeId) -> bool {
-        self.nodes
-            .binary_search_by_key(&node, |(id, _)| *id)
-            .is_ok()
+        self.nodes.iter().any(|(id, _)| *id == node)
     }
 
     /// What the last answer said about a topic.
-    pub fn error(&self, name: &str) -> ErrorCode {
+    pub fn error(&self, name: &Arc<str>) -> ErrorCode {
         self.topics.get(name).map_or(ErrorCode::None, |t| t.error)
     }
 
@@ -205,7 +203,7 @@ impl ClientMetadata {
     /// Wants to know about a topic, or goes on wanting to; returns what is known. A new one is asked for at once.
     pub fn add(&mut self, name: &Arc<str>, now: Time) -> Option<&TopicMetadata> {
         let expires = self.settings.max_idle.map(|idle| now + idle);
-        if !self.topics.contains_key(name) {
+        if self.topics.get(name).is_none() {
             let fresh = Wanted {
                 expires,
                 is_new: true,
@@ -231,7 +229,7 @@ impl ClientMetadata {
     }
 
     /// Somebody waits for this topic.
-    pub fn request_update_for(&mut self, name: &str) {
+    pub fn request_update_for(&mut self, name: &Arc<str>) {
         if self.topics.get(name).is_some_and(|t| t.is_new) {
             self.request_update_for_new_topics();
         } else {
@@ -505,7 +503,7 @@ mod tests {
     }
 
     fn leader(m: &ClientMetadata) -> (Option<i32>, i32) {
-        let p = m.topic("orders").expect("known").partitions[0];
+        let p = m.topic(&"orders".into()).expect("known").partitions[0];
         (p.leader.map(|l| l.0), p.epoch.0)
     }
 
@@ -554,7 +552,7 @@ mod tests {
         assert!(m.learn_leaders(&hint(3, 6), &[]).is_empty());
         assert_eq!(m.learn_leaders(&hint(3, 6), &[endpoint(3)]).len(), 1);
         assert_eq!(leader(&m), (Some(3), 6));
-        assert_eq!(m.leader("orders", 0), Some(NodeId(3)));
+        assert_eq!(m.leader(&"orders".into(), 0), Some(NodeId(3)));
     }
 
     #[test]
@@ -569,7 +567,7 @@ mod tests {
             now = m.next_update_at();
         }
         assert_eq!(waits, [100, 100, 200, 400, 800, 1000]);
-        assert_eq!(m.leader("orders", 0), None);
+        assert_eq!(m.leader(&"orders".into(), 0), None);
     }
 
     #[test]
@@ -616,9 +614,9 @@ mod tests {
         let mut m = wanting();
         told(&mut m, &answer(ID, Some(1), 0), 0);
         told(&mut m, &answer(ID, Some(1), 0), 299_999);
-        assert!(m.topic("orders").is_some());
+        assert!(m.topic(&"orders".into()).is_some());
         told(&mut m, &answer(ID, Some(1), 0), 300_000);
-        assert!(m.topic("orders").is_none());
+        assert!(m.topic(&"orders".into()).is_none());
         assert_eq!(m.question(at(300_000)).0.topics, Some(Vec::new()));
     }
 
@@ -629,11 +627,11 @@ mod tests {
         unknown.topics[0].error_code = ErrorCode::UnknownTopicOrPartition;
         unknown.topics[0].partitions.clear();
         told(&mut m, &unknown, 0);
-        assert_eq!(m.error("orders"), ErrorCode::UnknownTopicOrPartition);
+        assert_eq!(m.error(&"orders".into()), ErrorCode::UnknownTopicOrPartition);
         assert_eq!(m.next_update_at(), at(100));
         told(&mut m, &answer(ID, Some(1), 0), 100);
-        assert_eq!(m.error("orders"), ErrorCode::None);
-        assert_eq!(m.leader("orders", 0), Some(NodeId(1)));
+        assert_eq!(m.error(&"orders".into()), ErrorCode::None);
+        assert_eq!(m.leader(&"orders".into(), 0), Some(NodeId(1)));
     }
 
     #[test]
@@ -651,10 +649,10 @@ mod tests {
         let mut m = wanting();
         let mut response = answer(ID, Some(3), 0);
         told(&mut m, &response, 0);
-        assert_eq!(m.leader("orders", 0), None);
+        assert_eq!(m.leader(&"orders".into(), 0), None);
         response.brokers.push(endpoint(3));
         told(&mut m, &response, 200);
-        assert_eq!(m.leader("orders", 0), Some(NodeId(3)));
+        assert_eq!(m.leader(&"orders".into(), 0), Some(NodeId(3)));
     }
 
     #[test]
@@ -663,7 +661,7 @@ mod tests {
         told(&mut m, &answer(ID, Some(1), 5), 0);
         m.rebootstrap();
         assert_eq!(m.nodes()[0].0, NodeId(-2));
-        assert_eq!(m.leader("orders", 0), None);
+        assert_eq!(m.leader(&"orders".into(), 0), None);
         told(&mut m, &answer(ID, Some(2), 4), 200);
         assert_eq!(leader(&m), (Some(2), 4), "an older epoch, believed");
     }

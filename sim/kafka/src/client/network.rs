@@ -136,9 +136,12 @@ impl<T> NetworkClient<T> {
         endpoints: &[NodeEndpoint],
         cx: &mut Context<'_>,
     ) {
-        let learned = self.metadata.learn_leaders(hints, endpoints);
-        self.learn_nodes();
-        self.tell(learned, cx);
+        // Mostly nobody names any.
+        if !hints.is_empty() {
+            let learned = self.metadata.learn_leaders(hints, endpoints);
+            self.learn_nodes();
+            self.tell(learned, cx);
+        }
     }
 
     /// Whether there is neither a connection to the node nor an attempt at one.

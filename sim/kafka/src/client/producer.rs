@@ -490,7 +490,7 @@ impl Producer {
     }
 
     /// The sender's next turn comes at once if there is something to do for it; else when the new batch has lingered.
-    fn wake_for(&mut self, at: TopicPartition, full: bool, name: &str, cx: &mut Context<'_>) {
+    fn wake_for(&mut self, at: TopicPartition, full: bool, name: &Arc<str>, cx: &mut Context<'_>) {
         let linger = match self.network.metadata.leader(name, at.partition) {
             // Its node's next answer will be the sender's next turn.
             Some(leader) if self.network.is_saturated(leader) => return,

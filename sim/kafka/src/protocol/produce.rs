@@ -6,7 +6,11 @@ use crate::protocol::ErrorCode;
 use crate::protocol::metadata::NodeEndpoint;
 use crate::time::Timestamp;
 use serde::Serialize;
+use smallvec::SmallVec;
 use std::sync::Arc;
+
+/// A list that mostly has one entry, and then takes no memory of its own.
+pub type Few<T> = SmallVec<[T; 1]>;
 
 /// Append these batches.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -16,7 +20,7 @@ pub struct ProduceRequest {
     /// How long the broker may wait for the replicas, in ms.
     pub timeout_ms: i32,
     /// What to append where.
-    pub topics: Vec<TopicProduceData>,
+    pub topics: Few<TopicProduceData>,
 }
 
 /// The batches for one topic.
@@ -25,7 +29,7 @@ pub struct TopicProduceData {
     /// Which topic.
     pub topic_id: TopicId,
     /// One entry per partition.
-    pub partitions: Vec<PartitionProduceData>,
+    pub partitions: Few<PartitionProduceData>,
 }
 
 /// Exactly one batch for one partition (L-1).

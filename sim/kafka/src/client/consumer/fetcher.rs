@@ -16,6 +16,7 @@ use crate::protocol::produce::LeaderIdAndEpoch;
 use serde::Serialize;
 use smallvec::SmallVec;
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 /// One position in a fetch request, remembered until it is answered.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -105,7 +106,7 @@ impl Fetcher {
     pub fn wanted(
         &self,
         positions: &Positions,
-        topic_id: impl Fn(&str) -> Option<TopicId>,
+        topic_id: impl Fn(&Arc<str>) -> Option<TopicId>,
     ) -> Wanted {
         let mut wanted = Wanted::default();
         let busy = self.buffered_nodes(positions);

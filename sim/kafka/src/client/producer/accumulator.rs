@@ -17,6 +17,7 @@ use crate::client::metadata::{ClientMetadata, TopicMetadata};
 use crate::ids::{NodeId, TopicId, TopicIdPartition};
 use crate::log::batch::{BatchData, PlainRecord};
 use crate::log::codec::{Codec, Compression};
+use crate::sorted::Sorted;
 use crate::time::{Duration, Time};
 use serde::Serialize;
 use smallvec::SmallVec;
@@ -41,7 +42,7 @@ pub struct Accumulator {
     /// Partitions with a batch in their queue, in order.
     queued: Vec<TopicPartition>,
     /// Where the last drain of a node ended.
-    drained_last: BTreeMap<NodeId, TopicPartition>,
+    drained_last: Sorted<NodeId, TopicPartition>,
     /// Bytes of `buffer.memory` not given out.
     free_memory: u64,
     /// What waits is sent without lingering: batches before this one (flush).
@@ -56,7 +57,7 @@ pub struct Accumulator {
     /// How long a leader may take nothing before its partitions are left out; none is for ever.
     availability_timeout: Option<Duration>,
     /// When there was something for a node, and when it last could take it.
-    latencies: BTreeMap<NodeId, Latency>,
+    latencies: Sorted<NodeId, Latency>,
 }
 
 /// Kafka's NodeLatencyStats.
@@ -155,7 +156,7 @@ impl Accumulator {
             batches: Batches::default(),
             parts: 0,
             queued: Vec::new(),
-            drained_last: BTreeMap::new(),
+            drained_last: Sorted::default(),
             free_memory: settings.buffer_memory,
             flushing: None,
             closed: false,
@@ -163,7 +164,7 @@ impl Accumulator {
             records_max: settings.queue.map_or(i32::MAX, |q| q.batch_messages),
             adaptive: settings.adaptive,
             availability_timeout: settings.availability_timeout,
-            latencies: BTreeMap::new(),
+            latencies: Sorted::default(),
         }
     }
 
@@ -173,8 +174,15 @@ impl Accumulator {
         if last.is_none_or(|last| !Arc::ptr_eq(&last.name, name)) {
             self.last_topic = self.find_topic(name, id).0;
         }
-        self.topics[self.last_topic as usize].id = id;
-        TopicIndex(self.last_topic)
+        let topic = TopicIndex(self.last_topic);
+        self.seen(topic, id);
+        topic
+    }
+
+    /// A topic was seen under this id.
+    pub fn seen(&mut self, topic: TopicIndex, id: TopicId) {
+        self.last_topic = topic.0;
+        self.topics[topic.0 as usize].id = id;
     }
 
     fn find_topic(&mut self, name: &Arc<str>, id: TopicId) -> TopicIndex {
@@ -414,15 +422,15 @@ impl Accumulator {
                     continue;
                 };
                 queues.add(number, queue.batches.len() as u64);
-                let latency = self.latencies.get(&leader);
                 let slow = self.availability_timeout.is_some_and(|timeout| {
+                    let latency = self.latencies.get(&leader);
                     latency.is_some_and(|l| l.ready.since(l.drained) > timeout)
                 });
                 if slow && !queue.batches.is_empty() {
                     queues.leave_out_last();
                 }
             }
-            topic.sticky.weigh(Some(&queues));
+            topic.sticky.weigh(Some(queues));
         }
     }
 
@@ -431,15 +439,12 @@ impl Accumulator {
         if self.availability_timeout.is_none() {
             return;
         }
-        let fresh = Latency {
+        let before = self.latencies.get(&node).filter(|_| !taken);
+        let latency = Latency {
             ready: now,
-            drained: now,
+            drained: before.map_or(now, |l| l.drained),
         };
-        let latency = self.latencies.entry(node).or_insert(fresh);
-        latency.ready = now;
-        if taken {
-            latency.drained = now;
-        }
+        self.latencies.insert(node, latency);
     }
 
     fn note_use(&mut self, at: TopicPartition) {
@@ -572,6 +577,12 @@ impl Accumulator {
     /// Whether a batch's delivery timeout has passed.
     pub fn has_expired(&self, id: BatchId, now: Time) -> bool {
         self.batches.get(id).has_expired(self.delivery_timeout, now)
+    }
+
+    /// Whether any batch is so old that it may have expired: mostly none is.
+    pub fn has_old(&self, now: Time) -> bool {
+        let oldest = self.batches.iter().next();
+        self.parts > 0 || oldest.is_some_and(|(_, b)| b.has_expired(self.delivery_timeout, now))
     }
 
     /// When the next batch expires, of those that can: what waits behind a younger one, which was put back before it, expires

@@ -297,6 +297,9 @@ impl Idempotence {
     /// Looks whether the fate of given-up batches is known by now (P-18): it is once nothing is in flight. If the last
     /// acknowledged number is the one before the next, all is well; else there is a gap.
     pub fn resolve(&mut self) {
+        if self.unresolved.is_empty() {
+            return;
+        }
         let resolved: Vec<TopicPartition> = self.unresolved.keys().copied().collect();
         for partition in resolved {
             let entry = self.partitions.entry(partition).or_default();

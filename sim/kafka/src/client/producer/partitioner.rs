@@ -131,7 +131,7 @@ impl Sticky {
 
     /// Takes note of how much waits for which partition (P-5): a partition weighs one more than it falls short of the
     /// longest queue. Where all weigh the same the draw is uniform.
-    pub fn weigh(&mut self, queues: Option<&QueueLengths>) {
+    pub fn weigh(&mut self, queues: Option<QueueLengths>) {
         self.loads = queues.and_then(Loads::of);
     }
 
@@ -157,25 +157,28 @@ impl Sticky {
 }
 
 impl Loads {
-    fn of(queues: &QueueLengths) -> Option<Loads> {
-        let lengths = &queues.lengths;
-        if lengths.is_empty() || queues.all < 2 {
+    fn of(queues: QueueLengths) -> Option<Loads> {
+        let QueueLengths {
+            lengths: mut sums,
+            partitions,
+            all,
+            left_out,
+            ..
+        } = queues;
+        if sums.is_empty() || all < 2 {
             return None;
         }
-        let all_equal = lengths.iter().all(|l| *l == lengths[0]);
-        if all_equal && !queues.left_out && lengths.len() as u64 == u64::from(queues.all) {
+        let all_equal = sums.iter().all(|l| *l == sums[0]);
+        if all_equal && !left_out && sums.len() as u64 == u64::from(all) {
             return None;
         }
-        let longest = lengths.iter().copied().max().unwrap_or_default();
+        let longest = sums.iter().copied().max().unwrap_or_default();
         let mut sum = 0;
-        let sums = lengths.iter().map(|length| {
-            sum += longest + 1 - length;
-            sum
-        });
-        Some(Loads {
-            sums: sums.collect(),
-            partitions: queues.partitions.clone(),
-        })
+        for length in &mut sums {
+            sum += longest + 1 - *length;
+            *length = sum;
+        }
+        Some(Loads { sums, partitions })
     }
 
     fn total(&self) -> u64 {
@@ -321,7 +324,7 @@ mod tests {
     fn shares(queues: &QueueLengths, of: u128) -> Vec<i32> {
         let drawn = (0..of).map(|n| {
             let mut sticky = Sticky::default();
-            sticky.weigh(Some(queues));
+            sticky.weigh(Some(queues.clone()));
             sticky.choose(&[0, 1, 2], 3, nth_draw(n, of));
             sticky.partition().expect("chosen")
         });
@@ -337,9 +340,9 @@ mod tests {
     #[test]
     fn equal_queues_leave_the_draw_even() {
         let mut sticky = Sticky::default();
-        sticky.weigh(Some(&queues(&[2, 2, 2])));
+        sticky.weigh(Some(queues(&[2, 2, 2])));
         assert!(!sticky.is_weighed());
-        sticky.weigh(Some(&queues(&[2, 2, 1])));
+        sticky.weigh(Some(queues(&[2, 2, 1])));
         assert!(sticky.is_weighed());
         sticky.weigh(None);
         assert!(!sticky.is_weighed());

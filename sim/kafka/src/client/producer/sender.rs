@@ -20,12 +20,12 @@ use crate::event::{ClientEvent, SendFailure};
 use crate::ids::{NodeId, Offset, RecordId, TopicIdPartition};
 use crate::log::batch::sequence_after;
 use crate::protocol::produce::{
-    InitProducerIdRequest, InitProducerIdResponse, LeaderIdAndEpoch, PartitionProduceData,
+    Few, InitProducerIdRequest, InitProducerIdResponse, LeaderIdAndEpoch, PartitionProduceData,
     PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
 };
 use crate::protocol::{ErrorCode, Request, Response};
 use crate::time::Time;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 /// What became of a batch, as one answer says.
 #[derive(Clone, Copy)]
@@ -207,7 +207,8 @@ impl Producer {
 
     /// P-10. A batch that was sent before may have been written, whatever its callbacks are told now (P-18).
     fn expire(&mut self, now: Time, cx: &mut Context<'_>) {
-        if self.accumulator.next_expiry().is_none_or(|at| at > now) {
+        let is_due = |at| at <= now;
+        if !self.accumulator.has_old(now) || !self.accumulator.next_expiry().is_some_and(is_due) {
             return;
         }
         let queued = self.accumulator.take_expired(now);
@@ -232,7 +233,7 @@ impl Producer {
         drained: SmallVec<[Drained; 2]>,
         cx: &mut Context<'_>,
     ) {
-        let mut topics: Vec<TopicProduceData> = Vec::new();
+        let mut topics: Few<TopicProduceData> = Few::new();
         let mut batches = Vec::with_capacity(drained.len());
         for one in drained {
             let to = self.topic_id_partition(one.partition);
@@ -246,7 +247,7 @@ impl Producer {
                 Some(topic) => topic.partitions.push(data),
                 None => topics.push(TopicProduceData {
                     topic_id: to.topic,
-                    partitions: vec![data],
+                    partitions: smallvec![data],
                 }),
             }
         }
@@ -265,9 +266,9 @@ impl Producer {
 
     /// The id under which the client knows the topic now: it may have been created anew since the record was appended.
     fn topic_id_partition(&mut self, at: TopicPartition) -> TopicIdPartition {
-        let name = self.accumulator.name(at.topic).clone();
-        if let Some(known) = self.network.metadata.topic(&name) {
-            self.accumulator.topic(&name, known.id);
+        let name = self.accumulator.name(at.topic);
+        if let Some(known) = self.network.metadata.topic(name) {
+            self.accumulator.seen(at.topic, known.id);
         }
         self.accumulator.with_id(at)
     }
