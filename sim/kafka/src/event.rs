@@ -5,7 +5,7 @@
 use crate::client::consumer::records::ConsumerError;
 use crate::ids::{
     BrokerEpoch, ClientId, LeaderEpoch, NodeId, Offset, PartitionEpoch, ProducerEpoch, ProducerId,
-    RecordId, TopicId, TopicIdPartition,
+    RecordId, RecordIds, TopicId, TopicIdPartition,
 };
 use crate::log::batch::RecordBatch;
 use crate::protocol::admin::{ConfigResource, DescribedConfig, ElectionType, TopicRef};
@@ -49,14 +49,14 @@ pub enum LogEvent {
         /// Its first offset then.
         base_offset: Offset,
         /// Whose records.
-        ids: Box<[RecordId]>,
+        ids: RecordIds,
     },
     /// A batch was refused.
     Refused {
         /// Why.
         error: ErrorCode,
         /// Whose records.
-        ids: Box<[RecordId]>,
+        ids: RecordIds,
     },
     /// Everything from `to` up to `from` (both exclusive ends of the log) was cut off.
     Truncated {
@@ -220,7 +220,7 @@ pub enum ReplicaEvent {
         /// The first record's offset.
         base_offset: Offset,
         /// Whose records.
-        ids: Box<[RecordId]>,
+        ids: RecordIds,
         /// The acks asked for.
         acks: i16,
     },
@@ -417,7 +417,7 @@ pub enum ClientEvent {
         /// For which partition.
         partition: TopicIdPartition,
         /// Its records.
-        ids: Box<[RecordId]>,
+        ids: RecordIds,
         /// Its sequence number, if idempotent.
         base_sequence: Option<i32>,
         /// 0 for the first try.
@@ -428,7 +428,7 @@ pub enum ClientEvent {
         /// For which partition.
         partition: TopicIdPartition,
         /// Its records.
-        ids: Box<[RecordId]>,
+        ids: RecordIds,
         /// What the try ended with.
         error: ErrorCode,
     },
@@ -522,7 +522,7 @@ pub enum ClientEvent {
         /// For which partition.
         partition: TopicIdPartition,
         /// Its records.
-        ids: Box<[RecordId]>,
+        ids: RecordIds,
         /// How many smaller ones.
         parts: u32,
     },

@@ -147,9 +147,7 @@ impl World {
             }
             Phase::Running => return self.heal_when_due(),
             Phase::Healing if self.is_quiet() => self.let_read(),
-            Phase::Healing if self.is_overdue() => {
-                self.give_up(self.what_is_missing())
-            }
+            Phase::Healing if self.is_overdue() => self.give_up(self.what_is_missing()),
             Phase::Reading if self.all_is_read() => self.enter(Phase::Done),
             Phase::Reading if self.is_overdue() => self.end_reading(),
             Phase::Done => return,

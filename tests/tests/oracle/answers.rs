@@ -283,13 +283,13 @@ fn produce(wire: &mut Wire, topic: TopicId, index: i32, acks: i16, batch: BatchD
     let request = ProduceRequest {
         acks,
         timeout_ms: 10_000,
-        topics: Few::from([TopicProduceData {
+        topics: vec![TopicProduceData {
             topic_id: topic,
             partitions: Few::from([PartitionProduceData {
                 index,
                 records: Arc::new(batch),
             }]),
-        }]),
+        }],
     };
     let Response::Produce(answer) = wire.ask(Request::Produce(request)) else {
         panic!("another answer")

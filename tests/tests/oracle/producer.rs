@@ -82,7 +82,7 @@ fn partitions_for_which_less_waits_are_drawn_as_in_kafka() {
             }
         }
         let mut sticky = Sticky::default();
-        sticky.weigh(Some(&lengths));
+        sticky.weigh(Some(lengths));
         let all: Vec<i32> = (0..).take(queues.len()).collect();
         let range = case["range"].as_u64().expect("a number");
         let drawn = numbers(&case["draws"]);

@@ -165,8 +165,10 @@ macro_rules! newtypes {
             }
 
             fn visit(&mut self, aim: &mut Aim) {
-                let $t(inner) = self;
+                // A packed one lends nothing out.
+                let $t(mut inner) = *self;
                 inner.visit(aim);
+                *self = $t(inner);
             }
         }
     )*};
@@ -287,6 +289,18 @@ impl<T: Perturb> Perturb for Box<[T]> {
         let mut elements = std::mem::take(self).into_vec();
         elements.visit(aim);
         *self = elements.into_boxed_slice();
+    }
+}
+
+impl Perturb for RecordIds {
+    fn kinds() -> Vec<Self> {
+        Vec::kinds().into_iter().map(RecordIds::from_vec).collect()
+    }
+
+    fn visit(&mut self, aim: &mut Aim) {
+        let mut elements = std::mem::take(self).into_vec();
+        elements.visit(aim);
+        *self = elements.into();
     }
 }
 

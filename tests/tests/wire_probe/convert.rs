@@ -50,7 +50,7 @@ pub fn topic_id(id: Uuid) -> TopicId {
 
 /// A topic that Kafka names and klab knows by its id: its id in hexadecimal is its name.
 pub fn named(topic: TopicId) -> TopicName {
-    name(&format!("{:x}", topic.0))
+    name(&format!("{:x}", { topic.0 }))
 }
 
 pub fn id_of(name: &TopicName) -> TopicId {

@@ -211,17 +211,15 @@ pub fn request(api: Api, d: &mut Dice) -> Request {
             isolation_level: d.isolation(),
             topics: d.list(|d| FetchTopic {
                 topic_id: d.topic(),
-                partitions: d
-                    .list(|d| FetchPartition {
-                        partition: d.i32(),
-                        current_leader_epoch: d.maybe(Dice::epoch),
-                        fetch_offset: d.offset(),
-                        last_fetched_epoch: d.maybe(Dice::epoch),
-                        log_start_offset: d.maybe(Dice::offset),
-                        partition_max_bytes: d.i32(),
-                        high_watermark: d.maybe(Dice::offset),
-                    })
-                    .into(),
+                partitions: d.list(|d| FetchPartition {
+                    partition: d.i32(),
+                    current_leader_epoch: d.maybe(Dice::epoch),
+                    fetch_offset: d.offset(),
+                    last_fetched_epoch: d.maybe(Dice::epoch),
+                    log_start_offset: d.maybe(Dice::offset),
+                    partition_max_bytes: d.i32(),
+                    high_watermark: d.maybe(Dice::offset),
+                }),
             }),
         }),
         Api::ListOffsets => Request::ListOffsets(ListOffsetsRequest {
@@ -392,21 +390,19 @@ pub fn response(api: Api, d: &mut Dice) -> Response {
             error_code: d.error(),
             topics: d.list(|d| FetchTopicResponse {
                 topic_id: d.topic(),
-                partitions: d
-                    .list(|d| FetchPartitionResponse {
-                        partition: d.i32(),
-                        error_code: d.error(),
-                        high_watermark: d.maybe(Dice::offset),
-                        last_stable_offset: d.maybe(Dice::offset),
-                        log_start_offset: Offset(d.i64() - 1),
-                        diverging_epoch: d.maybe(|d| EpochEndOffset {
-                            epoch: d.epoch(),
-                            end_offset: d.offset(),
-                        }),
-                        current_leader: d.maybe(Dice::leader),
-                        records: d.list(Dice::batch),
-                    })
-                    .into(),
+                partitions: d.list(|d| FetchPartitionResponse {
+                    partition: d.i32(),
+                    error_code: d.error(),
+                    high_watermark: d.maybe(Dice::offset),
+                    last_stable_offset: d.maybe(Dice::offset),
+                    log_start_offset: Offset(d.i64() - 1),
+                    diverging_epoch: d.maybe(|d| EpochEndOffset {
+                        epoch: d.epoch(),
+                        end_offset: d.offset(),
+                    }),
+                    current_leader: d.maybe(Dice::leader),
+                    records: d.list(Dice::batch),
+                }),
             }),
             node_endpoints: d.list(Dice::endpoint),
         }),

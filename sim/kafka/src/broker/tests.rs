@@ -23,7 +23,7 @@ pub(super) fn produce(acks: i16) -> Request {
     Request::Produce(ProduceRequest {
         acks,
         timeout_ms: 30_000,
-        topics: smallvec![TopicProduceData {
+        topics: vec![TopicProduceData {
             topic_id: ORDERS.topic,
             partitions: smallvec![PartitionProduceData {
                 index: 0,

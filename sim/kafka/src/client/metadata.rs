@@ -627,7 +627,10 @@ mod tests {
         unknown.topics[0].error_code = ErrorCode::UnknownTopicOrPartition;
         unknown.topics[0].partitions.clear();
         told(&mut m, &unknown, 0);
-        assert_eq!(m.error(&"orders".into()), ErrorCode::UnknownTopicOrPartition);
+        assert_eq!(
+            m.error(&"orders".into()),
+            ErrorCode::UnknownTopicOrPartition
+        );
         assert_eq!(m.next_update_at(), at(100));
         told(&mut m, &answer(ID, Some(1), 0), 100);
         assert_eq!(m.error(&"orders".into()), ErrorCode::None);

@@ -10,7 +10,7 @@ use super::codec::{Codec, Compression};
 pub use super::record::PlainRecord;
 use super::record::{self, Records};
 use crate::controller::records::{MetadataRecord, MetadataRecords};
-use crate::ids::{LeaderEpoch, NodeId, Offset, ProducerEpoch, ProducerId, RecordId};
+use crate::ids::{LeaderEpoch, NodeId, Offset, ProducerEpoch, ProducerId, RecordId, RecordIds};
 use crate::time::Timestamp;
 use bytes::Bytes;
 use serde::Serialize;
@@ -98,7 +98,7 @@ pub enum Payload {
         #[serde(skip)]
         body: Bytes,
         /// One id per record.
-        ids: Box<[RecordId]>,
+        ids: RecordIds,
     },
     /// A control record (L-2).
     Control(ControlRecord),

@@ -6,7 +6,7 @@
 use super::batch::{BATCH_OVERHEAD, BatchData, Payload, PlainRecord, ProducerStamp};
 use super::codec::Compression;
 use super::record;
-use crate::ids::RecordId;
+use crate::ids::{RecordId, RecordIds};
 use crate::time::Timestamp;
 use bytes::Bytes;
 use serde::{Serialize, Serializer};
@@ -16,7 +16,7 @@ use serde::{Serialize, Serializer};
 pub struct BatchBuilder {
     #[serde(serialize_with = "as_bytes")]
     body: Vec<u8>,
-    ids: Vec<RecordId>,
+    ids: RecordIds,
     base_timestamp: Timestamp,
     max_timestamp: Timestamp,
 }
@@ -44,8 +44,7 @@ impl BatchBuilder {
         // At once, not field by field; and many a batch holds one record.
         let size = record::encoded_size(record, base, delta);
         if self.ids.is_empty() {
-            self.body.reserve_exact(size);
-            self.ids.reserve_exact(1);
+            self.body = Vec::with_capacity(size);
         } else {
             self.body.reserve(size);
         }
@@ -72,7 +71,7 @@ impl BatchBuilder {
         let count = self.count();
         let payload = Payload::Records {
             body: compression.compress(Bytes::from(self.body)),
-            ids: self.ids.into_boxed_slice(),
+            ids: self.ids,
         };
         let mut batch = BatchData::unsealed(payload, count, self.base_timestamp, producer);
         batch.max_timestamp = self.max_timestamp;

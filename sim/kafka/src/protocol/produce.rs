@@ -20,7 +20,7 @@ pub struct ProduceRequest {
     /// How long the broker may wait for the replicas, in ms.
     pub timeout_ms: i32,
     /// What to append where.
-    pub topics: Few<TopicProduceData>,
+    pub topics: Vec<TopicProduceData>,
 }
 
 /// The batches for one topic.

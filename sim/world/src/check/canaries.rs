@@ -47,7 +47,7 @@ fn told_the_end(story: &mut Story, to: i64) {
 }
 
 fn retried(story: &mut Story, number: u32) {
-    let ids = [story.shop(number)].into();
+    let ids = smallvec::smallvec![story.shop(number)];
     let (partition, error) = (ORDERS_0, ErrorCode::NetworkException);
     story.client(
         "shop",

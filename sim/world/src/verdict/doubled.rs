@@ -36,7 +36,7 @@ fn retry(story: &mut Story, number: u32, error: ErrorCode) {
 }
 
 fn retry_after(story: &mut Story, number: u32, error: ErrorCode, cause: Option<u64>) {
-    let (partition, ids) = (ORDERS_0, [story.shop(number)].into());
+    let (partition, ids) = (ORDERS_0, smallvec::smallvec![story.shop(number)]);
     let retried = ClientEvent::Retried {
         partition,
         ids,

@@ -60,7 +60,7 @@ fn what_its_leader_refused_while_nobody_waited_for_an_answer_is_no_fault_of_the_
         };
         story.client("shop", written);
         if let Some(error) = refusal {
-            let ids = [id].into();
+            let ids = smallvec::smallvec![id];
             story.tell(
                 "broker-1",
                 Event::Log(ORDERS_0, LogEvent::Refused { error, ids }),
@@ -273,7 +273,7 @@ fn doubled(
     if again {
         story.send(0..1);
     } else {
-        let (partition, ids) = (ORDERS_0, [story.shop(0)].into());
+        let (partition, ids) = (ORDERS_0, smallvec::smallvec![story.shop(0)]);
         let error = ErrorCode::NetworkException;
         story.client(
             "shop",
@@ -416,7 +416,7 @@ fn misplaced(change: impl FnOnce(&mut Scenario), is_retried: bool) -> Story {
         if is_retried {
             let retried = ClientEvent::Retried {
                 partition: ORDERS_0,
-                ids: [story.shop(0)].into(),
+                ids: smallvec::smallvec![story.shop(0)],
                 error: ErrorCode::NotEnoughReplicas,
             };
             story.client("shop", retried);
@@ -455,7 +455,7 @@ fn numbered_anew(in_flight: &'static str, neighbour_failed: bool) -> Story {
     for batch in [&before, &first] {
         story.append("broker-1", batch);
     }
-    let (partition, ids) = (ORDERS_0, [story.shop(0)].into());
+    let (partition, ids) = (ORDERS_0, smallvec::smallvec![story.shop(0)]);
     let error = ErrorCode::RequestTimedOut;
     let retried = ClientEvent::Retried {
         partition,
@@ -517,7 +517,7 @@ fn a_batch_that_was_too_large_lets_a_younger_one_pass_and_doubles_nothing() {
     let split = |story: &mut Story| {
         let split = ClientEvent::BatchSplit {
             partition: ORDERS_0,
-            ids: [story.shop(0)].into(),
+            ids: smallvec::smallvec![story.shop(0)],
             parts: 1,
         };
         story.pause("broker-1");

@@ -195,7 +195,7 @@ fn a_duplicate_is_told_with_the_answer_that_never_came() {
     story.append("broker-1", &first);
     let (partition, ids, error) = (
         ORDERS_0,
-        [story.shop(0)].into(),
+        smallvec::smallvec![story.shop(0)],
         ErrorCode::NetworkException,
     );
     story.client(

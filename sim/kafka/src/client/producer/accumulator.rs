@@ -398,15 +398,15 @@ impl Accumulator {
             }
         }
         ready.nodes.retain(|node| node.ready);
-        if self.adaptive {
-            self.weigh(metadata);
-        }
         ready
     }
 
     /// Sees how much waits for which partition (P-5). As in Kafka nothing is weighed before each partition has had
     /// something, and a partition for which nothing waits is not left out.
-    fn weigh(&mut self, metadata: &ClientMetadata) {
+    pub fn weigh(&mut self, metadata: &ClientMetadata) {
+        if !self.adaptive {
+            return;
+        }
         for (index, topic) in (0..).map(TopicIndex).zip(&mut self.topics) {
             let known = metadata.topic(&topic.name);
             let partitions = known.map_or(&[][..], |t| &t.partitions);

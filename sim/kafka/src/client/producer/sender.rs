@@ -20,7 +20,7 @@ use crate::event::{ClientEvent, SendFailure};
 use crate::ids::{NodeId, Offset, RecordId, TopicIdPartition};
 use crate::log::batch::sequence_after;
 use crate::protocol::produce::{
-    Few, InitProducerIdRequest, InitProducerIdResponse, LeaderIdAndEpoch, PartitionProduceData,
+    InitProducerIdRequest, InitProducerIdResponse, LeaderIdAndEpoch, PartitionProduceData,
     PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
 };
 use crate::protocol::{ErrorCode, Request, Response};
@@ -182,10 +182,14 @@ impl Producer {
                 turn.again_at(self.network.backing_off_until(node.node, now));
             }
         }
+        turn.sent = requests.iter().any(|(_, drained)| !drained.is_empty());
+        // Where something is sent the sender looks again at once, before the application draws.
+        if !turn.sent {
+            self.accumulator.weigh(&self.network.metadata);
+        }
         self.expire(now, cx);
         for (node, drained) in requests {
             if !drained.is_empty() {
-                turn.sent = true;
                 self.send_produce_request(node, drained, cx);
             }
         }
@@ -233,7 +237,7 @@ impl Producer {
         drained: SmallVec<[Drained; 2]>,
         cx: &mut Context<'_>,
     ) {
-        let mut topics: Few<TopicProduceData> = Few::new();
+        let mut topics: Vec<TopicProduceData> = Vec::with_capacity(1);
         let mut batches = Vec::with_capacity(drained.len());
         for one in drained {
             let to = self.topic_id_partition(one.partition);

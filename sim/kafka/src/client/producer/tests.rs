@@ -8,6 +8,7 @@ use crate::log::batch::{BatchData, ProducerStamp};
 use crate::protocol::metadata::*;
 use crate::protocol::produce::*;
 use crate::protocol::{Api, Request, Response};
+use smallvec::smallvec;
 
 const TOPIC: TopicId = TopicId(7);
 /// Bootstrap server and broker 1.
@@ -404,7 +405,7 @@ mod sending {
             ClientEvent::Queued { id, partition },
             ClientEvent::BatchSent {
                 partition,
-                ids: [id].into(),
+                ids: smallvec![id],
                 base_sequence: Some(0),
                 attempt: 0,
             },

@@ -87,6 +87,7 @@ fn append(a: &mut Accumulator, partition: i32, size: usize, ms: u64) -> Appended
 
 fn ready(a: &mut Accumulator, metadata: &ClientMetadata, ms: u64) -> Vec<i32> {
     let ready = a.ready(metadata, false, at(ms));
+    a.weigh(metadata);
     ready.nodes.iter().map(|n| n.node.0).collect()
 }
 
