@@ -120,6 +120,13 @@ impl Codec {
 impl Compression {
     /// Compresses the records of a batch.
     pub fn compress(self, records: Bytes) -> Bytes {
+        match self.codec {
+            Codec::None => records,
+            _ => self.compressed(records),
+        }
+    }
+
+    fn compressed(self, records: Bytes) -> Bytes {
         const NEVER: &str = "memory takes every byte";
         Bytes::from(match self.codec {
             Codec::None => return records,

@@ -253,9 +253,12 @@ impl Accumulator {
 
     /// Draws the next sticky partition of a topic.
     pub fn choose_sticky(&mut self, topic: TopicIndex, metadata: &ClientMetadata, drawn: u64) {
-        let (available, count) = self.available(topic, metadata);
         let sticky = &mut self.topics[topic.0 as usize].sticky;
-        sticky.choose(&available, count, drawn);
+        if !sticky.choose_by_load(drawn) {
+            let (available, count) = self.available(topic, metadata);
+            let sticky = &mut self.topics[topic.0 as usize].sticky;
+            sticky.choose(&available, count, drawn);
+        }
     }
 
     /// The next partition in turn.

@@ -110,18 +110,32 @@ impl Sticky {
         self.current.map(|s| s.partition)
     }
 
+    /// Sticks to a drawn partition, the likelier the less waits for it; whether it is known how much waits.
+    pub fn choose_by_load(&mut self, drawn: u64) -> bool {
+        let loads = self.loads.as_ref();
+        let drawn = loads.map(|loads| loads.partition_at(below(drawn, loads.total())));
+        if let Some(partition) = drawn {
+            self.stick_to(partition);
+        }
+        drawn.is_some()
+    }
+
     /// Sticks to a drawn partition: one of those with a leader, or of all if none has one. It may be the same again.
     ///
     /// # Panics
     /// If there is no partition.
     pub fn choose(&mut self, available: &[i32], partitions: u32, drawn: u64) {
         assert!(partitions > 0, "a topic has at least one partition");
-        let below = |n: u64| ((u128::from(drawn) * u128::from(n)) >> 64) as u64;
-        let partition = match (&self.loads, available.len() as u64) {
-            (Some(loads), _) => loads.partition_at(below(loads.total())),
-            (None, 0) => below(partitions.into()) as i32,
-            (None, n) => available[usize::try_from(below(n)).expect("below the length")],
-        };
+        if self.choose_by_load(drawn) {
+            return;
+        }
+        self.stick_to(match available.len() as u64 {
+            0 => below(drawn, partitions.into()) as i32,
+            n => available[usize::try_from(below(drawn, n)).expect("below the length")],
+        });
+    }
+
+    fn stick_to(&mut self, partition: i32) {
         let produced = 0;
         self.current = Some(Stuck {
             partition,
@@ -154,6 +168,11 @@ impl Sticky {
             s.produced >= 2 * batch_size || (s.produced >= batch_size && all_batches_full)
         })
     }
+}
+
+/// A number below `n`, each as likely as any other.
+fn below(drawn: u64, n: u64) -> u64 {
+    ((u128::from(drawn) * u128::from(n)) >> 64) as u64
 }
 
 impl Loads {
