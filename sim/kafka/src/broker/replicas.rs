@@ -404,9 +404,13 @@ impl Replicas {
     }
 
     /// The next AlterPartition request, if there is anything to ask and none is in flight.
-    pub fn next_isr_request(&mut self, here: Here<'_>, now: Time) -> Option<AlterPartitionRequest> {
-        let epoch = here.broker_epoch?;
-        self.isr_changes.next_request(here.node, epoch, now)
+    pub fn next_isr_request(
+        &mut self,
+        node: NodeId,
+        epoch: Option<BrokerEpoch>,
+        now: Time,
+    ) -> Option<AlterPartitionRequest> {
+        self.isr_changes.next_request(node, epoch?, now)
     }
 
     /// The controller's answer.
