@@ -173,7 +173,9 @@ impl Segment {
         let tail = Arc::make_mut(&mut self.tail);
         tail.push(Placed { batch, position });
         if tail.len() == CHUNK {
-            let chunk = std::mem::take(&mut self.tail);
+            // A log that has filled a chunk will fill another.
+            let next = Arc::new(Vec::with_capacity(CHUNK));
+            let chunk = std::mem::replace(&mut self.tail, next);
             Arc::make_mut(&mut self.full).push(chunk);
         }
     }
