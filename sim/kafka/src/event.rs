@@ -11,7 +11,11 @@ use crate::log::batch::RecordBatch;
 use crate::protocol::admin::{ConfigResource, DescribedConfig, ElectionType, TopicRef};
 use crate::protocol::{Api, ErrorCode};
 use serde::Serialize;
+use smallvec::SmallVec;
 use std::sync::Arc;
+
+/// What the records of a batch are called: mostly there is one, which then lies in no heap.
+pub type RecordIds = SmallVec<[RecordId; 2]>;
 
 /// A fact, told by the process that it is about.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -49,14 +53,14 @@ pub enum LogEvent {
         /// Its first offset then.
         base_offset: Offset,
         /// Whose records.
-        ids: Box<[RecordId]>,
+        ids: RecordIds,
     },
     /// A batch was refused.
     Refused {
         /// Why.
         error: ErrorCode,
         /// Whose records.
-        ids: Box<[RecordId]>,
+        ids: RecordIds,
     },
     /// Everything from `to` up to `from` (both exclusive ends of the log) was cut off.
     Truncated {
@@ -220,7 +224,7 @@ pub enum ReplicaEvent {
         /// The first record's offset.
         base_offset: Offset,
         /// Whose records.
-        ids: Box<[RecordId]>,
+        ids: RecordIds,
         /// The acks asked for.
         acks: i16,
     },

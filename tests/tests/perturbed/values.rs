@@ -290,6 +290,18 @@ impl<T: Perturb> Perturb for Box<[T]> {
     }
 }
 
+impl Perturb for RecordIds {
+    fn kinds() -> Vec<Self> {
+        Vec::kinds().into_iter().map(RecordIds::from_vec).collect()
+    }
+
+    fn visit(&mut self, aim: &mut Aim) {
+        let mut elements = std::mem::take(self).into_vec();
+        elements.visit(aim);
+        *self = elements.into();
+    }
+}
+
 impl<A: Perturb, B: Perturb, C: Perturb> Perturb for (A, B, C) {
     fn kinds() -> Vec<Self> {
         Pick::all(|pick| (pick.one(), pick.one(), pick.one()))

@@ -150,7 +150,7 @@ impl Replicas {
         let Some(proposal) = outcome.proposal else {
             return;
         };
-        if !self.isr_changes.submit(proposal.clone()) {
+        if !self.isr_changes.submit((*proposal).clone()) {
             if let Some(partition) = self.partitions.get_mut(&id) {
                 partition.not_attempted(&proposal);
             }
@@ -160,7 +160,7 @@ impl Replicas {
 
 /// Clients and followers.
 impl Replicas {
-    /// Appends a batch to a partition that this broker leads.
+    /// Appends a batch to a partition that this broker leads. Returns where the log starts, too.
     ///
     /// # Errors
     /// The partition's.
@@ -171,14 +171,14 @@ impl Replicas {
         acks: i16,
         here: Here<'_>,
         out: &mut Effects,
-    ) -> Result<Appended, ErrorCode> {
+    ) -> Result<(Appended, Offset), ErrorCode> {
         let Some(partition) = self.partitions.get_mut(&id) else {
             return Err(missing_by_id(id, here.image));
         };
         let (appended, hw_moved) = partition.append(data, acks, here, out)?;
         let moved = if hw_moved { Moved::All } else { Moved::End };
         self.moved.push((id, moved));
-        Ok(appended)
+        Ok((appended, partition.log().log_start()))
     }
 
     /// DeleteRecords (L-26): gives up what lies before an offset, at the leader. Returns the offset that all replicas are to
@@ -396,7 +396,7 @@ impl Replicas {
         for id in ids {
             let partition = self.partitions.get_mut(&id).expect("just listed");
             let outcome = Outcome {
-                proposal: partition.shrink_isr(here, out),
+                proposal: partition.shrink_isr(here, out).map(Box::new),
                 ..Outcome::default()
             };
             self.outcome(id, outcome);
