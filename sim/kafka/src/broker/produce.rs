@@ -105,7 +105,11 @@ impl Producing {
 
     /// Which partitions it waits for.
     pub fn watched(&self) -> Watched {
-        self.batches.iter().map(|b| b.partition).collect()
+        let mut watched = Watched::new();
+        for batch in &self.batches {
+            watched.push(batch.partition);
+        }
+        watched
     }
 
     /// Looks how far its batches have come; whether all are decided.

@@ -47,11 +47,8 @@ pub struct Replicas {
     doomed: BTreeMap<TopicIdPartition, Time>,
     isr_changes: AlterPartitions,
     /// What has moved and was not looked at yet.
-    moved: AllMoved,
+    moved: SmallVec<[(TopicIdPartition, Moved); 2]>,
 }
-
-/// Which partitions have moved in one step: mostly one or two.
-pub type AllMoved = SmallVec<[(TopicIdPartition, Moved); 2]>;
 
 /// What the metadata made of partitions, for the fetchers.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -97,7 +94,7 @@ impl Replicas {
             found,
             doomed,
             isr_changes: AlterPartitions::default(),
-            moved: AllMoved::new(),
+            moved: SmallVec::new(),
         };
         (replicas, last_stop)
     }
@@ -130,9 +127,9 @@ impl Replicas {
         !self.moved.is_empty()
     }
 
-    /// Takes what has moved since this was last asked.
-    pub fn take_moved(&mut self) -> AllMoved {
-        std::mem::take(&mut self.moved)
+    /// Takes the next that has moved and was not looked at yet.
+    pub fn next_moved(&mut self) -> Option<(TopicIdPartition, Moved)> {
+        (!self.moved.is_empty()).then(|| self.moved.remove(0))
     }
 
     /// A follower's log has moved: its fetcher copied, or cut.

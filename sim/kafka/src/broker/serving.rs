@@ -262,7 +262,7 @@ impl Broker {
         let mut out = self.buffer();
         let here = self.standing.here(cx.wall());
         let replicas = &mut self.replicas;
-        for (id, what) in replicas.take_moved() {
+        while let Some((id, what)) = replicas.next_moved() {
             if what == Moved::All {
                 let produces = &mut self.produces;
                 while let Some(producing) = produces.take_done(id, |p| p.advance(replicas, here)) {

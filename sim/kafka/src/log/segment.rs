@@ -159,10 +159,9 @@ impl Segment {
 
     /// How long the segment has been filling, by record time; by the clock if its first batch has no timestamp.
     fn waited(&self, batch: &RecordBatch, now: Timestamp) -> i64 {
-        match self.batches().next() {
-            Some(first) if first.data.max_timestamp.0 >= 0 => {
-                batch.data.max_timestamp.0 - first.data.max_timestamp.0
-            }
+        let first = self.chunk(0).first().map(|p| p.batch.data.max_timestamp.0);
+        match first {
+            Some(first) if first >= 0 => batch.data.max_timestamp.0 - first,
             _ => now.0 - self.created.0,
         }
     }
