@@ -267,8 +267,8 @@ impl Broker {
 
     ///
     fn propose_isr_changes(&mut self, cx: &mut Context<'_>) {
-        let here = self.standing.here(cx.wall());
-        if let Some(request) = self.replicas.next_isr_request(here, cx.now()) {
+        let (node, epoch) = (self.standing.config.node, self.standing.lifecycle.epoch());
+        if let Some(request) = self.replicas.next_isr_request(node, epoch, cx.now()) {
             let leader = self.raft().leader();
             let request = crate::protocol::Request::AlterPartition(request);
             let news = self.network.alter(request, leader, cx);
@@ -415,26 +415,17 @@ impl Broker {
             self.fetches.next_deadline(),
             self.deletes.next_deadline(),
         ]);
+        let network = self.network.next_deadline(now);
         let heartbeat = self.standing.lifecycle.wake_at();
-        let alarms = [
-            (Timer::Network, self.network.next_deadline(now)),
-            (Timer::Broker(BrokerTimer::Heartbeat), heartbeat),
-            (Timer::Broker(BrokerTimer::Purgatory), parked),
-            (
-                Timer::Broker(BrokerTimer::DeleteLogs),
-                self.replicas.next_deletion(),
-            ),
-            (
-                Timer::Broker(BrokerTimer::FileDelete),
-                self.next_vanishing(),
-            ),
-            (
-                Timer::Broker(BrokerTimer::AlterPartition),
-                self.replicas.isr_retry_at(),
-            ),
-        ];
-        for (timer, at) in alarms {
-            self.set_alarm(timer, at, cx);
+        self.set_alarm(Timer::Network, network, cx);
+        for (duty, at) in [
+            (BrokerTimer::Heartbeat, heartbeat),
+            (BrokerTimer::Purgatory, parked),
+            (BrokerTimer::DeleteLogs, self.replicas.next_deletion()),
+            (BrokerTimer::FileDelete, self.next_vanishing()),
+            (BrokerTimer::AlterPartition, self.replicas.isr_retry_at()),
+        ] {
+            self.set_alarm(Timer::Broker(duty), at, cx);
         }
     }
 

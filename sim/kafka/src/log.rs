@@ -238,17 +238,16 @@ impl Log {
         }
         let mut left = i64::from(max_bytes);
         for segment in self.segments.from(from) {
-            for batch in segment.batches_from(from) {
+            let batches = segment.batches_from(from);
+            // Mostly all that its chunk has left is read.
+            found.reserve_exact(batches.size_hint().0);
+            for batch in batches {
                 let is_owed = first_always && found.is_empty();
                 left -= i64::from(batch.data.size);
                 if batch.end_offset() > upto || (left < 0 && !is_owed) {
                     return found;
                 }
-                match found.is_empty() {
-                    // Mostly it is the only one.
-                    true => found = vec![batch.clone()],
-                    false => found.push(batch.clone()),
-                }
+                found.push(batch.clone());
             }
             if !found.is_empty() {
                 break;

@@ -56,9 +56,14 @@ impl<K: Ord, V> Sorted<K, V> {
         self.place(key).ok().map(|at| self.0.remove(at).1)
     }
 
-    /// Takes all out but these.
-    pub fn retain(&mut self, mut stays: impl FnMut(&K, &mut V) -> bool) {
-        self.0.retain_mut(|(key, value)| stays(key, value));
+    /// Keeps the entries that are wanted.
+    pub fn retain(&mut self, mut is_wanted: impl FnMut(&K, &mut V) -> bool) {
+        self.0.retain_mut(|(key, value)| is_wanted(key, value));
+    }
+
+    /// All entries in order.
+    pub fn as_slice(&self) -> &[(K, V)] {
+        &self.0
     }
 
     /// Takes all out.

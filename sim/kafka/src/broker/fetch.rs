@@ -26,9 +26,6 @@ pub struct Fetching {
     request: FetchRequest,
 }
 
-/// What was read at each position, in the order of the request.
-type Reads = SmallVec<[Result<Read, ErrorCode>; 2]>;
-
 impl Fetching {
     /// A request.
     pub fn new(conn: ConnId, id: CorrelationId, request: FetchRequest) -> Fetching {
@@ -59,13 +56,12 @@ impl Fetching {
         here: Here<'_>,
         out: &mut Effects,
     ) -> Option<FetchResponse> {
-        let mut reads = Reads::new();
-        let due = self.read(true, &mut reads, replicas, here, out);
+        let (due, response) = self.read(true, replicas, here, out);
         let is_due = self.request.max_wait_ms <= 0
             || !due.is_interested
             || due.is_urgent
             || due.bytes >= self.min_bytes(here);
-        is_due.then(|| self.answer(&mut reads, replicas, here))
+        is_due.then_some(response)
     }
 
     /// The answer to a request that has waited, with what there is now.
@@ -75,54 +71,44 @@ impl Fetching {
         here: Here<'_>,
         out: &mut Effects,
     ) -> FetchResponse {
-        let mut reads = Reads::new();
-        self.read(false, &mut reads, replicas, here, out);
-        self.answer(&mut reads, replicas, here)
+        self.read(false, replicas, here, out).1
     }
 
     fn read(
         &self,
         fresh: bool,
-        reads: &mut Reads,
         replicas: &mut Replicas,
         here: Here<'_>,
         out: &mut Effects,
-    ) -> Due {
+    ) -> (Due, FetchResponse) {
         let mut reading = self.reading(fresh, here);
         let mut due = Due::default();
-        for topic in &self.request.topics {
-            for asked in &topic.partitions {
-                let id = id_of(topic, asked);
-                let read = read(id, asked, &mut reading, &mut due, replicas, here, out);
-                if let Err(error) = read {
-                    tell_fenced(id, error, out);
-                }
-                reads.push(read);
-            }
-        }
-        due
-    }
-
-    fn answer(&self, reads: &mut Reads, replicas: &Replicas, here: Here<'_>) -> FetchResponse {
         let mut hints = Hints::default();
         let mut topics = Vec::with_capacity(self.request.topics.len());
-        let mut reads = reads.drain(..);
         for topic in &self.request.topics {
             let mut partitions = SmallVec::with_capacity(topic.partitions.len());
-            for (asked, read) in topic.partitions.iter().zip(&mut reads) {
+            for asked in &topic.partitions {
                 let id = id_of(topic, asked);
-                partitions.push(answer(id, read, replicas, here, &mut hints));
+                let answer = match replicas.fetch(id, asked, &reading, here, out) {
+                    Ok(read) => answer(id, read, &mut reading, &mut due),
+                    Err(error) => {
+                        tell_fenced(id, error, out);
+                        refusal(id, error, &mut due, replicas, here, &mut hints)
+                    }
+                };
+                partitions.push(answer);
             }
             topics.push(FetchTopicResponse {
                 topic_id: topic.topic_id,
                 partitions,
             });
         }
-        FetchResponse {
+        let response = FetchResponse {
             error_code: ErrorCode::None,
             topics,
             node_endpoints: hints.endpoints,
-        }
+        };
+        (due, response)
     }
 
     /// whether a parked request is to be answered.
@@ -132,13 +118,10 @@ impl Fetching {
         for topic in &self.request.topics {
             for asked in &topic.partitions {
                 let id = id_of(topic, asked);
-                if !is_known(id, here) {
-                    continue;
-                }
-                let partition = replicas.get(id);
-                match partition.and_then(|p| p.available(asked, &reading)) {
-                    Some(n) => bytes += n,
-                    None => return true,
+                match replicas.get(id).map(|p| p.available(asked, &reading)) {
+                    Some(Some(n)) => bytes += n,
+                    None if !is_known(id, here) => {}
+                    Some(None) | None => return true,
                 }
             }
         }
@@ -182,80 +165,67 @@ struct Due {
     bytes: u64,
 }
 
-/// A partition that the metadata does not have is answered with an error, which by itself does not end the wait.
 fn is_known(id: TopicIdPartition, here: Here<'_>) -> bool {
     here.image.partition(id).is_some()
 }
 
-fn read(
-    id: TopicIdPartition,
-    asked: &FetchPartition,
-    reading: &mut Reading,
-    due: &mut Due,
-    replicas: &mut Replicas,
-    here: Here<'_>,
-    out: &mut Effects,
-) -> Result<Read, ErrorCode> {
-    if !is_known(id, here) {
-        return Err(match here.image.topics.contains_key(&id.topic) {
-            true => ErrorCode::UnknownTopicOrPartition,
-            false => ErrorCode::UnknownTopicId,
-        });
-    }
-    due.is_interested = true;
-    let read = replicas.fetch(id, asked, reading, here, out);
-    match &read {
-        Ok(read) => {
-            let bytes: u64 = read.records.iter().map(|b| u64::from(b.data.size)).sum();
-            due.bytes += bytes;
-            due.is_urgent |= read.diverging.is_some();
-            // from the first data on the limits hold.
-            reading.first &= bytes == 0;
-            let left = i64::from(reading.max_bytes) - i64::try_from(bytes).unwrap_or(i64::MAX);
-            reading.max_bytes = i32::try_from(left.max(0)).unwrap_or(0);
-        }
-        Err(_) => due.is_urgent = true,
-    }
-    read
-}
-
 fn answer(
     id: TopicIdPartition,
-    read: Result<Read, ErrorCode>,
+    read: Read,
+    reading: &mut Reading,
+    due: &mut Due,
+) -> FetchPartitionResponse {
+    let bytes: u64 = read.records.iter().map(|b| u64::from(b.data.size)).sum();
+    due.is_interested = true;
+    due.is_urgent |= read.diverging.is_some();
+    due.bytes += bytes;
+    // from the first data on the limits hold.
+    reading.first &= bytes == 0;
+    let left = i64::from(reading.max_bytes) - i64::try_from(bytes).unwrap_or(i64::MAX);
+    reading.max_bytes = i32::try_from(left.max(0)).unwrap_or(0);
+    FetchPartitionResponse {
+        partition: id.partition,
+        error_code: ErrorCode::None,
+        high_watermark: Some(read.hw),
+        last_stable_offset: Some(read.lso),
+        log_start_offset: read.log_start,
+        diverging_epoch: read.diverging,
+        current_leader: None,
+        records: read.records,
+    }
+}
+
+/// A partition that the metadata does not have is answered with an error, which by itself does not end the wait.
+fn refusal(
+    id: TopicIdPartition,
+    error_code: ErrorCode,
+    due: &mut Due,
     replicas: &Replicas,
     here: Here<'_>,
     hints: &mut Hints,
 ) -> FetchPartitionResponse {
-    match read {
-        Ok(read) => FetchPartitionResponse {
-            partition: id.partition,
-            error_code: ErrorCode::None,
-            high_watermark: Some(read.hw),
-            last_stable_offset: Some(read.lso),
-            log_start_offset: read.log_start,
-            diverging_epoch: read.diverging,
-            current_leader: None,
-            records: read.records,
+    let is_unknown = matches!(
+        error_code,
+        ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId
+    );
+    due.is_interested |= !is_unknown;
+    due.is_urgent |= !is_unknown;
+    let knows_better = matches!(
+        error_code,
+        ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch
+    );
+    FetchPartitionResponse {
+        partition: id.partition,
+        error_code,
+        high_watermark: None,
+        last_stable_offset: None,
+        log_start_offset: Offset(-1),
+        diverging_epoch: None,
+        current_leader: match knows_better {
+            true => hints.leader(id, replicas, here),
+            false => None,
         },
-        Err(error_code) => {
-            let knows_better = matches!(
-                error_code,
-                ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch
-            );
-            FetchPartitionResponse {
-                partition: id.partition,
-                error_code,
-                high_watermark: None,
-                last_stable_offset: None,
-                log_start_offset: Offset(-1),
-                diverging_epoch: None,
-                current_leader: match knows_better {
-                    true => hints.leader(id, replicas, here),
-                    false => None,
-                },
-                records: Vec::new(),
-            }
-        }
+        records: Vec::new(),
     }
 }
 

@@ -25,22 +25,21 @@ use crate::protocol::fetch::*;
 use crate::protocol::offsets::*;
 use crate::protocol::{Request, Response};
 use crate::rules::{Rules, Truncate};
+use crate::sorted::Sorted;
 use crate::time::{Duration, Time};
 use serde::Serialize;
 use smallvec::smallvec;
-use std::collections::BTreeMap;
-use std::ops::Bound;
 
 /// All fetchers of a broker, by source.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Fetchers {
-    by_source: BTreeMap<NodeId, Fetcher>,
+    by_source: Sorted<NodeId, Fetcher>,
 }
 
 /// What is fetched from one broker.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Fetcher {
-    partitions: BTreeMap<TopicIdPartition, Progress>,
+    partitions: Sorted<TopicIdPartition, Progress>,
     /// The last partition that had data: the next request begins behind it, so that none starves.
     last: Option<TopicIdPartition>,
     doing: Doing,
@@ -71,7 +70,7 @@ enum State {
 }
 
 /// The one question outstanding.
-#[derive(Clone, PartialEq, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 enum Doing {
     #[default]
     Nothing,
@@ -112,7 +111,7 @@ impl Fetchers {
             state,
             delayed_until: None,
         };
-        let fetcher = self.by_source.entry(source).or_default();
+        let fetcher = self.by_source.get_or_default(source);
         fetcher.partitions.insert(id, progress);
     }
 
@@ -125,7 +124,7 @@ impl Fetchers {
 
     /// Lets go of fetchers that have nothing to fetch; their connections are to be closed.
     pub fn take_idle(&mut self) -> Vec<NodeId> {
-        let is_idle = |f: &Fetcher| f.partitions.is_empty();
+        let is_idle = |f: &Fetcher| f.partitions.as_slice().is_empty();
         let idle = self.by_source.iter().filter(|(_, f)| is_idle(f));
         let idle: Vec<NodeId> = idle.map(|(source, _)| *source).collect();
         self.by_source.retain(|_, f| !is_idle(f));
@@ -134,7 +133,7 @@ impl Fetchers {
 
     /// From whom is fetched.
     pub fn sources(&self) -> Vec<NodeId> {
-        self.by_source.keys().copied().collect()
+        self.by_source.iter().map(|(source, _)| *source).collect()
     }
 
     /// The fetcher of a source.
@@ -151,12 +150,17 @@ impl Fetchers {
 impl Fetcher {
     /// Whether it would ask something now: nothing is outstanding, and a partition is not delayed.
     pub fn is_ready(&self, now: Time) -> bool {
-        self.doing == Doing::Nothing && self.partitions.values().any(|p| !p.is_delayed(now))
+        !self.waits() && self.partitions.values().any(|p| !p.is_delayed(now))
+    }
+
+    /// For an answer.
+    fn waits(&self) -> bool {
+        !matches!(self.doing, Doing::Nothing)
     }
 
     /// When the next delay ends, if it has nothing to ask until then.
     pub fn wake_at(&self, now: Time) -> Option<Time> {
-        if self.doing != Doing::Nothing {
+        if self.waits() {
             return None;
         }
         let delays = self.partitions.values().filter_map(|p| p.delayed_until);
@@ -165,8 +169,12 @@ impl Fetcher {
 
     /// The next question, if there is one. Truncates what needs nobody's word on the way.
     pub fn next_request(&mut self, desk: &mut Desk<'_, '_>) -> Option<Request> {
-        if self.doing != Doing::Nothing {
+        if self.waits() {
             return None;
+        }
+        // Mostly there is nothing to be settled first.
+        if self.partitions.values().all(|p| p.state == State::Fetching) {
+            return self.fetch(desk);
         }
         self.settle(desk)
             .or_else(|| self.truncate(desk))
@@ -197,7 +205,7 @@ impl Fetcher {
 
     /// all that is not delayed, each from its log's end on.
     fn fetch(&mut self, desk: &mut Desk<'_, '_>) -> Option<Request> {
-        let mut asked = Vec::with_capacity(self.partitions.len());
+        let mut asked = Vec::with_capacity(self.partitions.as_slice().len());
         for (id, progress) in self.in_turn() {
             if progress.state != State::Fetching || progress.is_delayed(desk.now) {
                 continue;
@@ -215,18 +223,10 @@ impl Fetcher {
 
     /// The partitions from behind the last that had data.
     fn in_turn(&self) -> impl Iterator<Item = (TopicIdPartition, Progress)> {
-        let (behind, before) = match self.last {
-            Some(last) => (
-                (Bound::Excluded(last), Bound::Unbounded),
-                Some((Bound::Unbounded, Bound::Included(last))),
-            ),
-            None => ((Bound::Unbounded, Bound::Unbounded), None),
-        };
-        let before = before
-            .into_iter()
-            .flat_map(|range| self.partitions.range(range));
-        let all = self.partitions.range(behind).chain(before);
-        all.map(|(id, progress)| (*id, *progress))
+        let all = self.partitions.as_slice();
+        let upto = all.partition_point(|(id, _)| Some(*id) <= self.last);
+        let (before, behind) = all.split_at(upto);
+        behind.iter().chain(before).copied()
     }
 
     fn delay(&mut self, id: TopicIdPartition, desk: &Desk<'_, '_>) {

@@ -101,7 +101,8 @@ impl Server {
     pub fn append(&mut self, records: u32, acks: i16) -> Result<Appended, ErrorCode> {
         let data = batch(records);
         with(self, |replicas, here, out| {
-            replicas.append(ORDERS, &data, acks, here, out)
+            let appended = replicas.append(ORDERS, &data, acks, here, out);
+            appended.map(|(appended, _)| appended)
         })
     }
 

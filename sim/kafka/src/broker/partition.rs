@@ -77,8 +77,8 @@ pub struct Outcome {
     pub hw_moved: bool,
     /// A follower's log starts later now.
     pub start_moved: bool,
-    /// The controller is to be asked for this.
-    pub proposal: Option<AlterPartitionData>,
+    /// The controller is to be asked for this. Mostly there is none, and every read is told with an outcome.
+    pub proposal: Option<Box<AlterPartitionData>>,
 }
 
 impl Partition {

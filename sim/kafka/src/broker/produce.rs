@@ -8,7 +8,7 @@ use crate::broker::purgatory::Watched;
 use crate::broker::replicas::Replicas;
 use crate::controller::image::Image;
 use crate::effect::{Effect, Effects};
-use crate::event::{Event, ReplicaEvent};
+use crate::event::{Event, RecordIds, ReplicaEvent};
 use crate::ids::*;
 use crate::log::Appended;
 use crate::log::batch::BatchData;
@@ -71,7 +71,7 @@ impl Producing {
         out: &mut Effects,
     ) -> Producing {
         let acks = request.acks;
-        let mut batches = Vec::new();
+        let mut batches = Vec::with_capacity(1);
         for topic in request.topics {
             for data in topic.partitions {
                 let partition = TopicIdPartition {
@@ -79,14 +79,14 @@ impl Producing {
                     partition: data.index,
                 };
                 let appended = append(partition, &data.records, acks, replicas, here, out);
-                let log_start = replicas
-                    .get(partition)
-                    .map_or(Offset(-1), |p| p.log().log_start());
                 let state = match appended {
-                    Ok(a) if acks == -1 => State::Waiting(Place::of(&a, log_start)),
-                    Ok(a) => State::Decided(ErrorCode::None, Place::of(&a, log_start)),
+                    Ok(place) if acks == -1 => State::Waiting(place),
+                    Ok(place) => State::Decided(ErrorCode::None, place),
                     Err(error) if is_expected(error) => State::Refused(error, Offset(-1)),
-                    Err(error) => State::Refused(error, log_start),
+                    Err(error) => {
+                        let log_start = replicas.get(partition).map(|p| p.log().log_start());
+                        State::Refused(error, log_start.unwrap_or(Offset(-1)))
+                    }
                 };
                 batches.push(Batch {
                     partition,
@@ -105,7 +105,11 @@ impl Producing {
 
     /// Which partitions it waits for.
     pub fn watched(&self) -> Watched {
-        self.batches.iter().map(|b| b.partition).collect()
+        let mut watched = Watched::new();
+        for batch in &self.batches {
+            watched.push(batch.partition);
+        }
+        watched
     }
 
     /// Looks how far its batches have come; whether all are decided.
@@ -227,14 +231,15 @@ fn append(
     replicas: &mut Replicas,
     here: Here<'_>,
     out: &mut Effects,
-) -> Result<Appended, ErrorCode> {
+) -> Result<Place, ErrorCode> {
     if !here.image.topics.contains_key(&partition.topic) {
         return Err(ErrorCode::UnknownTopicId);
     }
     if !matches!(acks, -1..=1) {
         return Err(ErrorCode::InvalidRequiredAcks);
     }
-    replicas.append(partition, records, acks, here, out)
+    let (appended, log_start) = replicas.append(partition, records, acks, here, out)?;
+    Ok(Place::of(&appended, log_start))
 }
 
 /// Refusals that Kafka's ReplicaManager expects; with any other it says where the log starts.
@@ -264,7 +269,7 @@ fn tell_acknowledged(
     }
     let event = ReplicaEvent::Acknowledged {
         base_offset,
-        ids: records.ids().into(),
+        ids: RecordIds::from_slice(records.ids()),
         acks,
     };
     out.push(Effect::Tell(Event::Replica(partition, event)));

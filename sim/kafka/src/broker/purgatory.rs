@@ -4,34 +4,31 @@
 //! Looking at it is the owner's business: this part only knows who watches what, and until when.
 
 use crate::ids::{ConnId, TopicIdPartition};
-use crate::sorted::Sorted;
 use crate::time::Time;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 
 /// One waiting request's number here. Never used again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
-pub struct Ticket(u64);
-
-/// Who watches one partition: mostly its followers and a reader.
-pub type Watchers = SmallVec<[Ticket; 4]>;
+struct Ticket(u64);
 
 /// What one request watches: mostly one partition.
 pub type Watched = SmallVec<[TopicIdPartition; 1]>;
 
-/// Requests that wait, with what they watch. A connection has one request waiting at most (N-1), so there are few.
-#[derive(Clone, Debug, Serialize)]
+/// Requests that wait, with what they watch. A connection has one request waiting at most (N-1), so there are few: to look
+/// through them costs less than to keep lists of who watches what, and until when.
+#[derive(Clone, Debug)]
 pub struct Purgatory<T> {
-    parked: Sorted<Ticket, Parked<T>>,
-    watchers: BTreeMap<TopicIdPartition, Watchers>,
-    /// The earliest first.
-    deadlines: Vec<(Time, Ticket)>,
-    next: u64,
+    /// In the order in which they came.
+    parked: Vec<Parked<T>>,
+    next: Ticket,
 }
 
 #[derive(Clone, Debug, Serialize)]
 struct Parked<T> {
+    #[serde(skip)]
+    ticket: Ticket,
     conn: ConnId,
     deadline: Time,
     watched: Watched,
@@ -41,10 +38,8 @@ struct Parked<T> {
 impl<T> Default for Purgatory<T> {
     fn default() -> Purgatory<T> {
         Purgatory {
-            parked: Sorted::default(),
-            watchers: BTreeMap::new(),
-            deadlines: Vec::new(),
-            next: 0,
+            parked: Vec::new(),
+            next: Ticket(0),
         }
     }
 }
@@ -58,80 +53,76 @@ impl<T> Purgatory<T> {
         watched: impl Into<Watched>,
         operation: T,
     ) {
-        let watched = watched.into();
-        let ticket = Ticket(self.next);
-        self.next += 1;
-        for partition in &watched {
-            self.watchers.entry(*partition).or_default().push(ticket);
-        }
-        let place = self.deadlines.partition_point(|d| *d < (deadline, ticket));
-        self.deadlines.insert(place, (deadline, ticket));
-        let parked = Parked {
+        self.parked.push(Parked {
+            ticket: self.next,
             conn,
             deadline,
-            watched,
+            watched: watched.into(),
             operation,
-        };
-        self.parked.insert(ticket, parked);
+        });
+        self.next.0 += 1;
     }
 
-    /// Who watches a partition, in the order in which they came.
-    pub fn watching(&self, partition: TopicIdPartition) -> Watchers {
-        let watchers = self.watchers.get(&partition);
-        watchers.map_or_else(Watchers::new, |w| Watchers::from_slice(w))
-    }
-
-    /// A waiting request.
-    pub fn get(&self, ticket: Ticket) -> Option<&T> {
-        self.parked.get(&ticket).map(|p| &p.operation)
-    }
-
-    /// A waiting request, to note its progress.
-    pub fn get_mut(&mut self, ticket: Ticket) -> Option<&mut T> {
-        self.parked.get_mut(&ticket).map(|p| &mut p.operation)
-    }
-
-    /// Takes a request out: it waits no more.
-    pub fn take(&mut self, ticket: Ticket) -> Option<T> {
-        let parked = self.parked.remove(&ticket)?;
-        self.deadlines.retain(|d| *d != (parked.deadline, ticket));
-        for partition in &parked.watched {
-            let Some(watchers) = self.watchers.get_mut(partition) else {
-                continue;
-            };
-            watchers.retain(|t| *t != ticket);
-            if watchers.is_empty() {
-                self.watchers.remove(partition);
-            }
-        }
-        Some(parked.operation)
-    }
-
-    /// Takes a request out if it is done.
-    pub fn take_if(&mut self, ticket: Ticket, is_done: bool) -> Option<T> {
-        if is_done { self.take(ticket) } else { None }
+    /// Takes out the first request that watches a partition and is done, by its owner's look at it: it waits no more.
+    pub fn take_done(
+        &mut self,
+        partition: TopicIdPartition,
+        mut is_done: impl FnMut(&mut T) -> bool,
+    ) -> Option<T> {
+        let mut parked = self.parked.iter_mut();
+        let at =
+            parked.position(|p| p.watched.contains(&partition) && is_done(&mut p.operation))?;
+        Some(self.parked.remove(at).operation)
     }
 
     /// Takes out what has waited long enough, the earliest first.
     pub fn take_due(&mut self, now: Time) -> Option<T> {
-        let (at, ticket) = *self.deadlines.first()?;
-        if at > now {
-            return None;
-        }
-        self.take(ticket)
+        let due = self
+            .parked
+            .iter()
+            .zip(0..)
+            .filter(|(p, _)| p.deadline <= now);
+        let (_, at) = due.min_by_key(|(p, _)| p.deadline)?;
+        Some(self.parked.remove(at).operation)
     }
 
     /// The earliest deadline.
     pub fn next_deadline(&self) -> Option<Time> {
-        self.deadlines.first().map(|(at, _)| *at)
+        self.parked.iter().map(|p| p.deadline).min()
     }
 
     /// Drops what a connection waits for: there is nobody left to answer.
     pub fn forget(&mut self, conn: ConnId) {
-        let gone = self.parked.iter().filter(|(_, p)| p.conn == conn);
-        for ticket in gone.map(|(t, _)| *t).collect::<Vec<_>>() {
-            self.take(ticket);
+        self.parked.retain(|p| p.conn != conn);
+    }
+}
+
+/// With who watches what, and until when.
+impl<T: Serialize> Serialize for Purgatory<T> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(rename = "Purgatory")]
+        struct WithLists<'a, T> {
+            parked: BTreeMap<Ticket, &'a Parked<T>>,
+            watchers: BTreeMap<TopicIdPartition, Vec<Ticket>>,
+            deadlines: Vec<(Time, Ticket)>,
+            next: u64,
         }
+        let mut watchers: BTreeMap<TopicIdPartition, Vec<Ticket>> = BTreeMap::new();
+        for p in &self.parked {
+            for partition in &p.watched {
+                watchers.entry(*partition).or_default().push(p.ticket);
+            }
+        }
+        let mut deadlines: Vec<_> = self.parked.iter().map(|p| (p.deadline, p.ticket)).collect();
+        deadlines.sort();
+        WithLists {
+            parked: self.parked.iter().map(|p| (p.ticket, p)).collect(),
+            watchers,
+            deadlines,
+            next: self.next.0,
+        }
+        .serialize(to)
     }
 }
 
@@ -157,12 +148,19 @@ mod tests {
             "both",
         );
         purgatory.park(ConnId(2), Time(40), vec![partition(1)], "one");
-        let watching = purgatory.watching(partition(1));
-        let found: Vec<_> = watching.iter().filter_map(|t| purgatory.get(*t)).collect();
-        assert_eq!(found, [&"both", &"one"]);
-        assert_eq!(purgatory.take(watching[0]), Some("both"));
-        assert!(purgatory.watching(partition(0)).is_empty());
-        assert_eq!(purgatory.watching(partition(1)).len(), 1);
+        let mut seen = Vec::new();
+        let mut look = |partition, done: &str| {
+            seen.clear();
+            let taken = purgatory.take_done(partition, |operation| {
+                seen.push(*operation);
+                *operation == done
+            });
+            (taken, seen.clone())
+        };
+        assert_eq!(look(partition(1), "none"), (None, vec!["both", "one"]));
+        assert_eq!(look(partition(0), "both"), (Some("both"), vec!["both"]));
+        assert_eq!(look(partition(0), "both"), (None, vec![]));
+        assert_eq!(look(partition(1), "one"), (Some("one"), vec!["one"]));
     }
 
     #[test]
@@ -184,6 +182,6 @@ mod tests {
         purgatory.park(ConnId(2), Time(60), vec![partition(0)], "here");
         purgatory.forget(ConnId(1));
         assert_eq!(purgatory.next_deadline(), Some(Time(60)));
-        assert_eq!(purgatory.watching(partition(0)).len(), 1);
+        assert_eq!(purgatory.take_done(partition(0), |_| true), Some("here"));
     }
 }

@@ -47,11 +47,8 @@ pub struct Replicas {
     doomed: BTreeMap<TopicIdPartition, Time>,
     isr_changes: AlterPartitions,
     /// What has moved and was not looked at yet.
-    moved: AllMoved,
+    moved: SmallVec<[(TopicIdPartition, Moved); 2]>,
 }
-
-/// Which partitions have moved in one step: mostly one or two.
-pub type AllMoved = SmallVec<[(TopicIdPartition, Moved); 2]>;
 
 /// What the metadata made of partitions, for the fetchers.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -97,7 +94,7 @@ impl Replicas {
             found,
             doomed,
             isr_changes: AlterPartitions::default(),
-            moved: AllMoved::new(),
+            moved: SmallVec::new(),
         };
         (replicas, last_stop)
     }
@@ -130,9 +127,9 @@ impl Replicas {
         !self.moved.is_empty()
     }
 
-    /// Takes what has moved since this was last asked.
-    pub fn take_moved(&mut self) -> AllMoved {
-        std::mem::take(&mut self.moved)
+    /// Takes the next that has moved and was not looked at yet.
+    pub fn next_moved(&mut self) -> Option<(TopicIdPartition, Moved)> {
+        (!self.moved.is_empty()).then(|| self.moved.remove(0))
     }
 
     /// A follower's log has moved: its fetcher copied, or cut.
@@ -150,7 +147,7 @@ impl Replicas {
         let Some(proposal) = outcome.proposal else {
             return;
         };
-        if !self.isr_changes.submit(proposal.clone()) {
+        if !self.isr_changes.submit((*proposal).clone()) {
             if let Some(partition) = self.partitions.get_mut(&id) {
                 partition.not_attempted(&proposal);
             }
@@ -160,7 +157,7 @@ impl Replicas {
 
 /// Clients and followers.
 impl Replicas {
-    /// Appends a batch to a partition that this broker leads.
+    /// Appends a batch to a partition that this broker leads. Returns where the log starts, too.
     ///
     /// # Errors
     /// The partition's.
@@ -171,14 +168,14 @@ impl Replicas {
         acks: i16,
         here: Here<'_>,
         out: &mut Effects,
-    ) -> Result<Appended, ErrorCode> {
+    ) -> Result<(Appended, Offset), ErrorCode> {
         let Some(partition) = self.partitions.get_mut(&id) else {
             return Err(missing_by_id(id, here.image));
         };
         let (appended, hw_moved) = partition.append(data, acks, here, out)?;
         let moved = if hw_moved { Moved::All } else { Moved::End };
         self.moved.push((id, moved));
-        Ok(appended)
+        Ok((appended, partition.log().log_start()))
     }
 
     /// DeleteRecords (L-26): gives up what lies before an offset, at the leader. Returns the offset that all replicas are to
@@ -396,7 +393,7 @@ impl Replicas {
         for id in ids {
             let partition = self.partitions.get_mut(&id).expect("just listed");
             let outcome = Outcome {
-                proposal: partition.shrink_isr(here, out),
+                proposal: partition.shrink_isr(here, out).map(Box::new),
                 ..Outcome::default()
             };
             self.outcome(id, outcome);
@@ -404,9 +401,13 @@ impl Replicas {
     }
 
     /// The next AlterPartition request, if there is anything to ask and none is in flight.
-    pub fn next_isr_request(&mut self, here: Here<'_>, now: Time) -> Option<AlterPartitionRequest> {
-        let epoch = here.broker_epoch?;
-        self.isr_changes.next_request(here.node, epoch, now)
+    pub fn next_isr_request(
+        &mut self,
+        node: NodeId,
+        epoch: Option<BrokerEpoch>,
+        now: Time,
+    ) -> Option<AlterPartitionRequest> {
+        self.isr_changes.next_request(node, epoch?, now)
     }
 
     /// The controller's answer.

@@ -6,7 +6,6 @@ use crate::broker::channel::Outcome;
 use crate::broker::configs;
 use crate::broker::partition::Here;
 use crate::broker::producer_ids::ProducerIds;
-use crate::broker::purgatory::Ticket;
 use crate::broker::replicas::{Moved, Replicas};
 use crate::context::Context;
 use crate::effect::{Effect, Effects};
@@ -260,61 +259,31 @@ impl Broker {
         if !self.replicas.has_moved() {
             return;
         }
-        let moved = self.replicas.take_moved();
         let mut out = self.buffer();
-        for (id, what) in moved {
+        let here = self.standing.here(cx.wall());
+        let replicas = &mut self.replicas;
+        while let Some((id, what)) = replicas.next_moved() {
             if what == Moved::All {
-                for ticket in self.produces.watching(id) {
-                    self.look_at_produce(ticket, &mut out, cx);
+                let produces = &mut self.produces;
+                while let Some(producing) = produces.take_done(id, |p| p.advance(replicas, here)) {
+                    finish_produce(producing, replicas, here, &mut out);
                 }
             }
             if what != Moved::End {
-                for ticket in self.deletes.watching(id) {
-                    self.look_at_delete(ticket, &mut out, cx);
+                let deletes = &mut self.deletes;
+                while let Some(deleting) = deletes.take_done(id, |d| d.advance(replicas, here)) {
+                    finish_delete(&deleting, &mut out);
                 }
             }
             if what != Moved::Start {
-                for ticket in self.fetches.watching(id) {
-                    self.look_at_fetch(ticket, &mut out, cx);
+                let fetches = &mut self.fetches;
+                while let Some(fetching) = fetches.take_done(id, |f| f.is_satisfied(replicas, here))
+                {
+                    finish_fetch(&fetching, replicas, here, &mut out);
                 }
             }
         }
         self.carry_out(out, cx);
-    }
-
-    fn look_at_produce(&mut self, ticket: Ticket, out: &mut Effects, cx: &mut Context<'_>) {
-        let here = self.standing.here(cx.wall());
-        let replicas = &self.replicas;
-        let produces = &mut self.produces;
-        let is_done = produces
-            .get_mut(ticket)
-            .is_some_and(|p| p.advance(replicas, here));
-        if let Some(producing) = produces.take_if(ticket, is_done) {
-            finish_produce(producing, replicas, here, out);
-        }
-    }
-
-    fn look_at_delete(&mut self, ticket: Ticket, out: &mut Effects, cx: &mut Context<'_>) {
-        let here = self.standing.here(cx.wall());
-        let replicas = &self.replicas;
-        let deletes = &mut self.deletes;
-        let is_done = deletes
-            .get_mut(ticket)
-            .is_some_and(|d| d.advance(replicas, here));
-        if let Some(deleting) = deletes.take_if(ticket, is_done) {
-            finish_delete(&deleting, out);
-        }
-    }
-
-    fn look_at_fetch(&mut self, ticket: Ticket, out: &mut Effects, cx: &mut Context<'_>) {
-        let here = self.standing.here(cx.wall());
-        let is_done = self
-            .fetches
-            .get(ticket)
-            .is_some_and(|f| f.is_satisfied(&self.replicas, here));
-        if let Some(fetching) = self.fetches.take_if(ticket, is_done) {
-            finish_fetch(&fetching, &mut self.replicas, here, out);
-        }
     }
 
     /// Answers what has waited long enough.

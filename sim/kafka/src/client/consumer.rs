@@ -259,7 +259,7 @@ impl Consumer {
 
     /// One step: something came, or the alarm went off.
     pub fn handle(&mut self, input: Input, cx: &mut Context<'_>) {
-        if input == Input::Timer(Timer::Client(self.client)) {
+        if matches!(input, Input::Timer(timer) if timer == Timer::Client(self.client)) {
             self.alarm = None;
         }
         for happened in self.network.handle(input, cx) {
@@ -318,8 +318,11 @@ impl Consumer {
     }
 
     fn ask_leaders(&mut self, cx: &mut Context<'_>) {
-        self.validate_positions(cx);
-        self.reset_positions(cx);
+        // Mostly every position is known to be good.
+        if !self.positions.are_valid() {
+            self.validate_positions(cx);
+            self.reset_positions(cx);
+        }
         self.send_fetches(cx);
     }
 

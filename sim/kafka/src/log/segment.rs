@@ -159,10 +159,9 @@ impl Segment {
 
     /// How long the segment has been filling, by record time; by the clock if its first batch has no timestamp.
     fn waited(&self, batch: &RecordBatch, now: Timestamp) -> i64 {
-        match self.batches().next() {
-            Some(first) if first.data.max_timestamp.0 >= 0 => {
-                batch.data.max_timestamp.0 - first.data.max_timestamp.0
-            }
+        let first = self.chunk(0).first().map(|p| p.batch.data.max_timestamp.0);
+        match first {
+            Some(first) if first >= 0 => batch.data.max_timestamp.0 - first,
             _ => now.0 - self.created.0,
         }
     }
@@ -173,7 +172,9 @@ impl Segment {
         let tail = Arc::make_mut(&mut self.tail);
         tail.push(Placed { batch, position });
         if tail.len() == CHUNK {
-            let chunk = std::mem::take(&mut self.tail);
+            // A log that has filled a chunk will fill another.
+            let next = Arc::new(Vec::with_capacity(CHUNK));
+            let chunk = std::mem::replace(&mut self.tail, next);
             Arc::make_mut(&mut self.full).push(chunk);
         }
     }

@@ -25,14 +25,15 @@ impl Fetcher {
         response: FetchResponse,
         desk: &mut Desk<'_, '_>,
     ) {
+        // It answers in the order in which it was asked.
+        let mut asked = asked.iter();
         for topic in response.topics {
             for answer in topic.partitions {
                 let id = TopicIdPartition {
                     topic: topic.topic_id,
                     partition: answer.partition,
                 };
-                let position = asked.iter().find(|(a, _)| *a == id);
-                let Some((_, position)) = position else {
+                let Some((_, position)) = asked.find(|(a, _)| *a == id) else {
                     continue;
                 };
                 if let Some(progress) = self.still_there(id, position, desk) {

@@ -62,7 +62,7 @@ impl Partition {
         Ok(Outcome {
             hw_moved,
             start_moved,
-            proposal,
+            proposal: proposal.map(Box::new),
         })
     }
 
@@ -180,7 +180,7 @@ impl Partition {
             // The ISR may be this replica alone now.
             hw_moved: decided.result.is_ok() && self.advance_hw(here, out),
             start_moved: false,
-            proposal: again.then(|| decided.proposal.clone()),
+            proposal: again.then(|| Box::new(decided.proposal.clone())),
         }
     }
 

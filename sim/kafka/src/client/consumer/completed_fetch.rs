@@ -146,7 +146,8 @@ impl CompletedFetch {
                 return Ok(None);
             }
         };
-        let mut slices = Vec::new();
+        let batches = self.answer.records.len() - self.batch as usize;
+        let mut slices = Vec::with_capacity(batches);
         let mut left = max;
         while left > 0 {
             let Some(batch) = self.answer.records.get(self.batch as usize) else {

@@ -15,7 +15,7 @@ use crate::protocol::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchT
 use crate::protocol::produce::LeaderIdAndEpoch;
 use serde::Serialize;
 use smallvec::SmallVec;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// One position in a fetch request, remembered until it is answered.
@@ -51,10 +51,13 @@ impl Collected {
     }
 }
 
+/// Who owes an answer, ascending.
+type Pending = SmallVec<[NodeId; 4]>;
+
 /// Answers not yet returned, and who still owes one.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Fetcher {
-    pending: BTreeSet<NodeId>,
+    pending: Pending,
     completed: VecDeque<CompletedFetch>,
     next_in_line: Option<CompletedFetch>,
 }
@@ -95,7 +98,7 @@ pub fn request(asked: &[Asked], config: &ConsumerConfig) -> FetchRequest {
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Wanted {
     /// By node, in fetch order.
-    pub by_node: Vec<(NodeId, Vec<Asked>)>,
+    pub by_node: SmallVec<[(NodeId, Vec<Asked>); 1]>,
     /// A leader or a topic id is missing.
     pub wants_metadata: bool,
 }
@@ -109,7 +112,6 @@ impl Fetcher {
         topic_id: impl Fn(&Arc<str>) -> Option<TopicId>,
     ) -> Wanted {
         let mut wanted = Wanted::default();
-        let busy = self.buffered_nodes(positions);
         for assigned in positions.iter() {
             let Some(position) = assigned.fetchable() else {
                 continue;
@@ -123,7 +125,7 @@ impl Fetcher {
                 wanted.wants_metadata = true;
                 continue;
             };
-            if self.pending.contains(&node) || busy.contains(&node) {
+            if self.pending.contains(&node) || self.is_busy(node, positions) {
                 continue;
             }
             let asked = Asked {
@@ -142,12 +144,13 @@ impl Fetcher {
 
     /// A fetch has gone out to this node.
     pub fn sent(&mut self, node: NodeId) {
-        self.pending.insert(node);
+        let place = self.pending.partition_point(|n| *n < node);
+        self.pending.insert(place, node);
     }
 
     /// It will not be answered.
     pub fn failed(&mut self, node: NodeId) {
-        self.pending.remove(&node);
+        self.pending.retain(|n| *n != node);
     }
 
     /// It was answered: keeps what came, and returns the leaders that the broker named instead of itself (KIP-951).
@@ -157,7 +160,7 @@ impl Fetcher {
         asked: &[Asked],
         response: FetchResponse,
     ) -> Vec<(TopicIdPartition, LeaderIdAndEpoch)> {
-        self.pending.remove(&node);
+        self.failed(node);
         let mut hints = Vec::new();
         for topic in response.topics {
             for answer in topic.partitions {
@@ -196,17 +199,19 @@ impl Fetcher {
         policy: Option<ResetTo>,
     ) -> Collected {
         let mut out = Collected::default();
+        if self.next_in_line.is_none() && self.completed.is_empty() {
+            return out;
+        }
         let mut left = u32::try_from(config.max_poll_records).unwrap_or(0);
         let mut paused = Vec::new();
         while left > 0 {
-            let Some(mut fetch) = self.next_in_line.take() else {
-                match self.initialize_front(positions, policy, &mut out) {
-                    Front::Nothing => break,
-                    Front::Error => break,
+            let mut fetch = match self.next_in_line.take() {
+                Some(fetch) => fetch,
+                None => match self.initialize_front(positions, policy, &mut out) {
+                    Front::Nothing | Front::Error => break,
                     Front::Dropped => continue,
-                    Front::Ready(fetch) => self.next_in_line = Some(fetch),
-                }
-                continue;
+                    Front::Ready(fetch) => fetch,
+                },
             };
             if positions.get(&fetch.partition).is_some_and(|a| a.paused) {
                 paused.push(fetch);
@@ -268,20 +273,18 @@ impl Fetcher {
         Front::Dropped
     }
 
-    fn is_buffered(&self, partition: &TopicPartition) -> bool {
-        self.completed
-            .iter()
-            .chain(&self.next_in_line)
-            .any(|f| f.partition == *partition)
+    fn buffered(&self) -> impl Iterator<Item = &CompletedFetch> {
+        self.completed.iter().chain(&self.next_in_line)
     }
 
-    fn buffered_nodes(&self, positions: &Positions) -> SmallVec<[NodeId; 4]> {
-        let node = |f: &CompletedFetch| leader(&positions.get(&f.partition)?.fetchable()?);
-        self.completed
-            .iter()
-            .chain(&self.next_in_line)
-            .filter_map(node)
-            .collect()
+    fn is_buffered(&self, partition: &TopicPartition) -> bool {
+        self.buffered().any(|f| f.partition == *partition)
+    }
+
+    /// Something fetchable from this node is buffered.
+    fn is_busy(&self, node: NodeId, positions: &Positions) -> bool {
+        let from = |f: &CompletedFetch| leader(&positions.get(&f.partition)?.fetchable()?);
+        self.buffered().any(|f| from(f) == Some(node))
     }
 }
 

@@ -341,6 +341,12 @@ impl Positions {
         self.assigned.iter_mut()
     }
 
+    /// Whether all are known to lie in the leaders' logs.
+    pub fn are_valid(&self) -> bool {
+        let is_valid = |a: &Assigned| matches!(a.state, FetchState::Fetching { .. });
+        self.assigned.iter().all(is_valid)
+    }
+
     /// Lets the others be fetched first from now on.
     pub fn move_to_end(&mut self, partition: &TopicPartition) {
         if let Some(i) = self.assigned.iter().position(|a| a.partition == *partition) {

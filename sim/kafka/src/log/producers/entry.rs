@@ -65,12 +65,13 @@ impl Default for ProducerEntry {
 impl ProducerEntry {
     /// L-8: the same epoch and exactly the same range of sequence numbers as a cached batch.
     pub fn find_duplicate(&self, epoch: ProducerEpoch, data: &BatchData) -> Option<BatchMetadata> {
-        let base_sequence = data.producer.map_or(NO_SEQUENCE, |p| p.base_sequence);
-        let is_same = |b: &&BatchMetadata| {
-            b.first_sequence() == base_sequence && b.last_sequence == data.last_sequence()
-        };
-        let known = self.epoch == Some(epoch);
-        self.batches.iter().find(is_same).copied().filter(|_| known)
+        if self.epoch != Some(epoch) {
+            return None;
+        }
+        let first = data.producer.map_or(NO_SEQUENCE, |p| p.base_sequence);
+        let last = data.last_sequence();
+        let is_same = |b: &&BatchMetadata| b.last_sequence == last && b.first_sequence() == first;
+        self.batches.iter().find(is_same).copied()
     }
 
     /// L-9: an older epoch is fenced.
