@@ -11,11 +11,7 @@ use crate::log::batch::RecordBatch;
 use crate::protocol::admin::{ConfigResource, DescribedConfig, ElectionType, TopicRef};
 use crate::protocol::{Api, ErrorCode};
 use serde::Serialize;
-use smallvec::SmallVec;
 use std::sync::Arc;
-
-/// What the records of a batch are called: mostly there is one, which then lies in no heap.
-pub type RecordIds = SmallVec<[RecordId; 2]>;
 
 /// A fact, told by the process that it is about.
 #[derive(Clone, PartialEq, Debug, Serialize)]

@@ -8,7 +8,7 @@ use crate::broker::purgatory::Watched;
 use crate::broker::replicas::Replicas;
 use crate::controller::image::Image;
 use crate::effect::{Effect, Effects};
-use crate::event::{Event, RecordIds, ReplicaEvent};
+use crate::event::{Event, ReplicaEvent};
 use crate::ids::*;
 use crate::log::Appended;
 use crate::log::batch::BatchData;
