@@ -90,7 +90,8 @@ fn idle(seconds: u64) -> String {
     )
 }
 
-/// The load of `klab bench`: five producers with three batches open each.
+/// The model's load: fifteen batches open, which takes five producers with three each, as a broker takes up one request of a
+/// connection at a time.
 fn loaded(records: u64, batch: u64, bytes: u64) -> String {
     let producer = |n: u64| {
         format!(

@@ -45,8 +45,12 @@ struct Row {
     hash: u64,
 }
 
-/// Who keep the brokers busy.
-const PRODUCERS: u32 = 5;
+/// Who keep the brokers busy: a broker takes up one request of a connection at a time (N-1), so that fewer leave it waiting. From about
+/// ten on the figures rise no more.
+const PRODUCERS: u32 = 20;
+
+/// Batches that each of them keeps open: `max.in.flight.requests.per.connection` for each of three brokers.
+const OPEN: u32 = 5 * 3;
 
 const CASES: [Case; 4] = [
     Case {
@@ -91,15 +95,14 @@ fn idle() -> serde_json::Value {
     })
 }
 
-/// As fast as the answers come, five batches open for each of three partitions. A broker takes up one request of a connection at a
-/// time (N-1), so that takes five producers, each with three batches open.
+/// As fast as the answers come: a cluster that has all it can do.
 fn loaded(title: &str, records: u32, batch: u32) -> serde_json::Value {
     let bytes = if batch == 1 { 0 } else { 111 * batch };
     let config = json!({ "acks": "all", "linger.ms": 0, "batch.size": bytes });
     let producer = |n: u32| {
         let plan = json!({
             "topic": "orders", "records": records / PRODUCERS, "rate": "1000000/s",
-            "burst": batch, "unanswered": 3 * batch, "config": config,
+            "burst": batch, "unanswered": OPEN * batch, "config": config,
         });
         (format!("shop-{n}"), plan)
     };
