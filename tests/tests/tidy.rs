@@ -147,6 +147,11 @@ const UNSEEN: &[(&str, usize, &str)] = &[
         "nothing whenever no step is under way",
     ),
     (
+        "sim/kafka/src/broker/purgatory.rs",
+        2,
+        "nothing: a ticket is the key of its request, and who watches what is written with it",
+    ),
+    (
         "sim/kafka/src/client/connections.rs",
         1,
         "nothing: before it no deadline of theirs is due, whatever it is",

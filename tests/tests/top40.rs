@@ -491,7 +491,8 @@ fn row_19_a_retry_older_than_five_batches_is_out_of_order_and_not_written_again(
     c.run_until_acked(before + 6);
     c.heal();
     let refused = c.run_until_told("the held request arrives", |p, e| {
-        p == leader && matches!(e, Event::Log(_, LogEvent::Refused { ids: of, .. }) if *of == ids)
+        p == leader
+            && matches!(e, Event::Log(_, LogEvent::Refused { ids: of, .. }) if of[..] == ids[..])
     });
     let What::Told(Event::Log(_, LogEvent::Refused { error, .. })) = refused.what else {
         unreachable!("just matched")

@@ -29,23 +29,23 @@ pub type Effects = Vec<Effect>;
 /// Requests to other nodes: mostly one, and then it lies in no heap.
 pub type Sends = SmallVec<[(NodeId, Request); 1]>;
 
-/// Carries out everything but `Send`, which it returns to the role, whose network client knows the way.
+/// Carries out everything but `Send`, which it gives to the role, whose network client knows the way.
 ///
 /// # Errors
 /// The first write that the disk refused; what came before it is done, what comes after is dropped.
 pub fn carry_out(
     effects: impl IntoIterator<Item = Effect>,
     cx: &mut Context<'_>,
-) -> Result<Sends, DiskError> {
-    let mut sends = Sends::new();
+    mut send: impl FnMut(NodeId, Request),
+) -> Result<(), DiskError> {
     for effect in effects {
         match effect {
             Effect::Write(file, write) => cx.write(file, write)?,
             Effect::Sync(file) => cx.sync(file),
             Effect::Tell(event) => cx.tell(event),
-            Effect::Send(to, request) => sends.push((to, request)),
+            Effect::Send(to, request) => send(to, request),
             Effect::Reply(conn, id, response) => cx.reply(conn, id, response),
         }
     }
-    Ok(sends)
+    Ok(())
 }

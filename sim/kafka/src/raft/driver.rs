@@ -192,10 +192,13 @@ impl Driver {
                 *die = Die::new(cx.draw(purpose));
             }
         }
-        carry_out(out.drain(..), cx).unwrap_or_else(|error| {
+        let mut sends = Sends::new();
+        let done = carry_out(out.drain(..), cx, |to, request| sends.push((to, request)));
+        if let Err(error) = done {
             halt(Fault::Disk(error), cx);
-            Sends::new()
-        })
+            sends.clear();
+        }
+        sends
     }
 
     /// Requests wait for their connections.
