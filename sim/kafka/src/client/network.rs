@@ -95,12 +95,18 @@ impl<T> NetworkClient<T> {
     }
 
     /// Does what is due: timeouts, and an update of the metadata. Whatever else the owner wants to send goes before it.
+    #[inline]
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Happenings<T> {
         // Mostly nothing is due, and then there is nothing to move.
-        if self.connections.is_calm(cx.now()) && self.trying_since.is_none() {
-            self.update_metadata(cx);
+        let now = cx.now();
+        let is_calm = self.connections.is_calm(now) && self.trying_since.is_none();
+        if is_calm && !self.is_update_due(now) {
             return Happenings::new();
         }
+        self.do_what_is_due(cx)
+    }
+
+    fn do_what_is_due(&mut self, cx: &mut Context<'_>) -> Happenings<T> {
         let mut happened = self.connections.expire(cx);
         if self.trying_since.is_some() {
             happened.extend(self.rebootstrap_if_stuck(cx));
