@@ -66,7 +66,7 @@ pub struct ProducerEpoch(pub i16);
 
 /// A topic's UUID: a topic created again under the same name has another one. It stands in most messages and facts, which would
 /// be a third larger if all of them had to begin where a 128-bit number would like to.
-#[repr(packed(8))]
+#[repr(Rust, packed(8))]
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
 pub struct TopicId(pub u128);
 
@@ -89,7 +89,7 @@ pub struct TopicIdPartition {
 }
 
 /// New for every start of a process (K-14): the controller tells a restart from a retry by it.
-#[repr(packed(8))]
+#[repr(Rust, packed(8))]
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct IncarnationId(pub u128);
 
