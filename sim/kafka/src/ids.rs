@@ -88,7 +88,7 @@ pub struct TopicIdPartition {
     pub partition: i32,
 }
 
-/// New for every start of a process (K-14): the controller tells a restart from a retry by it.
+/// New for every start of a process (K-14): the controller tells a restart from a retry by it. Packed as a [`TopicId`] is.
 #[repr(Rust, packed(8))]
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct IncarnationId(pub u128);

@@ -1,6 +1,9 @@
-//! A map of a few entries: a sorted list. Looking through it touches no tree, and its order is that of its keys.
+//! A map of mostly few entries: a sorted list. Looking through it touches no tree, and its order is that of its keys.
 
 use serde::{Serialize, Serializer};
+
+/// Up to so many entries are looked through one by one, more by halves.
+const FEW: usize = 8;
 
 /// Entries in the order of their keys.
 #[derive(Clone, PartialEq, Debug)]
@@ -15,14 +18,12 @@ impl<K, V> Default for Sorted<K, V> {
 impl<K: Ord, V> Sorted<K, V> {
     /// A key's value.
     pub fn get(&self, key: &K) -> Option<&V> {
-        let found = self.0.iter().find(|(there, _)| there == key);
-        found.map(|(_, value)| value)
+        self.find(key).map(|at| &self.0[at].1)
     }
 
     /// A key's value, to be changed.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        let found = self.0.iter_mut().find(|(there, _)| there == key);
-        found.map(|(_, value)| value)
+        self.find(key).map(|at| &mut self.0[at].1)
     }
 
     /// Puts a value in the place of an earlier one, which it returns, or in a new one.
@@ -86,13 +87,15 @@ impl<K: Ord, V> Sorted<K, V> {
         self.0.iter_mut().map(|(_, value)| value)
     }
 
-    fn place(&self, key: &K) -> Result<usize, usize> {
-        let at = self.0.iter().position(|(there, _)| there >= key);
-        match at {
-            Some(at) if self.0[at].0 == *key => Ok(at),
-            Some(at) => Err(at),
-            None => Err(self.0.len()),
+    fn find(&self, key: &K) -> Option<usize> {
+        match self.0.len() {
+            0..=FEW => self.0.iter().position(|(there, _)| there == key),
+            _ => self.place(key).ok(),
         }
+    }
+
+    fn place(&self, key: &K) -> Result<usize, usize> {
+        self.0.binary_search_by(|(there, _)| there.cmp(key))
     }
 }
 

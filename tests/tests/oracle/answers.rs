@@ -285,10 +285,11 @@ fn produce(wire: &mut Wire, topic: TopicId, index: i32, acks: i16, batch: BatchD
         timeout_ms: 10_000,
         topics: vec![TopicProduceData {
             topic_id: topic,
-            partitions: Few::from([PartitionProduceData {
+            partitions: vec![PartitionProduceData {
                 index,
                 records: Arc::new(batch),
-            }]),
+            }]
+            .into(),
         }],
     };
     let Response::Produce(answer) = wire.ask(Request::Produce(request)) else {

@@ -105,11 +105,7 @@ impl Producing {
 
     /// Which partitions it waits for.
     pub fn watched(&self) -> Watched {
-        let mut watched = Watched::new();
-        for batch in &self.batches {
-            watched.push(batch.partition);
-        }
-        watched
+        self.batches.iter().map(|b| b.partition).collect()
     }
 
     /// Looks how far its batches have come; whether all are decided.

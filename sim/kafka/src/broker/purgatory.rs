@@ -63,16 +63,21 @@ impl<T> Purgatory<T> {
         self.next.0 += 1;
     }
 
-    /// Takes out the first request that watches a partition and is done, by its owner's look at it: it waits no more.
+    /// Takes out the next request that watches a partition and is done, by its owner's look at it: it waits no more. `from` is
+    /// where to go on, 0 at first, so that each is looked at once.
     pub fn take_done(
         &mut self,
         partition: TopicIdPartition,
+        from: &mut usize,
         mut is_done: impl FnMut(&mut T) -> bool,
     ) -> Option<T> {
-        let mut parked = self.parked.iter_mut();
-        let at =
-            parked.position(|p| p.watched.contains(&partition) && is_done(&mut p.operation))?;
-        Some(self.parked.remove(at).operation)
+        while let Some(p) = self.parked.get_mut(*from) {
+            if p.watched.contains(&partition) && is_done(&mut p.operation) {
+                return Some(self.parked.remove(*from).operation);
+            }
+            *from += 1;
+        }
+        None
     }
 
     /// Takes out what has waited long enough, the earliest first.
@@ -151,7 +156,7 @@ mod tests {
         let mut seen = Vec::new();
         let mut look = |partition, done: &str| {
             seen.clear();
-            let taken = purgatory.take_done(partition, |operation| {
+            let taken = purgatory.take_done(partition, &mut 0, |operation| {
                 seen.push(*operation);
                 *operation == done
             });
@@ -176,12 +181,32 @@ mod tests {
     }
 
     #[test]
+    fn each_request_is_looked_at_once_whoever_leaves_meanwhile() {
+        let mut purgatory = Purgatory::default();
+        for (conn, name) in [(1, "stays"), (2, "leaves"), (3, "stays too")] {
+            purgatory.park(ConnId(conn), Time(50), vec![partition(0)], name);
+        }
+        let (mut from, mut seen) = (0, Vec::new());
+        let mut next = || {
+            purgatory.take_done(partition(0), &mut from, |name| {
+                seen.push(*name);
+                *name == "leaves"
+            })
+        };
+        assert_eq!((next(), next()), (Some("leaves"), None));
+        assert_eq!(seen, ["stays", "leaves", "stays too"]);
+    }
+
+    #[test]
     fn a_closed_connection_waits_for_nothing() {
         let mut purgatory = Purgatory::default();
         purgatory.park(ConnId(1), Time(50), vec![partition(0)], "gone");
         purgatory.park(ConnId(2), Time(60), vec![partition(0)], "here");
         purgatory.forget(ConnId(1));
         assert_eq!(purgatory.next_deadline(), Some(Time(60)));
-        assert_eq!(purgatory.take_done(partition(0), |_| true), Some("here"));
+        assert_eq!(
+            purgatory.take_done(partition(0), &mut 0, |_| true),
+            Some("here")
+        );
     }
 }

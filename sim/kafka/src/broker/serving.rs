@@ -264,21 +264,29 @@ impl Broker {
         let replicas = &mut self.replicas;
         while let Some((id, what)) = replicas.next_moved() {
             if what == Moved::All {
-                let produces = &mut self.produces;
-                while let Some(producing) = produces.take_done(id, |p| p.advance(replicas, here)) {
+                let (produces, mut from) = (&mut self.produces, 0);
+                let mut next = |replicas: &Replicas| {
+                    produces.take_done(id, &mut from, |p| p.advance(replicas, here))
+                };
+                while let Some(producing) = next(replicas) {
                     finish_produce(producing, replicas, here, &mut out);
                 }
             }
             if what != Moved::End {
-                let deletes = &mut self.deletes;
-                while let Some(deleting) = deletes.take_done(id, |d| d.advance(replicas, here)) {
+                let (deletes, mut from) = (&mut self.deletes, 0);
+                let mut next = |replicas: &Replicas| {
+                    deletes.take_done(id, &mut from, |d| d.advance(replicas, here))
+                };
+                while let Some(deleting) = next(replicas) {
                     finish_delete(&deleting, &mut out);
                 }
             }
             if what != Moved::Start {
-                let fetches = &mut self.fetches;
-                while let Some(fetching) = fetches.take_done(id, |f| f.is_satisfied(replicas, here))
-                {
+                let (fetches, mut from) = (&mut self.fetches, 0);
+                let mut next = |replicas: &Replicas| {
+                    fetches.take_done(id, &mut from, |f| f.is_satisfied(replicas, here))
+                };
+                while let Some(fetching) = next(replicas) {
                     finish_fetch(&fetching, replicas, here, &mut out);
                 }
             }

@@ -120,33 +120,30 @@ impl Codec {
 impl Compression {
     /// Compresses the records of a batch.
     pub fn compress(self, records: Bytes) -> Bytes {
-        match self.codec {
-            Codec::None => records,
-            _ => self.compressed(records),
-        }
-    }
-
-    fn compressed(self, records: Bytes) -> Bytes {
-        const NEVER: &str = "memory takes every byte";
         Bytes::from(match self.codec {
             Codec::None => return records,
-            Codec::Gzip => {
-                let level = match u32::try_from(self.gzip_level.0) {
-                    Ok(level) => flate2::Compression::new(level),
-                    Err(_) => flate2::Compression::default(),
-                };
-                let mut encoder = GzEncoder::new(Vec::new(), level);
-                encoder.write_all(&records).expect(NEVER);
-                encoder.finish().expect(NEVER)
-            }
+            Codec::Gzip => gzip(&records, self.gzip_level),
             Codec::Snappy => snap(&records),
             Codec::Lz4 => lz4(&records),
-            Codec::Zstd => {
-                let level = ruzstd::encoding::CompressionLevel::Fastest;
-                ruzstd::encoding::compress_to_vec(&records[..], level)
-            }
+            Codec::Zstd => zstd(&records),
         })
     }
+}
+
+fn gzip(records: &[u8], level: GzipLevel) -> Vec<u8> {
+    const NEVER: &str = "memory takes every byte";
+    let level = match u32::try_from(level.0) {
+        Ok(level) => flate2::Compression::new(level),
+        Err(_) => flate2::Compression::default(),
+    };
+    let mut encoder = GzEncoder::new(Vec::new(), level);
+    encoder.write_all(records).expect(NEVER);
+    encoder.finish().expect(NEVER)
+}
+
+fn zstd(records: &[u8]) -> Vec<u8> {
+    let level = ruzstd::encoding::CompressionLevel::Fastest;
+    ruzstd::encoding::compress_to_vec(records, level)
 }
 
 /// The frame of Kafka's Lz4BlockOutputStream: version 1, independent blocks of at most 64 KiB, no checksum of content; the last

@@ -9,9 +9,6 @@ use serde::Serialize;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
-/// A list that mostly has one entry, and then takes no memory of its own.
-pub type Few<T> = SmallVec<[T; 1]>;
-
 /// Append these batches.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ProduceRequest {
@@ -29,7 +26,7 @@ pub struct TopicProduceData {
     /// Which topic.
     pub topic_id: TopicId,
     /// One entry per partition.
-    pub partitions: Few<PartitionProduceData>,
+    pub partitions: SmallVec<[PartitionProduceData; 1]>,
 }
 
 /// Exactly one batch for one partition (L-1).

@@ -112,6 +112,7 @@ impl Fetcher {
         topic_id: impl Fn(&Arc<str>) -> Option<TopicId>,
     ) -> Wanted {
         let mut wanted = Wanted::default();
+        let busy = self.busy_nodes(positions);
         for assigned in positions.iter() {
             let Some(position) = assigned.fetchable() else {
                 continue;
@@ -125,7 +126,7 @@ impl Fetcher {
                 wanted.wants_metadata = true;
                 continue;
             };
-            if self.pending.contains(&node) || self.is_busy(node, positions) {
+            if self.pending.contains(&node) || busy.contains(&node) {
                 continue;
             }
             let asked = Asked {
@@ -281,10 +282,10 @@ impl Fetcher {
         self.buffered().any(|f| f.partition == *partition)
     }
 
-    /// Something fetchable from this node is buffered.
-    fn is_busy(&self, node: NodeId, positions: &Positions) -> bool {
-        let from = |f: &CompletedFetch| leader(&positions.get(&f.partition)?.fetchable()?);
-        self.buffered().any(|f| from(f) == Some(node))
+    /// The nodes from which something fetchable is buffered.
+    fn busy_nodes(&self, positions: &Positions) -> SmallVec<[NodeId; 4]> {
+        let node = |f: &CompletedFetch| leader(&positions.get(&f.partition)?.fetchable()?);
+        self.buffered().filter_map(node).collect()
     }
 }
 
