@@ -1,5 +1,7 @@
 //! `cargo xtask bench --peers`: klab's speed beside that of other simulators, and its memory.
 //!
+//! klab is measured as it is given away (`cargo xtask dist`), and beside it the plain release build.
+//!
 //! Every program runs all its cases once in each pass, one program after the other, pass after pass: a neighbour's load falls on
 //! all alike, and only figures of one such session are divided by one another. The median of the passes counts. The peers are
 //! madsim-rdkafka (`xtask/peers/madsim-kafka`), and a small Kafka-shaped model outside this repository, if its path is given.
@@ -17,7 +19,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use crate::callgrind;
+use crate::{callgrind, dist};
+
+/// klab as it is given away, and as `cargo build --release` makes it: so it is named among the measured.
+const KLAB: &str = "klab";
+const PLAIN: &str = "klab, plain release";
 
 /// How many functions are named beside each distance to a goal.
 const LARGEST: usize = 3;
@@ -113,9 +119,9 @@ type Measured = BTreeMap<(&'static str, String, bool), Vec<Figures>>;
 
 /// Measures and prints.
 pub fn run(options: &Options) -> Result<()> {
-    let release = crate::programs("release")?;
-    let klab = release.join("klab");
-    let mut programs = vec![("klab", klab.clone())];
+    let plain = crate::programs("release")?.join("klab");
+    let klab = dist::build(&dist::tool()?)?;
+    let mut programs = vec![(KLAB, klab.clone()), (PLAIN, plain.clone())];
     if options.peers {
         programs.push(("madsim-rdkafka", build_madsim()?));
         if let Some(model) = &options.model {
@@ -128,7 +134,7 @@ pub fn run(options: &Options) -> Result<()> {
     for pass in 1..=options.passes {
         eprintln!("pass {pass} of {}", options.passes);
         for (name, program) in &programs {
-            for figures in one_pass(program, *name == "klab")? {
+            for figures in one_pass(program, [KLAB, PLAIN].contains(name))? {
                 let key = (*name, figures.case.clone(), figures.checkers);
                 measured.entry(key).or_default().push(figures);
             }
@@ -142,7 +148,7 @@ pub fn run(options: &Options) -> Result<()> {
         print(row, &measured)?;
         if counts {
             println!("  what costs most, in instructions:");
-            for share in callgrind::largest(&klab, row.case, LARGEST)? {
+            for share in callgrind::largest(&plain, row.case, LARGEST)? {
                 println!("    {share}");
             }
         }
@@ -239,17 +245,24 @@ fn print(row: &Row, measured: &Measured) -> Result<()> {
         let passes = measured.get(&(who, case.to_owned(), checkers))?;
         Some(row.unit.median(passes))
     };
-    let ours = of("klab", row.case, false);
+    let ours = of(KLAB, row.case, false);
     let ours = ours.with_context(|| format!("klab bench has no case {:?}", row.case))?;
     println!("{}, in {}", row.case, row.unit.name());
-    println!("  {:<22}{ours:>14.0}", "klab");
-    if let Some(checked) = of("klab", row.case, true) {
+    println!("  {KLAB:<22}{ours:>14.0}");
+    if let Some(checked) = of(KLAB, row.case, true) {
         println!("  {:<22}{checked:>14.0}", "klab with checkers");
+    }
+    let plain = of(PLAIN, row.case, false);
+    if let Some(plain) = plain {
+        println!("  {PLAIN:<22}{plain:>14.0}");
     }
     for (who, case) in [("madsim-rdkafka", row.madsim), ("model", row.model)] {
         if let Some(theirs) = of(who, case, false) {
             let ratio = ours / theirs;
-            println!("  {who:<22}{theirs:>14.0}   klab is at {ratio:.3} of it");
+            let plain = plain.unwrap_or_default() / theirs;
+            println!(
+                "  {who:<22}{theirs:>14.0}   klab is at {ratio:.3} of it, its plain build at {plain:.3}"
+            );
         }
     }
     for (aim, at) in [("floor", row.floor), ("goal", row.goal)] {
@@ -259,7 +272,7 @@ fn print(row: &Row, measured: &Measured) -> Result<()> {
         };
         println!("  {aim:<22}{at:>14.0}   {held}");
     }
-    if let Some(passes) = measured.get(&("klab", row.case.to_owned(), false)) {
+    if let Some(passes) = measured.get(&(KLAB, row.case.to_owned(), false)) {
         let events = passes
             .iter()
             .map(|f| f.events as f64 * 1e9 / f.wall_ns.max(1) as f64);

@@ -8,6 +8,7 @@ mod book;
 mod callgrind;
 mod casts;
 mod costs;
+mod dist;
 mod new;
 mod oracle;
 mod page;
@@ -51,6 +52,8 @@ enum Step {
     Casts,
     /// Count the instructions per delivered record and per idle virtual second, under valgrind
     Callgrind(callgrind::Options),
+    /// Build klab as it is given away, trained by its own runs, into target/dist/klab
+    Dist,
     /// Measure klab's speed beside that of other simulators, in turn, and its memory
     Bench(bench::Options),
 }
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Step::Oracle(options) => oracle::run(&options),
         Step::Casts => casts::run(),
         Step::Callgrind(options) => callgrind::run(&options),
+        Step::Dist => dist::run(),
         Step::Bench(options) => bench::run(&options),
     };
     match outcome {
@@ -101,7 +105,11 @@ fn programs(profile: &str) -> Result<PathBuf> {
     if !cargo.status().context("starting cargo")?.success() {
         bail!("klab and klab-book do not build (see cargo's message above)");
     }
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| root().join("target"), |dir| root().join(dir));
-    Ok(target.join(profile))
+    Ok(target().join(profile))
+}
+
+/// Where cargo puts what it builds.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root().join("target"), |dir| root().join(dir))
 }

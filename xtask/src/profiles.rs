@@ -1,7 +1,7 @@
 //! `cargo xtask profiles`: every scenario and every twin with some seeds, by the `klab` of a plain `cargo build` and by the one of
-//! `cargo build --release`, must give the same hash.
+//! `cargo build --release`, must give the same hash; with `--dist` by the one of `cargo xtask dist`, too.
 //!
-//! Two profiles are two programs: other optimisations, other layouts. `cargo xtask parity` compares the first of them with
+//! Each build is another program: other optimisations, other layouts. `cargo xtask parity` compares the first of them with
 //! WebAssembly. What is left out: drawn scenarios, which the command line's own tests run in processes of their own.
 
 use std::ops::Range;
@@ -11,6 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
+use crate::dist;
 use crate::parity::{Scenario, all_scenarios};
 
 /// What may be said on the command line.
@@ -19,34 +20,42 @@ pub struct Options {
     /// How many seeds each scenario runs with, from 1
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
+    /// Build klab as it is given away, too, and compare it
+    #[arg(long)]
+    dist: bool,
 }
 
-/// Builds both and compares them.
+/// Builds all and compares each with the first.
 pub fn run(options: &Options) -> Result<()> {
     let klab = |profile| anyhow::Ok(crate::programs(profile)?.join("klab"));
-    let programs = [klab("debug")?, klab("release")?];
+    let dev = klab("debug")?;
+    let mut others = vec![("release", klab("release")?)];
+    if options.dist {
+        others.push(("dist", dist::build(&dist::tool()?)?));
+    }
     let seeds = 1..options.seeds + 1;
     let mut differ = Vec::new();
     let scenarios = all_scenarios()?;
     for scenario in &scenarios {
-        let [dev, release] =
-            [&programs[0], &programs[1]].map(|klab| hashes(klab, scenario, &seeds));
-        let (dev, release) = (dev?, release?);
-        println!("{:<70} {}", scenario.name, dev.join(" "));
-        let pairs = seeds.clone().zip(dev.iter().zip(&release));
-        let unequal = pairs.filter(|(_, (dev, release))| dev != release);
-        differ.extend(unequal.map(|(seed, (dev, release))| {
-            format!(
-                "{} seed {seed}: dev {dev}, release {release}",
-                scenario.name
-            )
-        }));
+        let expected = hashes(&dev, scenario, &seeds)?;
+        println!("{:<70} {}", scenario.name, expected.join(" "));
+        for (name, other) in &others {
+            let given = hashes(other, scenario, &seeds)?;
+            let pairs = seeds.clone().zip(expected.iter().zip(&given));
+            let unequal = pairs.filter(|(_, (expected, given))| expected != given);
+            differ.extend(unequal.map(|(seed, (expected, given))| {
+                let scenario = &scenario.name;
+                format!("{scenario} seed {seed}: dev {expected}, {name} {given}")
+            }));
+        }
     }
     if !differ.is_empty() {
-        bail!("the two profiles differ:\n  {}", differ.join("\n  "));
+        bail!("the builds differ:\n  {}", differ.join("\n  "));
     }
+    let names: Vec<_> = others.iter().map(|(name, _)| *name).collect();
     println!(
-        "dev and release agree in all {} runs",
+        "dev and {} agree in all {} runs",
+        names.join(" and "),
         scenarios.len() as u64 * options.seeds
     );
     Ok(())
