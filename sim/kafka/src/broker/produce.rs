@@ -16,6 +16,7 @@ use crate::protocol::ErrorCode;
 use crate::protocol::metadata::NodeEndpoint;
 use crate::protocol::produce::*;
 use serde::Serialize;
+use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 
 /// A produce request under way.
@@ -26,7 +27,7 @@ pub struct Producing {
     /// To which request.
     pub id: CorrelationId,
     acks: i16,
-    batches: Vec<Batch>,
+    batches: SmallVec<[Batch; 1]>,
 }
 
 /// One batch of it, in the order of the request.
@@ -71,7 +72,7 @@ impl Producing {
         out: &mut Effects,
     ) -> Producing {
         let acks = request.acks;
-        let mut batches = Vec::with_capacity(1);
+        let mut batches = SmallVec::new();
         for topic in request.topics {
             for data in topic.partitions {
                 let partition = TopicIdPartition {
@@ -156,7 +157,7 @@ impl Producing {
                 Some(t) if t.topic_id == batch.partition.topic => t.partitions.push(partition),
                 _ => responses.push(TopicProduceResponse {
                     topic_id: batch.partition.topic,
-                    partitions: vec![partition],
+                    partitions: smallvec![partition],
                 }),
             }
         }

@@ -5,30 +5,22 @@
 
 use crate::ids::{ConnId, TopicIdPartition};
 use crate::time::Time;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use smallvec::SmallVec;
-use std::collections::BTreeMap;
-
-/// One waiting request's number here. Never used again.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
-struct Ticket(u64);
 
 /// What one request watches: mostly one partition.
 pub type Watched = SmallVec<[TopicIdPartition; 1]>;
 
 /// Requests that wait, with what they watch. A connection has one request waiting at most (N-1), so there are few: to look
 /// through them costs less than to keep lists of who watches what, and until when.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Purgatory<T> {
     /// In the order in which they came.
     parked: Vec<Parked<T>>,
-    next: Ticket,
 }
 
 #[derive(Clone, Debug, Serialize)]
 struct Parked<T> {
-    #[serde(skip)]
-    ticket: Ticket,
     conn: ConnId,
     deadline: Time,
     watched: Watched,
@@ -37,10 +29,7 @@ struct Parked<T> {
 
 impl<T> Default for Purgatory<T> {
     fn default() -> Purgatory<T> {
-        Purgatory {
-            parked: Vec::new(),
-            next: Ticket(0),
-        }
+        Purgatory { parked: Vec::new() }
     }
 }
 
@@ -54,13 +43,11 @@ impl<T> Purgatory<T> {
         operation: T,
     ) {
         self.parked.push(Parked {
-            ticket: self.next,
             conn,
             deadline,
             watched: watched.into(),
             operation,
         });
-        self.next.0 += 1;
     }
 
     /// Takes out the next request that watches a partition and is done, by its owner's look at it: it waits no more. `from` is
@@ -99,35 +86,6 @@ impl<T> Purgatory<T> {
     /// Drops what a connection waits for: there is nobody left to answer.
     pub fn forget(&mut self, conn: ConnId) {
         self.parked.retain(|p| p.conn != conn);
-    }
-}
-
-/// With who watches what, and until when.
-impl<T: Serialize> Serialize for Purgatory<T> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        #[serde(rename = "Purgatory")]
-        struct WithLists<'a, T> {
-            parked: BTreeMap<Ticket, &'a Parked<T>>,
-            watchers: BTreeMap<TopicIdPartition, Vec<Ticket>>,
-            deadlines: Vec<(Time, Ticket)>,
-            next: u64,
-        }
-        let mut watchers: BTreeMap<TopicIdPartition, Vec<Ticket>> = BTreeMap::new();
-        for p in &self.parked {
-            for partition in &p.watched {
-                watchers.entry(*partition).or_default().push(p.ticket);
-            }
-        }
-        let mut deadlines: Vec<_> = self.parked.iter().map(|p| (p.deadline, p.ticket)).collect();
-        deadlines.sort();
-        WithLists {
-            parked: self.parked.iter().map(|p| (p.ticket, p)).collect(),
-            watchers,
-            deadlines,
-            next: self.next.0,
-        }
-        .serialize(to)
     }
 }
 

@@ -38,6 +38,7 @@ use crate::time::{Duration, Time, Timestamp};
 use crate::timer::Timer;
 use bytes::Bytes;
 use serde::Serialize;
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -110,10 +111,13 @@ pub struct Producer {
     woken: bool,
 }
 
+/// The batches of a produce request, each to be answered by its partition.
+type Asked = SmallVec<[(TopicIdPartition, BatchId); 1]>;
+
 /// What a request was about.
 #[derive(Clone, Debug, Serialize)]
 enum Call {
-    Produce(Vec<(TopicIdPartition, BatchId)>),
+    Produce(Asked),
     InitProducerId,
 }
 

@@ -13,7 +13,7 @@ use crate::controller::records::{MetadataRecord, MetadataRecords};
 use crate::ids::{LeaderEpoch, NodeId, Offset, ProducerEpoch, ProducerId, RecordId, RecordIds};
 use crate::time::Timestamp;
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::sync::Arc;
 
 /// Bytes of a batch header, from base offset to record count.
@@ -35,7 +35,7 @@ pub struct RecordBatch {
 }
 
 /// A batch without its place in a log.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct BatchData {
     /// Whole size on disk and wire in bytes, header included.
     pub size: u32,
@@ -44,8 +44,7 @@ pub struct BatchData {
     /// The checksum fits the contents. It does in every batch but a damaged one: bytes do not rot in memory, and a look
     /// at this is as good as summing them up again on every replica and in every reader.
     pub(super) intact: bool,
-    /// How the records are compressed. Not part of a digest: the CRC stands for it.
-    #[serde(skip)]
+    /// How the records are compressed.
     pub codec: Codec,
     /// Whose clock the timestamps are from.
     pub timestamp_type: TimestampType,
@@ -57,8 +56,7 @@ pub struct BatchData {
     pub count: i32,
     /// The first record's timestamp; in a batch with a delete horizon, that.
     pub base_timestamp: Timestamp,
-    /// Compaction has found a tombstone in it (L-29). Not part of a digest: the CRC stands for it.
-    #[serde(skip)]
+    /// Compaction has found a tombstone in it (L-29).
     pub(super) has_delete_horizon: bool,
     /// The latest timestamp within; under LogAppendTime that of every record.
     pub max_timestamp: Timestamp,
@@ -66,6 +64,28 @@ pub struct BatchData {
     pub producer: Option<ProducerStamp>,
     /// The records.
     pub payload: Payload,
+}
+
+/// For digests. Of an application's batch the checksum stands for the records' bytes and for the header; other batches have no
+/// bytes here.
+impl Serialize for BatchData {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        enum Written<'a, H> {
+            Records(&'a RecordIds),
+            Other(H, &'a Payload),
+        }
+        let written = match &self.payload {
+            Payload::Records { ids, .. } => Written::Records(ids),
+            payload => {
+                let header = (self.timestamp_type, self.transactional, self.producer);
+                let span = (self.last_offset_delta, self.count);
+                let times = (self.base_timestamp, self.max_timestamp);
+                Written::Other((header, span, times), payload)
+            }
+        };
+        (self.size, self.crc, self.intact, written).serialize(to)
+    }
 }
 
 /// `message.timestamp.type`: whose clock stamps a record (L-4).

@@ -53,7 +53,7 @@ pub struct TopicProduceResponse {
     /// Which topic.
     pub topic_id: TopicId,
     /// By partition, as asked.
-    pub partitions: Vec<PartitionProduceResponse>,
+    pub partitions: SmallVec<[PartitionProduceResponse; 1]>,
 }
 
 /// The answer for one batch.

@@ -12,7 +12,7 @@
 use super::accumulator::{Drained, ReadyNode};
 use super::batch::{BatchId, TopicPartition};
 use super::idempotence::{Asking, Identity, RefusedBatch};
-use super::{Blockage, Call, Life, Producer, RecordMetadata, SendId};
+use super::{Asked, Blockage, Call, Life, Producer, RecordMetadata, SendId};
 use crate::client::connections::{Happened, Happenings};
 use crate::config::Acks;
 use crate::context::{Context, Purpose};
@@ -238,7 +238,7 @@ impl Producer {
         cx: &mut Context<'_>,
     ) {
         let mut topics: Vec<TopicProduceData> = Vec::with_capacity(1);
-        let mut batches = Vec::with_capacity(drained.len());
+        let mut batches = Asked::new();
         for one in drained {
             let to = self.topic_id_partition(one.partition);
             self.tell_sent(one.batch, to, cx);
@@ -356,7 +356,7 @@ impl Producer {
     /// Sender.handleProduceResponse.
     fn produce_answered(
         &mut self,
-        batches: Vec<(TopicIdPartition, BatchId)>,
+        batches: Asked,
         response: ProduceResponse,
         cx: &mut Context<'_>,
     ) {

@@ -148,7 +148,7 @@ fn produced(error_code: ErrorCode, base_offset: i64) -> Response {
     Response::Produce(ProduceResponse {
         responses: vec![TopicProduceResponse {
             topic_id: TOPIC,
-            partitions: vec![answer(error_code, 0, base_offset)],
+            partitions: smallvec![answer(error_code, 0, base_offset)],
         }],
         node_endpoints: Vec::new(),
     })
@@ -539,7 +539,7 @@ mod retrying {
         let response = ProduceResponse {
             responses: vec![TopicProduceResponse {
                 topic_id: TOPIC,
-                partitions: vec![moved],
+                partitions: smallvec![moved],
             }],
             node_endpoints: vec![endpoint(2)],
         };

@@ -153,7 +153,7 @@ fn round_robin_takes_turns_whatever_the_key_and_a_blocked_send_keeps_its_turn() 
         let response = Response::Produce(ProduceResponse {
             responses: vec![TopicProduceResponse {
                 topic_id: TOPIC,
-                partitions: vec![answer(ErrorCode::None, index, 0)],
+                partitions: smallvec![answer(ErrorCode::None, index, 0)],
             }],
             node_endpoints: Vec::new(),
         });
