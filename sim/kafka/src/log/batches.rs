@@ -35,10 +35,10 @@ pub struct Place {
 enum Chunk {
     /// Any batches.
     Each(Vec<RecordBatch>),
-    /// Batches without a gap that are all like the first, the others by so many milliseconds later than it.
+    /// Batches whose offsets follow one another, all like the first but later, each by so many milliseconds than the one before it.
     Alike {
         first: RecordBatch,
-        later: Box<[u32]>,
+        steps: Box<[u16]>,
     },
 }
 
@@ -178,7 +178,7 @@ impl Chunk {
     fn len(&self) -> usize {
         match self {
             Chunk::Each(batches) => batches.len(),
-            Chunk::Alike { later, .. } => later.len() + 1,
+            Chunk::Alike { steps, .. } => steps.len() + 1,
         }
     }
 
@@ -192,18 +192,17 @@ impl Chunk {
     fn batch(&self, at: usize) -> RecordBatch {
         match self {
             Chunk::Each(batches) => batches[at].clone(),
-            Chunk::Alike { first, later } => match at.checked_sub(1) {
-                None => first.clone(),
-                Some(other) => {
-                    let mut data = BatchData::clone(&first.data);
-                    data.set_later(&first.data, later[other]);
-                    RecordBatch {
-                        base_offset: alike_place(first, at).base,
-                        leader_epoch: first.leader_epoch,
-                        data: Arc::new(data),
-                    }
+            Chunk::Alike { first, .. } if at == 0 => first.clone(),
+            Chunk::Alike { first, steps } => {
+                let mut data = BatchData::clone(&first.data);
+                let later = steps[..at].iter().copied().map(u32::from).sum();
+                data.set_later(&first.data, later);
+                RecordBatch {
+                    base_offset: alike_place(first, at).base,
+                    leader_epoch: first.leader_epoch,
+                    data: Arc::new(data),
                 }
-            },
+            }
         }
     }
 
@@ -242,31 +241,38 @@ impl Chunk {
         if !matches!(first.data.payload, Payload::Metadata(_)) {
             return None;
         }
-        let since = first.data.base_timestamp.0;
         let mut like = BatchData::clone(&first.data);
-        let later = others.iter().zip(1..).map(|(batch, at)| {
-            let later = batch.data.base_timestamp.0.checked_sub(since)?;
-            let later = u32::try_from(later).ok()?;
+        let mut later = 0;
+        let steps = others.iter().zip(1..).map(|(batch, at)| {
+            let step = batch
+                .data
+                .base_timestamp
+                .0
+                .checked_sub(like.base_timestamp.0)?;
+            let step = u16::try_from(step).ok()?;
+            later += u32::from(step);
             like.set_later(&first.data, later);
-            (batch.place() == alike_place(first, at) && like == *batch.data).then_some(later)
+            (batch.place() == alike_place(first, at) && like == *batch.data).then_some(step)
         });
-        let later = later.collect::<Option<_>>()?;
+        let steps = steps.collect::<Option<_>>()?;
         let first = first.clone();
-        Some(Chunk::Alike { first, later })
+        Some(Chunk::Alike { first, steps })
     }
 
     fn serialize_each<L: SerializeSeq>(&self, list: &mut L) -> Result<(), L::Error> {
         match self {
             Chunk::Each(batches) => batches.iter().try_for_each(|b| list.serialize_element(b)),
-            Chunk::Alike { first, later } => {
+            Chunk::Alike { first, steps } => {
                 list.serialize_element(first)?;
                 let mut like = first.clone();
                 let data = BatchData::clone(&first.data);
                 like.data = Arc::new(data);
-                for (later, at) in later.iter().zip(1..) {
+                let mut later = 0;
+                for (step, at) in steps.iter().zip(1..) {
                     like.base_offset = alike_place(first, at).base;
                     let data = Arc::get_mut(&mut like.data).expect("nobody else has it");
-                    data.set_later(&first.data, *later);
+                    later += u32::from(*step);
+                    data.set_later(&first.data, later);
                     list.serialize_element(&like)?;
                 }
                 Ok(())
@@ -353,6 +359,7 @@ mod tests {
         let others = [
             batch(7, MetadataRecord::RemoveTopic { topic: TopicId(7) }, 3_500),
             batch(7, MetadataRecord::NoOp, -1),
+            batch(7, MetadataRecord::NoOp, 73_000),
             RecordBatch {
                 leader_epoch: LeaderEpoch(4),
                 ..no_op(7)
