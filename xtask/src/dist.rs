@@ -49,26 +49,35 @@ pub fn build(profdata: &Profdata) -> Result<PathBuf> {
     let counts = folder.join("counts");
     eprintln!("building klab with counters");
     let counting = compile(&folder, "generate", &counts)?;
-    // What an earlier training or a build script counted is not this klab's.
-    if counts.exists() {
-        std::fs::remove_dir_all(&counts)?;
-    }
-    for arguments in TRAINING {
-        eprintln!("counting: klab {}", arguments.join(" "));
-        output(Command::new(&counting).args(arguments))?;
-    }
     let sum = folder.join("klab.profdata");
-    output(
-        Command::new(&profdata.0)
-            .args(["merge", "--output"])
-            .arg(&sum)
-            .arg(&counts),
-    )?;
+    if !is_newer(&sum, &counting)? {
+        train(profdata, &counting, &counts, &sum)?;
+    }
     eprintln!("building klab as it is given away");
     let trained = compile(&folder, "use", &sum)?;
     let klab = folder.join("klab");
     std::fs::copy(trained, &klab)?;
     Ok(klab)
+}
+
+/// Lets klab count, and adds up what it counted.
+fn train(profdata: &Profdata, counting: &Path, counts: &Path, sum: &Path) -> Result<()> {
+    // What an earlier training or a build script counted is not this klab's.
+    if counts.exists() {
+        std::fs::remove_dir_all(counts)?;
+    }
+    for arguments in TRAINING {
+        eprintln!("counting: klab {}", arguments.join(" "));
+        output(Command::new(counting).args(arguments))?;
+    }
+    let mut merge = Command::new(&profdata.0);
+    output(merge.args(["merge", "--output"]).arg(sum).arg(counts))?;
+    Ok(())
+}
+
+/// Whether a file is there and younger than another one.
+fn is_newer(file: &Path, than: &Path) -> Result<bool> {
+    Ok(file.exists() && file.metadata()?.modified()? > than.metadata()?.modified()?)
 }
 
 /// Both builds are alike but for the counters, or the counts would not fit the functions.
