@@ -20,6 +20,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+use crate::commands::{build, output};
 use crate::{callgrind, dist};
 
 /// klab as it is given away, and as `cargo build --release` makes it: so it is named among the measured.
@@ -121,14 +122,17 @@ type Measured = BTreeMap<(&'static str, String, bool), Vec<Figures>>;
 /// Measures and prints.
 pub fn run(options: &Options) -> Result<()> {
     let plain = crate::programs("release")?.join("klab");
-    let mut programs = match dist::tool() {
-        Ok(profdata) => vec![(KLAB, dist::build(&profdata)?), (PLAIN, plain.clone())],
+    let klab = match dist::tool() {
+        Ok(profdata) => dist::build(&profdata)?,
         Err(missing) => {
             eprintln!("klab is measured as a plain release build, for {missing:#}");
-            vec![(KLAB, plain.clone())]
+            plain.clone()
         }
     };
-    let klab = programs[0].1.clone();
+    let mut programs = vec![(KLAB, klab.clone())];
+    if klab != plain {
+        programs.push((PLAIN, plain.clone()));
+    }
     if options.peers {
         programs.push(("madsim-rdkafka", build_madsim()?));
         if let Some(model) = &options.model {
@@ -192,14 +196,7 @@ fn one_pass(program: &Path, is_klab: bool) -> Result<Vec<Figures>> {
     if is_klab {
         command.args(["bench", "--passes", "1", "--json"]);
     }
-    let ended = command
-        .output()
-        .with_context(|| format!("starting {command:?}"))?;
-    if !ended.status.success() {
-        let said = String::from_utf8_lossy(&ended.stderr);
-        bail!("{command:?} ended with {}:\n{said}", ended.status);
-    }
-    let said = String::from_utf8(ended.stdout).context("its output is no text")?;
+    let said = output(&mut command)?;
     let lines = said.lines().map(serde_json::from_str);
     lines
         .collect::<Result<_, _>>()
@@ -210,16 +207,13 @@ fn one_pass(program: &Path, is_klab: bool) -> Result<Vec<Figures>> {
 fn build_madsim() -> Result<PathBuf> {
     let folder = crate::root().join("xtask/peers/madsim-kafka");
     let target = crate::root().join("target/madsim");
-    let status = Command::new("cargo")
+    let mut cargo = Command::new("cargo");
+    cargo
         .args(["build", "--locked", "--release", "--target-dir"])
         .arg(&target)
         .env("RUSTFLAGS", "--cfg madsim")
-        .current_dir(folder)
-        .status()
-        .context("starting cargo")?;
-    if !status.success() {
-        bail!("madsim-kafka does not build (see cargo's message above)");
-    }
+        .current_dir(folder);
+    build(&mut cargo, "madsim-kafka")?;
     Ok(target.join("release/madsim-kafka"))
 }
 

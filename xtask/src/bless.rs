@@ -6,6 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::commands::output;
+
 /// What may be said on the command line.
 #[derive(clap::Args)]
 pub struct Options {
@@ -56,18 +58,9 @@ pub fn run(options: &Options) -> Result<()> {
 
 /// Goldens that differ from what is committed.
 fn changed() -> Result<BTreeSet<String>> {
-    let output = Command::new("git")
-        .args(["status", "--porcelain", "--untracked-files=all"])
-        .current_dir(crate::root())
-        .output()
-        .context("starting git")?;
-    if !output.status.success() {
-        bail!(
-            "git status failed: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
-    Ok(goldens(&String::from_utf8_lossy(&output.stdout)))
+    let mut git = Command::new("git");
+    git.args(["status", "--porcelain", "--untracked-files=all"]);
+    Ok(goldens(&output(git.current_dir(crate::root()))?))
 }
 
 fn goldens(status: &str) -> BTreeSet<String> {

@@ -12,6 +12,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::commands::{build, output};
 use crate::costs::Costs;
 
 /// How many functions are named.
@@ -233,13 +234,8 @@ fn measure(run: &Command, folder: &Path) -> Result<Costs> {
     valgrind.args(["--quiet", "--tool=callgrind"]);
     valgrind.arg(format!("--callgrind-out-file={}", out.display()));
     valgrind.arg(run.get_program()).args(run.get_args());
-    let ended = valgrind
-        .output()
-        .context("starting valgrind, which counts the instructions; install it (Debian: apt-get install valgrind)")?;
-    if !ended.status.success() {
-        let said = String::from_utf8_lossy(&ended.stderr);
-        bail!("{run:?} ended with {}:\n{said}", ended.status);
-    }
+    output(&mut valgrind)
+        .context("valgrind counts the instructions (Debian: apt-get install valgrind)")?;
     let text =
         std::fs::read_to_string(&out).with_context(|| format!("reading {}", out.display()))?;
     Ok(Costs::read(&text))
@@ -267,14 +263,8 @@ pub fn build_model(model: &Path, folder: &Path, driver_main: &str) -> Result<Pat
     std::fs::write(driver.join("Cargo.toml"), manifest)?;
     std::fs::write(driver.join("src/main.rs"), driver_main)?;
     let target = folder.join("target");
-    let status = Command::new("cargo")
-        .args(["build", "--release", "--target-dir"])
-        .arg(&target)
-        .current_dir(&driver)
-        .status()
-        .context("starting cargo")?;
-    if !status.success() {
-        bail!("the model does not build (see cargo's message above)");
-    }
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--release", "--target-dir"]);
+    build(cargo.arg(&target).current_dir(&driver), "the model")?;
     Ok(target.join("release").join("driver"))
 }

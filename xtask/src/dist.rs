@@ -10,7 +10,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+
+use crate::commands::{self, beside_rustc, output};
 
 /// What klab does while it counts: the benchmark, and whole drawn runs.
 const TRAINING: [&[&str]; 2] = [&["bench", "--passes", "1"], &["swarm", "--seeds", "0..40"]];
@@ -28,16 +30,13 @@ pub struct Profdata(PathBuf);
 /// Looks for it: beside the compiler, where rustup puts it, or where Debian does.
 pub fn tool() -> Result<Profdata> {
     let told = output(Command::new("rustc").arg("--version").arg("--verbose"))?;
-    let of = |field: &str| told.lines().find_map(|l| l.strip_prefix(field));
-    let llvm = of("LLVM version: ").context("rustc does not say which LLVM it is built with")?;
-    let host = of("host: ").context("rustc does not say for which host it is")?;
+    let llvm = told
+        .lines()
+        .find_map(|line| line.strip_prefix("LLVM version: "));
+    let llvm = llvm.context("rustc does not say which LLVM it is built with")?;
     let major = llvm.split('.').next().unwrap_or(llvm);
-    let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))?;
-    let places = [
-        format!("{}/lib/rustlib/{host}/bin/llvm-profdata", sysroot.trim()),
-        format!("/usr/lib/llvm-{major}/bin/llvm-profdata"),
-    ];
-    let found = places.iter().map(PathBuf::from).find(|p| p.exists());
+    let of_debian = PathBuf::from(format!("/usr/lib/llvm-{major}/bin/llvm-profdata"));
+    let found = beside_rustc("llvm-profdata").or_else(|| of_debian.exists().then_some(of_debian));
     found.map(Profdata).with_context(|| {
         format!("llvm-profdata of LLVM {major} is missing: rustup component add llvm-tools (or Debian: apt-get install llvm-{major})")
     })
@@ -83,28 +82,17 @@ fn is_newer(file: &Path, than: &Path) -> Result<bool> {
 /// Both builds are alike but for the counters, or the counts would not fit the functions.
 fn compile(folder: &Path, how: &str, what: &Path) -> Result<PathBuf> {
     let target = folder.join(how);
-    let status = Command::new("cargo")
+    let mut cargo = Command::new("cargo");
+    cargo
         .args(["build", "--locked", "--release", "--package", "klab-cli"])
         .arg("--target-dir")
         .arg(&target)
-        .env("RUSTFLAGS", format!("-Cprofile-{how}={}", what.display()))
-        .current_dir(crate::root())
-        .status()
-        .context("starting cargo")?;
-    if !status.success() {
-        bail!("klab does not build (see cargo's message above)");
-    }
+        // Not RUSTFLAGS, which spaces would cut.
+        .env(
+            "CARGO_ENCODED_RUSTFLAGS",
+            format!("-Cprofile-{how}={}", what.display()),
+        )
+        .current_dir(crate::root());
+    commands::build(&mut cargo, "klab")?;
     Ok(target.join("release/klab"))
-}
-
-/// What a program that must succeed prints.
-fn output(command: &mut Command) -> Result<String> {
-    let ended = command
-        .output()
-        .with_context(|| format!("starting {command:?}"))?;
-    if !ended.status.success() {
-        let said = String::from_utf8_lossy(&ended.stderr);
-        bail!("{command:?} ended with {}:\n{said}", ended.status);
-    }
-    String::from_utf8(ended.stdout).with_context(|| format!("{command:?} prints no text"))
 }

@@ -7,6 +7,7 @@ mod bless;
 mod book;
 mod callgrind;
 mod casts;
+mod commands;
 mod costs;
 mod dist;
 mod new;
@@ -20,7 +21,7 @@ mod web;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -102,9 +103,7 @@ fn programs(profile: &str) -> Result<PathBuf> {
     if profile == "release" {
         cargo.arg("--release");
     }
-    if !cargo.status().context("starting cargo")?.success() {
-        bail!("klab and klab-book do not build (see cargo's message above)");
-    }
+    commands::build(&mut cargo, "klab")?;
     Ok(target().join(profile))
 }
 

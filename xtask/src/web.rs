@@ -12,8 +12,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use wasm_bindgen_cli_support::Bindgen;
+
+use crate::commands::{self, beside_rustc, rustc_says};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
@@ -82,7 +84,8 @@ fn choose_compiler() -> Option<Compiler> {
     let debian = [DEBIAN_RUSTC, DEBIAN_CARGO, DEBIAN_STD_SOURCE];
     if debian.iter().all(|path| Path::new(path).exists()) {
         return Some(Compiler::Debian {
-            linker: rustup_linker(),
+            // It has no linker for wasm; rustup's brings one.
+            linker: beside_rustc("rust-lld"),
         });
     }
     None
@@ -94,24 +97,6 @@ fn holds_libstd(libdir: &Path) -> bool {
             .flatten()
             .any(|file| file.file_name().to_string_lossy().starts_with("libstd-"))
     })
-}
-
-/// Debian's compiler has no linker for wasm; rustup's brings one in its sysroot.
-fn rustup_linker() -> Option<PathBuf> {
-    let target = rustc_says(&["--print", "target-libdir"])?;
-    let linker = target.parent()?.join("bin/rust-lld");
-    linker.exists().then_some(linker)
-}
-
-/// What the toolchain that runs us answers, as a path.
-fn rustc_says(question: &[&str]) -> Option<PathBuf> {
-    let answer = Command::new("rustc")
-        .args(question)
-        .current_dir(crate::root())
-        .output()
-        .ok()?;
-    let text = String::from_utf8(answer.stdout).ok()?;
-    answer.status.success().then(|| PathBuf::from(text.trim()))
 }
 
 fn compile(compiler: &Compiler, target_dir: &Path) -> Result<()> {
@@ -135,11 +120,7 @@ fn compile(compiler: &Compiler, target_dir: &Path) -> Result<()> {
         .args(["--target", TARGET, "--profile", "web", "--target-dir"])
         .arg(target_dir)
         .current_dir(crate::root());
-    let status = cargo.status().context("starting cargo")?;
-    if !status.success() {
-        bail!("klab-web does not build for {TARGET} (see cargo's message above)");
-    }
-    Ok(())
+    commands::build(&mut cargo, "klab-web")
 }
 
 fn bind(module: &Path, folder: &Path) -> Result<()> {

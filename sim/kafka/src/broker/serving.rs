@@ -264,30 +264,22 @@ impl Broker {
         let replicas = &mut self.replicas;
         while let Some((id, what)) = replicas.next_moved() {
             if what == Moved::All {
-                let (produces, mut from) = (&mut self.produces, 0);
-                let mut next = |replicas: &Replicas| {
-                    produces.take_done(id, &mut from, |p| p.advance(replicas, here))
-                };
-                while let Some(producing) = next(replicas) {
-                    finish_produce(producing, replicas, here, &mut out);
+                let (parked, mut from) = (&mut self.produces, 0);
+                while let Some(p) = parked.take_done(id, &mut from, |p| p.advance(replicas, here)) {
+                    finish_produce(p, replicas, here, &mut out);
                 }
             }
             if what != Moved::End {
-                let (deletes, mut from) = (&mut self.deletes, 0);
-                let mut next = |replicas: &Replicas| {
-                    deletes.take_done(id, &mut from, |d| d.advance(replicas, here))
-                };
-                while let Some(deleting) = next(replicas) {
-                    finish_delete(&deleting, &mut out);
+                let (parked, mut from) = (&mut self.deletes, 0);
+                while let Some(d) = parked.take_done(id, &mut from, |d| d.advance(replicas, here)) {
+                    finish_delete(&d, &mut out);
                 }
             }
             if what != Moved::Start {
-                let (fetches, mut from) = (&mut self.fetches, 0);
-                let mut next = |replicas: &Replicas| {
-                    fetches.take_done(id, &mut from, |f| f.is_satisfied(replicas, here))
-                };
-                while let Some(fetching) = next(replicas) {
-                    finish_fetch(&fetching, replicas, here, &mut out);
+                let (parked, mut from) = (&mut self.fetches, 0);
+                let done = Fetching::is_satisfied;
+                while let Some(f) = parked.take_done(id, &mut from, |f| done(f, replicas, here)) {
+                    finish_fetch(&f, replicas, here, &mut out);
                 }
             }
         }
