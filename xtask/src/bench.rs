@@ -3,9 +3,9 @@
 //! klab is measured as it is given away (`cargo xtask dist`), and beside it the plain release build; that one alone where
 //! nothing is there to make the other.
 //!
-//! Every program runs all its cases once in each pass, one program after the other, pass after pass: a neighbour's load falls on
-//! all alike, and only figures of one such session are divided by one another. The median of the passes counts. The peers are
-//! madsim-rdkafka (`xtask/peers/madsim-kafka`), and a small Kafka-shaped model outside this repository, if its path is given.
+//! In each pass every program runs each of its cases twice and times the second run, one program after the other, pass after pass:
+//! a neighbour's load falls on all alike, and only figures of one such session are divided by one another. The median of the passes
+//! counts. The peers are madsim-rdkafka (`xtask/peers/madsim-kafka`), and a small Kafka-shaped model outside this repository, if its path is given.
 //!
 //! Beside each distance to a goal stand the three functions that cost most instructions, if valgrind is there to count them.
 //!
@@ -26,6 +26,7 @@ use crate::{callgrind, dist};
 /// klab as it is given away, and as `cargo build --release` makes it: so it is named among the measured.
 const KLAB: &str = "klab";
 const PLAIN: &str = "klab, plain release";
+const MADSIM: &str = "madsim-rdkafka";
 
 /// How many functions are named beside each distance to a goal.
 const LARGEST: usize = 3;
@@ -64,12 +65,23 @@ enum Unit {
     VirtualPerWall,
 }
 
+/// What is aimed at: a figure of a quiet machine, which a neighbour moves, and how often the figure of madsim-rdkafka in the same
+/// session, which a neighbour moves as well.
+struct Aim {
+    figure: f64,
+    times: Option<f64>,
+}
+
+const fn aim(figure: f64, times: Option<f64>) -> Aim {
+    Aim { figure, times }
+}
+
 /// A case of klab with what is aimed at, and the peers' case that it stands beside.
 struct Row {
     case: &'static str,
     unit: Unit,
-    floor: f64,
-    goal: f64,
+    floor: Aim,
+    goal: Aim,
     madsim: &'static str,
     model: &'static str,
 }
@@ -78,32 +90,32 @@ const ROWS: [Row; 4] = [
     Row {
         case: "idle: 3 brokers, 3 controllers",
         unit: Unit::VirtualPerWall,
-        floor: 10_000.0,
-        goal: 60_000.0,
+        floor: aim(10_000.0, None),
+        goal: aim(60_000.0, None),
         madsim: "",
         model: "idle",
     },
     Row {
         case: "one record a batch, acks=all, RF 3",
         unit: Unit::RecordsPerSecond,
-        floor: 300_000.0,
-        goal: 600_000.0,
+        floor: aim(300_000.0, Some(1.0)),
+        goal: aim(600_000.0, Some(2.0)),
         madsim: "one record a batch",
         model: "one record a batch",
     },
     Row {
         case: "100 records a batch, acks=all, RF 3",
         unit: Unit::RecordsPerSecond,
-        floor: 1_600_000.0,
-        goal: 16_000_000.0,
+        floor: aim(1_600_000.0, Some(1.0)),
+        goal: aim(16_000_000.0, Some(10.0)),
         madsim: "100 records a batch",
         model: "100 records a batch",
     },
     Row {
         case: "100 records/s, one a batch, random faults",
         unit: Unit::VirtualPerWall,
-        floor: 1_500.0,
-        goal: 5_500.0,
+        floor: aim(1_500.0, None),
+        goal: aim(5_500.0, None),
         madsim: "100 records/s, one a batch",
         model: "100 records/s",
     },
@@ -134,7 +146,7 @@ pub fn run(options: &Options) -> Result<()> {
         programs.push((PLAIN, plain.clone()));
     }
     if options.peers {
-        programs.push(("madsim-rdkafka", build_madsim()?));
+        programs.push((MADSIM, build_madsim()?));
         if let Some(model) = &options.model {
             let folder = crate::root().join("target/bench");
             std::fs::create_dir_all(&folder)?;
@@ -179,10 +191,12 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// The model's cases, each timed by itself: seconds, gap in ns, records a batch, records (the arguments of its `run_mini`).
+/// The model's cases, the second run of each timed by itself: seconds, gap in ns, records a batch, records (the arguments of its
+/// `run_mini`).
 const MODEL: &str = r#"fn main() {
     let cases = [("idle", 600, 0, 1, 0), ("one record a batch", 0, 0, 1, 100_000), ("100 records a batch", 0, 0, 100, 100_000), ("100 records/s", 60, 10_000_000, 1, 6_000)];
     for (case, seconds, gap, batch, records) in cases {
+        model::run_mini(1, seconds, gap, batch, records);
         let began = std::time::Instant::now();
         model::run_mini(1, seconds, gap, batch, records);
         let wall = began.elapsed().as_nanos();
@@ -233,46 +247,64 @@ impl Unit {
         }
     }
 
-    /// The middle pass.
-    fn median(self, passes: &[Figures]) -> f64 {
+    /// All passes, the slowest first.
+    fn sorted(self, passes: &[Figures]) -> Vec<f64> {
         let mut all: Vec<f64> = passes.iter().map(|f| self.of(f)).collect();
         all.sort_by(f64::total_cmp);
-        all[all.len() / 2]
+        all
     }
+}
+
+/// The middle pass.
+fn median(sorted: &[f64]) -> f64 {
+    sorted[sorted.len() / 2]
 }
 
 fn print(row: &Row, measured: &Measured) -> Result<()> {
     let of = |who: &'static str, case: &str, checkers| {
         let passes = measured.get(&(who, case.to_owned(), checkers))?;
-        Some(row.unit.median(passes))
+        Some(row.unit.sorted(passes))
+    };
+    let show = |who: &str, passes: &[f64]| {
+        let (least, most) = (passes[0], passes[passes.len() - 1]);
+        let middle = median(passes);
+        print!("  {who:<22}{middle:>14.0}   passes from {least:.0} to {most:.0}");
     };
     let ours = of(KLAB, row.case, false);
     let ours = ours.with_context(|| format!("klab bench has no case {:?}", row.case))?;
     println!("{}, in {}", row.case, row.unit.name());
-    println!("  {KLAB:<22}{ours:>14.0}");
-    if let Some(checked) = of(KLAB, row.case, true) {
-        println!("  {:<22}{checked:>14.0}", "klab with checkers");
-    }
+    show(KLAB, &ours);
+    println!();
     let plain = of(PLAIN, row.case, false);
-    if let Some(plain) = plain {
-        println!("  {PLAIN:<22}{plain:>14.0}");
+    let checked = of(KLAB, row.case, true);
+    for (who, passes) in [("klab with checkers", checked), (PLAIN, plain.clone())] {
+        if let Some(passes) = passes {
+            show(who, &passes);
+            println!();
+        }
     }
-    for (who, case) in [("madsim-rdkafka", row.madsim), ("model", row.model)] {
+    let ours = median(&ours);
+    for (who, case) in [(MADSIM, row.madsim), ("model", row.model)] {
         if let Some(theirs) = of(who, case, false) {
-            let ratio = ours / theirs;
-            print!("  {who:<22}{theirs:>14.0}   klab is at {ratio:.3} of it");
-            match plain {
-                Some(plain) => println!(", its plain build at {:.3}", plain / theirs),
+            show(who, &theirs);
+            let theirs = median(&theirs);
+            print!("; klab is at {:.3} of it", ours / theirs);
+            match &plain {
+                Some(plain) => println!(", its plain build at {:.3}", median(plain) / theirs),
                 None => println!(),
             }
         }
     }
-    for (aim, at) in [("floor", row.floor), ("goal", row.goal)] {
-        let held = match ours >= at {
-            true => "held".to_owned(),
-            false => format!("missed: {:.1} times as fast would hold it", at / ours),
-        };
-        println!("  {aim:<22}{at:>14.0}   {held}");
+    let madsim = of(MADSIM, row.madsim, false);
+    for (name, aim) in [("floor", &row.floor), ("goal", &row.goal)] {
+        judge(name, aim.figure, ours);
+        if let (Some(times), Some(theirs)) = (aim.times, &madsim) {
+            judge(
+                &format!("{name}, {times} x {MADSIM}"),
+                times * median(theirs),
+                ours,
+            );
+        }
     }
     if let Some(passes) = measured.get(&(KLAB, row.case.to_owned(), false)) {
         let events = passes
@@ -285,6 +317,14 @@ fn print(row: &Row, measured: &Measured) -> Result<()> {
         );
     }
     Ok(())
+}
+
+fn judge(name: &str, at: f64, ours: f64) {
+    let held = match ours >= at {
+        true => "held".to_owned(),
+        false => format!("missed: {:.2} times as fast would hold it", at / ours),
+    };
+    println!("  {name:<28}{at:>8.0}   {held}");
 }
 
 fn bounds() -> [Bound; 2] {
