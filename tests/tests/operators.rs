@@ -1,10 +1,13 @@
 //! Stories of operators: what they change, and when it takes effect.
 
-use klab_kafka::event::{AdminEvent, ControllerEvent, Event, ReplicaEvent};
-use klab_kafka::ids::NodeId;
+use klab_kafka::event::{AdminEvent, ClientEvent, ControllerEvent, Event, LogEvent, ReplicaEvent};
+use klab_kafka::ids::{NodeId, RecordId};
 use klab_kafka::protocol::ErrorCode;
 use klab_kafka::time::Duration;
 use klab_world::scenario::operation::{ConfigOf, Operation};
+use klab_world::scenario::{Scenario, library};
+use klab_world::world::{Watch, World};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tests::{Cluster, Setting, TOPIC};
 
@@ -174,4 +177,91 @@ fn a_broker_refuses_what_only_its_file_can_change() {
         matches!(e, Event::Admin(AdminEvent::ConfigsRefused { error, .. }) if *error == ErrorCode::InvalidRequest)
     });
     assert!(record.process.is_some());
+}
+
+/// O05, and its twin that has enough partitions from the start.
+fn more_partitions() -> (Scenario, Scenario) {
+    let name = "operations/o05-more-partitions";
+    let text = library::find(name).expect("in the library");
+    let story = Scenario::parse(name, &text).unwrap_or_else(|errors| panic!("{errors}"));
+    let twin = (*story.twins[0].scenario).clone();
+    (story, twin)
+}
+
+/// What became of the keys in one run.
+struct Keys {
+    /// The partitions in which the records of each key lie.
+    partitions: BTreeMap<Vec<u8>, BTreeSet<i32>>,
+    /// Who got a record of a key behind a later record of that key: the reader, the later record's number, and its own.
+    turned_round: Vec<(String, u32, u32)>,
+}
+
+impl Keys {
+    fn of(scenario: &Scenario, seed: u64) -> Keys {
+        let watch = Watch {
+            records: true,
+            checkers: false,
+        };
+        let mut world = World::new(Arc::new(scenario.clone()), seed, watch);
+        world.run_to_end();
+        let c = Cluster { world };
+        let mut partitions: BTreeMap<_, BTreeSet<i32>> = BTreeMap::new();
+        let mut keys: BTreeMap<RecordId, Vec<u8>> = BTreeMap::new();
+        for (_, _, e) in c.told() {
+            if let Event::Log(tp, LogEvent::Appended { batch, .. }) = e {
+                let records = batch.records().map(|r| r.expect("sound"));
+                for (id, key) in records.filter_map(|r| Some((r.id, r.key?.to_vec()))) {
+                    keys.insert(id, key.clone());
+                    partitions.entry(key).or_default().insert(tp.partition);
+                }
+            }
+        }
+        let mut latest = BTreeMap::new();
+        let mut turned_round = Vec::new();
+        for (_, p, e) in c.told() {
+            let Event::Client(_, ClientEvent::Delivered { records, .. }) = e else {
+                continue;
+            };
+            for (_, _, id) in records {
+                let latest = latest.entry((p, &keys[id])).or_insert(id.number);
+                if id.number < *latest {
+                    turned_round.push((c.name(p).to_owned(), *latest, id.number));
+                }
+                *latest = id.number.max(*latest);
+            }
+        }
+        Keys {
+            partitions,
+            turned_round,
+        }
+    }
+}
+
+#[test]
+fn more_partitions_part_a_keys_present_from_its_past_and_who_reads_both_later_may_get_the_present_first()
+ {
+    let (story, twin) = more_partitions();
+    let mut turned_round = Vec::new();
+    for seed in 1..=8 {
+        let keys = Keys::of(&story, seed);
+        let places = || keys.partitions.values();
+        let parted = places().filter(|of_key| of_key.len() == 2);
+        assert_eq!(parted.count(), 4, "of six keys: {:?}", keys.partitions);
+        let before = |n: i32| {
+            places()
+                .filter(|of_key| of_key.iter().any(|p| *p < n))
+                .count()
+        };
+        assert_eq!(before(2), 6, "every key began in one of the two");
+        turned_round.extend(keys.turned_round);
+        let keys = Keys::of(&twin, seed);
+        assert!(keys.partitions.values().all(|of_key| of_key.len() == 1));
+        assert_eq!(keys.turned_round, [], "seed {seed} of the twin");
+    }
+    // Whose answer comes first decides it; of these seeds five show it.
+    assert!(!turned_round.is_empty());
+    assert!(
+        turned_round.iter().all(|(reader, ..)| reader == "reader"),
+        "the auditor, who reads along, gets them as they come: {turned_round:?}"
+    );
 }
