@@ -1,7 +1,11 @@
-//! A failing run becomes a small file that fails in the same way: for the first failing seeds of the protocol switches, and
-//! for the directed scenarios of the rest.
+//! A failing run becomes a small file that fails in the same way: for drawn runs that protocol switches break, and for the
+//! directed scenarios of all switches.
+//!
+//! Two switches are found by directed scenarios only, `isr-expand-epoch-start` (R06) and `isr-broker-epoch` (R12): what
+//! must come together there is drawn too seldom. `cargo xtask switches` says why, and finds the other five.
 
 use klab_kafka::rules::{Rules, SWITCHES};
+use klab_world::check::canary::DIRECTED;
 use klab_world::scenario::{Scenario, library};
 use klab_world::shrink::{Shrunk, Unshrinkable, shrink};
 use klab_world::swarm::explore::explore;
@@ -21,19 +25,31 @@ fn story(name: &str) -> Scenario {
     Scenario::parse(name, &text).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
-/// The first drawn run that breaks a promise with one switch turned, as `klab swarm --first --rule` finds it.
-fn first_failing(switch: &str, value: &str) -> (Scenario, u64) {
+/// A drawn run with one switch turned, of the half that `klab swarm` gives its seed.
+fn drawn(switch: &str, value: &str, seed: u64) -> (Scenario, u64) {
+    (scenario(seed, half(seed), &turned(switch, value)), seed)
+}
+
+fn half(seed: u64) -> Half {
+    match seed % 2 {
+        0 => Half::Safe,
+        _ => Half::Free,
+    }
+}
+
+fn turned(switch: &str, value: &str) -> Rules {
     let mut rules = Rules::default();
     let row = SWITCHES.iter().find(|s| s.name == switch);
     (row.expect("a switch").set)(&mut rules, value);
-    let half = |seed| match seed % 2 {
-        0 => Half::Safe,
-        _ => Half::Free,
-    };
+    rules
+}
+
+/// The first drawn run that breaks a promise with one switch turned, as `klab swarm --first --rule` finds it.
+fn first_failing(switch: &str, value: &str) -> (Scenario, u64) {
+    let rules = turned(switch, value);
     let mut seeds = 0..500;
     let bad = seeds.find(|seed| explore(*seed, half(*seed), &rules).is_bad());
-    let seed = bad.expect("drawn runs find this switch");
-    (scenario(seed, half(seed), &rules), seed)
+    drawn(switch, value, bad.expect("drawn runs find this switch"))
 }
 
 /// The file is read again, run, and judged as `klab run` judges it.
@@ -53,17 +69,9 @@ fn fails_when_read_again(shrunk: &Shrunk) {
     assert!(missed.is_some_and(|j| !j.holds), "{file}");
 }
 
-#[test]
-fn failing_runs_of_the_switches_shrink_to_at_most_three_faults_in_the_median_and_fail_as_before() {
-    let mut runs = vec![
-        first_failing("truncate", "hw"),
-        first_failing("prevote", "off"),
-        first_failing("own-epoch-commit", "off"),
-    ];
-    for directed in ["r01", "r03", "r06", "r10", "r12", "k03", "k06"] {
-        runs.push((story(directed), 1));
-    }
-    let (mut faults, mut drawn) = (Vec::new(), Vec::new());
+/// Shrinks runs, sees that each small file fails as its run did, and gives the faults that are left of each, fewest first.
+fn faults_left(runs: Vec<(Scenario, u64)>) -> Vec<usize> {
+    let (mut faults, mut unsteady) = (Vec::new(), Vec::new());
     for (scenario, seed) in runs {
         let title = scenario.title.clone();
         let small = shrunk(scenario, seed).unwrap_or_else(|why| panic!("{title}: {why}"));
@@ -71,13 +79,40 @@ fn failing_runs_of_the_switches_shrink_to_at_most_three_faults_in_the_median_and
         assert!(small.after.steps <= small.before.steps, "{title}");
         let latency = small.scenario.network.latency;
         if latency.min != latency.max {
-            drawn.push(title);
+            unsteady.push(title);
         }
         faults.push(small.after.steps);
     }
     // A failure may hang on one message being slower than another.
-    assert!(drawn.len() <= 1, "their latencies are not fixed: {drawn:?}");
+    assert!(
+        unsteady.len() <= 1,
+        "their latencies are not fixed: {unsteady:?}"
+    );
     faults.sort();
+    faults
+}
+
+#[test]
+fn drawn_runs_that_a_switch_breaks_shrink_to_at_most_three_faults_in_the_median_and_fail_as_before()
+{
+    let faults = faults_left(vec![
+        first_failing("truncate", "hw"),
+        first_failing("prevote", "off"),
+        first_failing("own-epoch-commit", "off"),
+        // First failing seeds too, but too far out to be looked for here: `klab swarm --seeds 0..5000 --first --rule
+        // hw-quorum=committed-isr`, and the same with position-validation=off.
+        drawn("hw-quorum", "committed-isr", 672),
+        drawn("position-validation", "off", 439),
+    ]);
+    assert_eq!(faults.len(), 5);
+    assert!(faults[2] <= 3, "{faults:?}");
+}
+
+#[test]
+fn directed_scenarios_of_the_switches_shrink_to_at_most_three_faults_in_the_median_and_fail_as_before()
+ {
+    let names = DIRECTED.map(|d| d.scenario);
+    let faults = faults_left(names.map(|name| (story(name), 1)).into());
     assert!(faults[faults.len() / 2] <= 3, "{faults:?}");
 }
 
