@@ -2,7 +2,8 @@
 //! and steps that follow other steps.
 
 use super::*;
-use klab_kafka::event::{ClientEvent, ControllerEvent, Event};
+use klab_kafka::event::{ClientEvent, ControllerEvent, Event, LogEvent};
+use klab_kafka::ids::Offset;
 use klab_kafka::protocol::ErrorCode;
 use klab_world::ambush::{CrashPoint, POINTS};
 use klab_world::scenario::selector::Known;
@@ -232,6 +233,85 @@ fn a_leader_that_dies_after_its_append_has_the_batch_and_sent_no_answer() {
         .iter()
         .any(|r| r.cause == Some(step.seq) && matches!(r.what, What::Sent { response: true, .. }));
     assert!(!answers);
+}
+
+/// How broker-1 died right behind an append, and its log: the end that it told last, the start of its last segment, and the
+/// end that it came back with.
+#[derive(PartialEq, Debug)]
+struct Death {
+    how: Down,
+    end: Offset,
+    closed: Offset,
+    back: Offset,
+}
+
+/// broker-1 dies right behind an append, with its power or without, in a story whose segments hold a few batches each.
+fn dies_after_append(power: Option<Keep>) -> Death {
+    let mut setting = Setting::default().sends(400, 10);
+    setting = setting.topic_config("segment.bytes", "1024");
+    setting.scenario.end.at = Duration::secs(40);
+    let fault = Fault::CrashAt {
+        who: name("broker-1"),
+        point: CrashPoint::AfterAppend,
+        power,
+    };
+    let run = Run::of(&with_in(&setting.scenario, fault, Lasts::For(LASTS)));
+    let (how, _) = ended(&run, "broker-1").expect("it dies");
+    let broker = run.p("broker-1");
+    let view = klab_world::view::View::new(&run.world);
+    let orders = view.partition(tests::TOPIC, 0).expect("it exists");
+    let (mut end, mut closed) = (Offset(0), Offset(0));
+    let of_log = run
+        .world
+        .trace()
+        .records()
+        .iter()
+        .filter_map(|r| match &r.what {
+            What::Told(Event::Log(tp, e)) if *tp == orders && r.process == Some(broker) => Some(e),
+            _ => None,
+        });
+    for event in of_log {
+        match *event {
+            LogEvent::Appended { ref batch, .. } => end = batch.end_offset(),
+            LogEvent::Rolled { base_offset } => closed = base_offset,
+            LogEvent::Recovered { leo: back, .. } => {
+                return Death {
+                    how,
+                    end,
+                    closed,
+                    back,
+                };
+            }
+            _ => {}
+        }
+    }
+    panic!("it comes back with its log")
+}
+
+#[test]
+fn a_crash_point_that_takes_the_power_takes_with_it_all_that_was_written_since_the_last_flush() {
+    let killed = dies_after_append(None);
+    assert_eq!(killed.how, Down::Killed);
+    let end = killed.end.plus(1);
+    assert_eq!(
+        killed.back, end,
+        "the last one is in the file, and nobody was told"
+    );
+    let dark = dies_after_append(Some(Keep::Synced));
+    let expected = Death {
+        how: Down::PowerLost,
+        back: dark.closed,
+        ..killed
+    };
+    assert_eq!(
+        dark, expected,
+        "at the same point, and only closed segments are left"
+    );
+    assert!(
+        Offset(0) < dark.closed,
+        "some were closed, and flushed with it"
+    );
+    assert!(dark.closed < dark.end, "and then more was written");
 }
 
 fn roll(kill: bool) -> Scenario {
