@@ -68,6 +68,16 @@ fn a_write_that_waits_for_replicas_is_refused_when_its_topic_is_deleted() {
 }
 
 #[test]
+fn a_fetch_that_waits_for_data_is_answered_when_its_topic_is_deleted() {
+    let mut bench = Bench::with_orders(1, &[1, 2]);
+    let conn = bench.ask(fetch(None, 0));
+    assert_eq!(fetched(&bench, conn), None);
+    bench.commit(vec![removal()]);
+    let answer = fetched(&bench, conn).expect("it is answered");
+    assert_eq!(answer.error_code, ErrorCode::UnknownTopicId);
+}
+
+#[test]
 fn what_was_to_be_deleted_is_deleted_after_a_restart_and_never_hosted() {
     let directory = FileImage::Small(SmallFile::Directory(Suffix::Delete));
     let segment = FileImage::Segment {

@@ -277,8 +277,12 @@ impl Broker {
             }
             if what != Moved::Start {
                 let (parked, mut from) = (&mut self.fetches, 0);
+                // What has moved was here: who waits for a topic that is deleted waits no longer.
+                let gone = replicas.get(id).is_none();
                 let done = Fetching::is_satisfied;
-                while let Some(f) = parked.take_done(id, &mut from, |f| done(f, replicas, here)) {
+                let mut next =
+                    |r: &_| parked.take_done(id, &mut from, |f| gone || done(f, r, here));
+                while let Some(f) = next(replicas) {
                     finish_fetch(&f, replicas, here, &mut out);
                 }
             }

@@ -147,7 +147,8 @@ impl CompletedFetch {
             }
         };
         let batches = self.answer.records.len() - self.batch as usize;
-        let mut slices = Vec::with_capacity(batches);
+        // A slice has at least one record.
+        let mut slices = Vec::with_capacity(batches.min(max as usize));
         let mut left = max;
         while left > 0 {
             let Some(batch) = self.answer.records.get(self.batch as usize) else {

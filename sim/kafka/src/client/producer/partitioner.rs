@@ -126,9 +126,6 @@ impl Sticky {
     /// If there is no partition.
     pub fn choose(&mut self, available: &[i32], partitions: u32, drawn: u64) {
         assert!(partitions > 0, "a topic has at least one partition");
-        if self.choose_by_load(drawn) {
-            return;
-        }
         self.stick_to(match available.len() as u64 {
             0 => below(drawn, partitions.into()) as i32,
             n => available[usize::try_from(below(drawn, n)).expect("below the length")],
@@ -344,7 +341,10 @@ mod tests {
         let drawn = (0..of).map(|n| {
             let mut sticky = Sticky::default();
             sticky.weigh(Some(queues.clone()));
-            sticky.choose(&[0, 1, 2], 3, nth_draw(n, of));
+            let drawn = nth_draw(n, of);
+            if !sticky.choose_by_load(drawn) {
+                sticky.choose(&[0, 1, 2], 3, drawn);
+            }
             sticky.partition().expect("chosen")
         });
         drawn.collect()

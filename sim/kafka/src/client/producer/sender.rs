@@ -173,9 +173,10 @@ impl Producer {
             self.network.metadata.request_update();
         }
         let mut requests: SmallVec<[_; 2]> = SmallVec::new();
+        let mut latencies: SmallVec<[_; 4]> = SmallVec::new();
         for node in &ready.nodes {
             let taken = self.network.ready(node.node, cx);
-            self.accumulator.note_latency(node.node, now, taken);
+            latencies.push((node.node, taken));
             if taken {
                 requests.push((node.node, self.drain(node, now)));
             } else {
@@ -186,6 +187,10 @@ impl Producer {
         // Where something is sent the sender looks again at once, before the application draws.
         if !turn.sent {
             self.accumulator.weigh(&self.network.metadata);
+        }
+        // Kafka weighs first: a turn does not see its own latencies.
+        for (node, taken) in latencies {
+            self.accumulator.note_latency(node, now, taken);
         }
         self.expire(now, cx);
         for (node, drained) in requests {
