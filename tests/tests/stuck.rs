@@ -86,6 +86,28 @@ fn without_a_majority_of_the_voters_no_broker_comes_back() {
 }
 
 #[test]
+fn a_command_that_no_controller_answers_is_pending_until_its_operator_gives_up() {
+    let story = |within: &str| {
+        ended(&format!(
+            r#"{{ "title": "one voter of three", "topics": {{ "orders": {{}} }},
+  "steps": [{{ "at": "1s", "crash": "controller-1", "for": "ever" }},
+    {{ "at": "1s", "crash": "controller-2", "for": "ever" }},
+    {{ "at": "20s", "admin": {{ "alter-config": {{ "topic": "orders", "segment.ms": 1000 }} }} }}],
+  "end": {{ "at": "30s", "within": "{within}" }} }}"#
+        ))
+    };
+    let world = story("20s");
+    let first = "(controller-1 is harmed for ever: controller-1 is killed)";
+    assert_eq!(
+        lacking(&world),
+        format!("a command of admin is pending {first}")
+    );
+    assert!(!breaks_progress(&world));
+    // default.api.timeout.ms is a minute.
+    assert_eq!(story("70s").stuck(), None);
+}
+
+#[test]
 fn a_quorum_that_lost_its_disks_is_named_by_the_fault_that_took_them() {
     let world = ended(
         r#"{ "title": "forgetful", "topics": { "orders": {} },

@@ -320,6 +320,9 @@ impl Checkers {
             Change::IsrChanged { .. } | Change::Shrank { .. } => {
                 note(&insync::PROMISE, self.insync.change(change, history));
             }
+            Change::Start { .. } => {
+                note(&offsets::PROMISE, self.offsets.change(change, history));
+            }
             Change::Elected { .. } => {}
         }
     }

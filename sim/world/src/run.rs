@@ -261,9 +261,20 @@ impl World {
         self.names.iter().filter_map(move |(p, _)| unfinished(p))
     }
 
+    /// Operators whose commands are neither answered nor given up.
+    pub(crate) fn busy_operators(&self) -> impl Iterator<Item = ProcessId> {
+        let is_busy = |p: &ProcessId| match &self.machines[p.index()].process {
+            Some(Process::Admin(admin)) => !admin.is_idle(),
+            _ => false,
+        };
+        self.names.iter().map(|(p, _)| p).filter(is_busy)
+    }
+
     fn is_quiet(&self) -> bool {
         self.scenario().end.heal == Heal::None
-            || (self.unfinished_apps().next().is_none() && self.is_ready())
+            || (self.unfinished_apps().next().is_none()
+                && self.busy_operators().next().is_none()
+                && self.is_ready())
     }
 
     fn is_time_to_supervise(&self) -> bool {

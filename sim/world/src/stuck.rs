@@ -62,6 +62,8 @@ pub enum Missing {
         /// The partitions of its open batches.
         partitions: Vec<Arc<str>>,
     },
+    /// This operator has a command that is neither answered nor given up.
+    Command(Arc<str>),
     /// This partition is not read to its end.
     Read(Arc<str>),
     /// The reader does not run.
@@ -157,6 +159,7 @@ impl fmt::Display for Missing {
                     partitions.join(", ")
                 )
             }
+            Missing::Command(operator) => write!(f, "a command of {operator} is pending"),
             Missing::Read(partition) => write!(f, "{partition} is not read to its end"),
             Missing::Reader => f.write_str("the reader does not run"),
             Missing::End => f.write_str("the run went on for 100 virtual days"),
@@ -204,6 +207,10 @@ impl World {
         };
         for (p, app) in self.unfinished_apps() {
             stuck.lacks.push(self.open_sends(p, app));
+        }
+        for p in self.busy_operators() {
+            let what = Missing::Command(self.names.of(p).into());
+            stuck.lacks.push(self.lack(what, &[p]));
         }
         stuck
     }

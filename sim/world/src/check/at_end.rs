@@ -2,7 +2,7 @@
 //!
 //! **No lost writes**: a record in the log is read by whoever reads past it (B3, B4, B5).
 //! **Accepted is sent**: what an application told its own caller is accepted is in the log (P14, B42).
-//! **Progress**: once what was broken is mended, leaders are found, ISRs fill, every send is answered and all is read (B39),
+//! **Progress**: once what was broken is mended, leaders are found, ISRs fill, every send and command is answered and all is read (B39),
 //! or what is lacking has a reason.
 
 use super::history::History;
@@ -28,7 +28,7 @@ pub const ACCEPTED: Promise = Promise {
 /// The promise.
 pub const PROGRESS: Promise = Promise {
     name: "progress",
-    sentence: "Once all is mended, every partition has a leader and a full ISR, every send is answered and all is read, or the run names one of a few reasons why not.",
+    sentence: "Once all is mended, every partition has a leader and a full ISR, every send and command is answered and all is read, or the run names one of a few reasons why not.",
     ids: "B39",
     canary: "mutated history: drop",
 };

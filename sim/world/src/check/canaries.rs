@@ -293,6 +293,15 @@ fn a_fenced_broker_left_in_an_isr_breaks_sane_registry() {
 }
 
 #[test]
+fn a_partition_epoch_that_goes_back_breaks_sane_registry() {
+    breaks(&["sane registry"], |story| {
+        story.records.pop();
+        story.commit(vec![Story::new_partition()]);
+        story.done();
+    });
+}
+
+#[test]
 fn a_read_of_an_older_epoch_breaks_epochs_ascend() {
     breaks(&["epochs ascend", "consistent read"], |story| {
         let at = find(story, 3, is_read);
@@ -332,6 +341,21 @@ fn a_high_watermark_above_the_log_breaks_offsets_ordered() {
         story.hw("broker-2", 9);
         story.done();
     });
+}
+
+#[test]
+fn a_log_start_above_the_high_watermark_breaks_offsets_ordered() {
+    let starts_at = |log_start| {
+        let (log_start, why) = (Offset(log_start), LogStart::Leader);
+        let moved = LogEvent::LogStartMoved { log_start, why };
+        let mut story = good();
+        story.records.pop();
+        story.tell("broker-3", Event::Log(ORDERS_0, moved));
+        story.done();
+        story.broken()
+    };
+    assert_eq!(starts_at(8), BTreeSet::new());
+    assert_eq!(starts_at(9), BTreeSet::from(["offsets ordered"]));
 }
 
 #[test]

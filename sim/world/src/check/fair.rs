@@ -69,8 +69,8 @@ fn copied_behind_a_log_start(log_start: i64) -> Story {
             story.tell("broker-2", moved(log_start, LogStart::RetentionTime));
         } else {
             story.copy("broker-1", &next);
-            story.tell("broker-1", moved(log_start, LogStart::Leader));
             story.hw("broker-1", next.end_offset().0);
+            story.tell("broker-1", moved(log_start, LogStart::Leader));
         }
     }
     story

@@ -16,8 +16,8 @@ use klab_kafka::controller::image::Image;
 use klab_kafka::controller::records::{MetadataRecord, PartitionRegistration};
 use klab_kafka::event::*;
 use klab_kafka::ids::{
-    ConnId, CorrelationId, LeaderEpoch, METADATA_PARTITION, NodeId, Offset, RecordId, TopicId,
-    TopicIdPartition,
+    ConnId, CorrelationId, LeaderEpoch, METADATA_PARTITION, NodeId, Offset, PartitionEpoch,
+    RecordId, TopicId, TopicIdPartition,
 };
 use klab_kafka::log::batch::{Payload, RecordBatch};
 use klab_kafka::protocol::Api;
@@ -63,6 +63,15 @@ pub enum Change {
         /// What it showed of the committed log.
         advance: Advance,
     },
+    /// A running replica told where its log starts.
+    Start {
+        /// Which partition.
+        partition: u32,
+        /// At whose replica.
+        process: ProcessId,
+        /// There.
+        at: Offset,
+    },
     /// A replica began to lead.
     Led {
         /// Which partition.
@@ -98,6 +107,8 @@ pub enum Change {
     Registered {
         /// Which partition.
         partition: u32,
+        /// The partition epoch before, if it was there.
+        before: Option<PartitionEpoch>,
     },
     /// The metadata log fenced a broker.
     Fenced {
@@ -456,6 +467,14 @@ impl History {
                 let at = lineage.replica_at(taking.p);
                 let told = (taking.record.seq, taking.record.at);
                 lineage.move_start(at, *log_start, *why, told);
+                // At the start the high watermark is what the checkpoint says, and not told yet.
+                if *why != LogStart::Recovered {
+                    taking.changes.push(Change::Start {
+                        partition,
+                        process: taking.p,
+                        at: *log_start,
+                    });
+                }
             }
             LogEvent::Compacted {
                 upto,
@@ -678,7 +697,10 @@ impl History {
     ) {
         let seq = taking.record.seq;
         let partition = self.place(id);
-        taking.changes.push(Change::Registered { partition });
+        taking.changes.push(Change::Registered {
+            partition,
+            before: before.as_ref().map(|b| b.partition_epoch),
+        });
         let scenario = taking.view.scenario();
         let allows = Allows::of(
             scenario,

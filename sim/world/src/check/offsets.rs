@@ -16,12 +16,12 @@ pub const PROMISE: Promise = Promise {
 /// Watches it.
 #[derive(Clone, Debug, Default)]
 pub struct OffsetsOrdered {
-    /// Batches and high watermarks.
+    /// Batches, high watermarks and log starts.
     pub opportunities: u64,
 }
 
 impl OffsetsOrdered {
-    /// A log grew, or a high watermark moved.
+    /// A log grew, or a high watermark or a log start moved.
     pub fn change(&mut self, change: &Change, history: &History) -> Option<Seen> {
         let (partition, process, what) = match change {
             Change::Grew {
@@ -59,6 +59,23 @@ impl OffsetsOrdered {
                 } else {
                     return None;
                 };
+                (*partition, *process, what)
+            }
+            Change::Start {
+                partition,
+                process,
+                at,
+            } => {
+                self.opportunities += 1;
+                let lineage = history.lineage(*partition);
+                let replica = lineage.replica(*process)?;
+                let end = lineage.leo(replica).min(replica.hw);
+                if *at <= end {
+                    return None;
+                }
+                let what = format!(
+                    "has its log start at {at}, above {end}, its high watermark or its log end"
+                );
                 (*partition, *process, what)
             }
             _ => return None,

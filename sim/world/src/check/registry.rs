@@ -1,5 +1,6 @@
 //! **Sane registry**: what the committed metadata log says of a partition can be so (I-6, W9): the ISR is of its replicas and never
-//! empty, its leader is in it and not fenced, and a fenced broker stands in an ISR only if it is the last one.
+//! empty, its leader is in it and not fenced, a fenced broker stands in an ISR only if it is the last one, and the partition epoch
+//! grows with every change.
 //!
 //! Looked at whenever the log changes a partition or fences a broker, once all records of the batch are in: the controller writes
 //! a fencing and what follows from it together.
@@ -7,7 +8,7 @@
 use super::history::{Change, History};
 use super::{About, Promise, Seen};
 use klab_kafka::controller::records::PartitionRegistration;
-use klab_kafka::ids::NodeId;
+use klab_kafka::ids::{NodeId, PartitionEpoch};
 
 /// The promise.
 pub const PROMISE: Promise = Promise {
@@ -28,7 +29,9 @@ impl SaneRegistry {
     /// The metadata log changed a partition, or fenced a broker.
     pub fn change(&mut self, change: &Change, history: &History) -> Option<Seen> {
         match change {
-            Change::Registered { partition } => self.look(*partition, history),
+            Change::Registered { partition, before } => self
+                .look(*partition, history)
+                .or_else(|| is_stale(*partition, (*before)?, history)),
             Change::Fenced { broker } => {
                 let has = |at: &u32| {
                     let registration = history.registration(*at);
@@ -51,6 +54,20 @@ impl SaneRegistry {
             seen: format!("{} {what}", history.partition_name(partition)),
         })
     }
+}
+
+/// A change that left the partition epoch where it was, or took it back.
+fn is_stale(partition: u32, before: PartitionEpoch, history: &History) -> Option<Seen> {
+    let after = history.registration(partition)?.partition_epoch;
+    (after <= before).then(|| Seen {
+        about: About::Partition(history.lineage(partition).id),
+        seen: format!(
+            "{} changed, and its partition epoch went from {} to {}",
+            history.partition_name(partition),
+            before.0,
+            after.0
+        ),
+    })
 }
 
 /// What cannot be so.

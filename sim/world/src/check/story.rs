@@ -164,6 +164,15 @@ impl Story {
 
     /// The topic is created.
     pub fn topic(&mut self) {
+        let topic = MetadataRecord::Topic {
+            name: "orders".into(),
+            id: ORDERS,
+        };
+        self.commit(vec![topic, Story::new_partition()]);
+    }
+
+    /// A partition that nobody has changed yet.
+    pub fn new_partition() -> MetadataRecord {
         let registration = PartitionRegistration {
             replicas: [1, 2, 3].map(NodeId).into(),
             isr: [1, 2, 3].map(NodeId).into(),
@@ -172,17 +181,11 @@ impl Story {
             leader_epoch: LeaderEpoch(0),
             partition_epoch: PartitionEpoch(0),
         };
-        self.commit(vec![
-            MetadataRecord::Topic {
-                name: "orders".into(),
-                id: ORDERS,
-            },
-            MetadataRecord::Partition {
-                topic: ORDERS,
-                partition: 0,
-                registration,
-            },
-        ]);
+        MetadataRecord::Partition {
+            topic: ORDERS,
+            partition: 0,
+            registration,
+        }
     }
 
     /// The metadata log takes up records; all voters have them, and one broker.
