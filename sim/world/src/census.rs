@@ -17,7 +17,7 @@ use klab_kafka::time::{Duration, Time};
 use crate::met;
 use crate::scenario::expect::{Expectation, Goal};
 use crate::scenario::trigger::Trigger;
-use crate::trace::{Record, What};
+use crate::trace::{Phase, Record, What};
 use crate::view::View;
 use crate::world::World;
 
@@ -60,6 +60,9 @@ struct Flow {
     /// Since when records wait and none is acknowledged.
     since: Time,
     unavailable: Duration,
+    /// Since when all is mended, while records wait that waited then and none was acknowledged.
+    recovering: Option<Time>,
+    recovery: Duration,
 }
 
 /// How long records took, in buckets.
@@ -99,9 +102,17 @@ impl Census {
             self.unmet
                 .retain(|trigger| !met::is_met(world, trigger, record));
         }
-        if let What::Told(event) = &record.what {
-            self.told(world, event, record);
+        match &record.what {
+            What::Told(event) => self.told(world, event, record),
+            What::Phase(Phase::Healing) => self.healed(record.at),
+            _ => {}
         }
+    }
+
+    /// All faults are over.
+    fn healed(&mut self, at: Time) {
+        let waiting = self.flows.values_mut().filter(|flow| flow.waiting > 0);
+        waiting.for_each(|flow| flow.recovering = Some(at));
     }
 
     fn told(&mut self, world: &World, event: &Event, record: &Record) {
@@ -347,12 +358,19 @@ impl Census {
         all
     }
 
-    /// The longest time in which a producer's records for one partition waited and none was acknowledged.
+    /// B37: the longest time in which a producer's records for one partition waited and none was acknowledged.
     pub fn unavailable(&self, among: Among, now: Time) -> Duration {
         let flow = |flow: &Flow| match flow.waiting {
             0 => flow.unavailable,
             _ => flow.unavailable.max(now.since(flow.since)),
         };
+        self.flows(among).map(flow).max().unwrap_or_default()
+    }
+
+    /// B37: the longest time from the end of all faults until of a producer's records for one partition that waited then one
+    /// was acknowledged, or all were given up.
+    pub fn recovery(&self, among: Among, now: Time) -> Duration {
+        let flow = |flow: &Flow| flow.recovering.map_or(flow.recovery, |at| now.since(at));
         self.flows(among).map(flow).max().unwrap_or_default()
     }
 
@@ -404,6 +422,9 @@ impl Flow {
         if acked || self.waiting == 0 {
             self.unavailable = self.unavailable.max(at.since(self.since));
             self.since = at;
+            if let Some(mended) = self.recovering.take() {
+                self.recovery = at.since(mended);
+            }
         }
     }
 }
@@ -523,6 +544,41 @@ mod tests {
         flow.answered(Time(4 * second), true);
         assert_eq!(flow.unavailable, Duration::secs(3));
         assert_eq!(flow.waiting, 0);
+    }
+
+    #[test]
+    fn recovery_lasts_from_the_end_of_all_faults_to_the_first_acknowledgement_of_what_waited() {
+        let at = |seconds: u64| Time(seconds * 1_000_000_000);
+        let partition = |partition| TopicIdPartition {
+            topic: METADATA_TOPIC,
+            partition,
+        };
+        let flow = |waiting| Flow {
+            waiting,
+            ..Flow::default()
+        };
+        let mut census = Census::default();
+        for (number, waiting) in [(0, 2), (1, 1), (2, 0)] {
+            census.flows.insert((0, partition(number)), flow(waiting));
+        }
+        census.healed(at(10));
+        let mut answered = |number, seconds, acked| {
+            let flow = census.flows.get_mut(&(0, partition(number)));
+            flow.expect("inserted").answered(at(seconds), acked);
+        };
+        answered(0, 14, true);
+        answered(0, 90, true);
+        let of = |census: &Census, partition, now| {
+            let among = Among {
+                partition,
+                ..Among::default()
+            };
+            census.recovery(among, at(now))
+        };
+        assert_eq!(of(&census, Some(partition(0)), 95), Duration::secs(4));
+        assert_eq!(of(&census, Some(partition(1)), 95), Duration::secs(85));
+        assert_eq!(of(&census, Some(partition(2)), 95), Duration::ZERO);
+        assert_eq!(of(&census, None, 12), Duration::secs(4));
     }
 
     proptest! {

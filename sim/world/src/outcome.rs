@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::census::Among;
 use crate::check::Violation;
 use crate::scenario::expect::{Expectation, Goal, METRICS, Measure, Metric, Scope};
-use crate::scenario::quantity::write_duration;
+use crate::scenario::quantity::show_duration;
 use crate::verdict::Verdict;
 use crate::view::View;
 use crate::world::World;
@@ -75,7 +75,7 @@ impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Found::Count(count) => count.fmt(f),
-            Found::Time(ns) => f.write_str(&write_duration(*ns)),
+            Found::Time(ns) => f.write_str(&show_duration(*ns)),
             Found::Happened(true) => f.write_str("it happened"),
             Found::Happened(false) => f.write_str("it never happened"),
             Found::Broken(true) => f.write_str("it was broken"),
@@ -203,6 +203,7 @@ impl World {
             Metric::ProduceP99 => census.latency(among).percentile(99).0,
             Metric::ProduceMax => census.latency(among).max().0,
             Metric::Unavailable => census.unavailable(among, self.now()).0,
+            Metric::Recovery => census.recovery(among, self.now()).0,
             of_records => return verdict.value(of_records, among),
         })
     }

@@ -101,6 +101,7 @@ pub enum Metric {
     ProduceP99,
     ProduceMax,
     Unavailable,
+    Recovery,
 }
 
 /// Whether a metric counts or measures time.
@@ -113,7 +114,7 @@ pub enum Measure {
 }
 
 /// All metrics: name, what it measures, sentence.
-pub const METRICS: [(Metric, &str, Measure, &str); 28] = [
+pub const METRICS: [(Metric, &str, Measure, &str); 29] = [
     (
         Metric::Sent,
         "sent",
@@ -281,6 +282,12 @@ pub const METRICS: [(Metric, &str, Measure, &str); 28] = [
         "unavailable",
         Measure::Time,
         "The longest time in which records waited and none was acknowledged.",
+    ),
+    (
+        Metric::Recovery,
+        "recovery",
+        Measure::Time,
+        "The longest time from the end of all faults until records that waited were acknowledged again.",
     ),
 ];
 

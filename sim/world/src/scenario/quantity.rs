@@ -208,6 +208,20 @@ pub fn write_duration(ns: u64) -> String {
     write_in(ns, &units, "0s")
 }
 
+/// Writes nanoseconds for people: seconds, milliseconds or microseconds, cut after three decimals.
+pub fn show_duration(ns: u64) -> String {
+    let units = [("s", NS[4].1), ("ms", NS[3].1), ("µs", NS[2].1)];
+    let Some((name, unit)) = units.into_iter().find(|(_, unit)| ns >= *unit) else {
+        return write_duration(ns);
+    };
+    let (whole, thousandths) = (ns / unit, ns % unit * 1_000 / unit);
+    let decimals = format!(".{thousandths:03}");
+    format!(
+        "{whole}{}{name}",
+        decimals.trim_end_matches('0').trim_end_matches('.')
+    )
+}
+
 /// Writes both ends, or one if they are the same.
 pub fn write_durations(range: Range<u64>) -> String {
     match range.min == range.max {
@@ -401,6 +415,12 @@ mod tests {
         assert!(instant("2100-02-29T00:00:00Z").is_err());
         assert!(instant("2026-01-01").is_err());
         assert!(instant("2026-01-01T24:00:00Z").is_err());
+    }
+
+    #[test]
+    fn a_measured_time_is_shown_in_three_decimals() {
+        let shown = [59_539_505_329, 90_000_000_000, 1_434_370, 20_500, 7, 0].map(show_duration);
+        assert_eq!(shown, ["59.539s", "90s", "1.434ms", "20.5µs", "7ns", "0s"]);
     }
 
     #[test]

@@ -55,7 +55,8 @@ impl Verdict {
             | Metric::ProduceP50
             | Metric::ProduceP99
             | Metric::ProduceMax
-            | Metric::Unavailable => return None,
+            | Metric::Unavailable
+            | Metric::Recovery => return None,
         })
     }
 }
