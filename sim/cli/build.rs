@@ -78,11 +78,19 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Notes the ids of one file. What lies in a module of tests is tests, as are files named for them.
+/// Notes the ids of one file. What lies in a module of tests is tests, as are files and folders named for them. What a header says
+/// is left out is no place.
 fn look(name: &str, text: &str, places: &mut BTreeMap<String, Place>) {
-    let mut in_tests = name.starts_with("tests/") || name.ends_with("/tests.rs");
+    let named_for_tests = name.ends_with("tests.rs") || name.contains("/tests/");
+    let mut in_tests = name.starts_with("tests/") || named_for_tests;
+    let mut left_out = false;
     let lines: Vec<&str> = text.lines().collect();
     for (number, line) in lines.iter().enumerate() {
+        left_out |= line.starts_with("//! Left out");
+        left_out &= line.starts_with("//! ");
+        if left_out {
+            continue;
+        }
         let opens = |next: &&str| next.starts_with("mod ") && next.ends_with('{');
         in_tests |= line.trim() == "#[cfg(test)]" && lines.get(number + 1).is_some_and(opens);
         let rank = ["//!", "///"]

@@ -443,6 +443,7 @@ fn row_19_a_lost_response_is_answered_again_with_the_first_offset() {
     assert_eq!(told, Some(base_offset));
 }
 
+// P-20: to the broker it is another producer.
 #[test]
 fn row_20_a_restarted_producer_that_resends_has_another_id_and_duplicates() {
     let mut setting = Setting::default().sends(30, 10);

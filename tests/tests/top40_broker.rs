@@ -57,6 +57,7 @@ fn reads_from_the_start() -> ConsumerPlan {
     }
 }
 
+//
 #[test]
 fn row_6_a_leader_cut_off_with_its_clients_acknowledges_acks_1_in_vain_and_acks_all_never() {
     let mut setting = Setting::default().producer("acks", "1").sends(4_000, 20);

@@ -53,7 +53,7 @@ impl<'a> PartitionChange<'a> {
     /// The record that makes the change; `None` if there is nothing to change. `may_lead`: is an active broker.
     ///
     /// The last member of an ISR stays in it though it is gone: nobody else has the committed records for certain, and an
-    /// empty ISR exists only with eligible leader replicas.
+    /// empty ISR exists only with eligible leader replicas.
     pub fn build(
         &self,
         id: TopicIdPartition,

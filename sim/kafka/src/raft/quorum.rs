@@ -1,7 +1,7 @@
 //! What one replica thinks of its quorum: Kafka's QuorumState. At most one leader is elected per epoch (I-8), because
 //! epoch and vote are on disk before anybody is told of them (K-1).
 //!
-//! Voters are static; directory ids and dynamic voters (K-10) are left out.
+//! Left out: directory ids and dynamic voters (K-10).
 
 use crate::disk::{DiskImage, FileId, FileImage, QuorumStateFile, SmallFile, Write};
 use crate::effect::{Effect, Effects};
