@@ -10,6 +10,7 @@ pub mod disks;
 pub mod doctor;
 pub mod exercise;
 pub mod fault;
+mod formerly;
 pub mod frame;
 mod lifecycle;
 pub mod line;

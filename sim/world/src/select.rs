@@ -410,6 +410,15 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_first_leader_of_a_partition_is_its_former_leader_after_one_change() {
+        let mut world = ready();
+        let who = [process(&world, "broker-1")].into();
+        world.intervene(Fault::Kill { who }, Lasts::UntilHeal);
+        until_led(&mut world, 2, &[2, 3]);
+        each_means(&world, &[("former leader of orders-0", 1, &["broker-1"])]);
+    }
+
+    #[test]
     fn before_anything_was_done_nobody_was_struck_and_nobody_led_before() {
         let world = ready();
         each_means(

@@ -18,7 +18,7 @@ use crate::trace::{Handled, Phase, Record, Trace, What};
 use crate::view::View;
 use klab_kafka::context::{Context, Output};
 use klab_kafka::disk::FileId;
-use klab_kafka::event::{ControllerEvent, Event};
+use klab_kafka::event::Event;
 use klab_kafka::ids::{BrokerEpoch, ConnId, NodeId, TopicId, TopicIdPartition};
 use klab_kafka::input::Closed;
 use klab_kafka::time::{Duration, Time};
@@ -40,7 +40,7 @@ pub struct World {
     pub(crate) run: crate::run::Run,
     pub(crate) ambushes: Vec<crate::ambush::Ambush>,
     pub(crate) former_leaders: BTreeMap<TopicIdPartition, ProcessId>,
-    leaders: BTreeMap<TopicIdPartition, ProcessId>,
+    pub(crate) leaders: BTreeMap<TopicIdPartition, ProcessId>,
     /// Brokers that lost unsynced data or their disk, with the broker epoch they had.
     losses: BTreeMap<ProcessId, Option<BrokerEpoch>>,
     /// The names that deleted topics had.
@@ -553,25 +553,6 @@ impl World {
                 self.tell_process(p, Some(record), What::Told(event));
             }
             Output::Exit(_) => self.end(p, Down::Exited, record),
-        }
-    }
-
-    fn note_leader(&mut self, event: &Event) {
-        if let Event::Controller(ControllerEvent::TopicDeleted { name, id }) = event {
-            self.former_topics.insert(*id, name.clone());
-        }
-        if let Event::Controller(ControllerEvent::LeaderElected {
-            partition, leader, ..
-        }) = event
-        {
-            let new = leader.and_then(|n| View::new(self).process_of(n));
-            let old = match new {
-                Some(new) => self.leaders.insert(*partition, new),
-                None => self.leaders.remove(partition),
-            };
-            if let Some(old) = old.filter(|o| Some(*o) != new) {
-                self.former_leaders.insert(*partition, old);
-            }
         }
     }
 
