@@ -144,6 +144,31 @@ const FAULT: &[Place] = &[
         todo: "a step with it, in the file that uses every part of the grammar",
     },
     Place {
+        file: "sim/world/src/line/picture.rs",
+        at: "pub fn dare(",
+        todo: "what the page's button says",
+    },
+    Place {
+        file: "sim/world/src/swarm/faults.rs",
+        at: "fn draw(targets",
+        todo: "its family, if drawn runs can do it of themselves",
+    },
+    Place {
+        file: "sim/world/src/swarm/steps.rs",
+        at: "fn draw_deed(",
+        todo: "or as a step that a drawn file says",
+    },
+    Place {
+        file: "sim/world/src/swarm/explore.rs",
+        at: "fn kind(",
+        todo: "the name under which drawn runs count it",
+    },
+    Place {
+        file: "sim/world/src/swarm/explore/aims.rs",
+        at: "harm(\"cut\"",
+        todo: "in how many drawn runs it must be",
+    },
+    Place {
         file: "sim/world/src/frame/menu.rs",
         at: "pub fn",
         todo: "a row, if a person can do it in the page",
@@ -180,6 +205,26 @@ const CONFIG: &[Place] = &[
         file: "sim/kafka/src/config.rs",
         at: "ConsumerConfig {",
         todo: "a row, if it is a consumer's",
+    },
+    Place {
+        file: "sim/kafka/src/config.rs",
+        at: "AdminConfig {",
+        todo: "a row, if it is an operator's",
+    },
+    Place {
+        file: "sim/kafka/src/config.rs",
+        at: "LibrdkafkaConfig {",
+        todo: "a row, if it is librdkafka's",
+    },
+    Place {
+        file: "sim/kafka/src/config/layers.rs",
+        at: "const SYNONYMS",
+        todo: "the broker's key behind a topic's; below, whether a running broker takes it, and the least value",
+    },
+    Place {
+        file: "sim/world/src/swarm/knobs.rs",
+        at: "pub const KNOBS",
+        todo: "values that drawn runs give it",
     },
     Place {
         file: "schema/scenario.json",

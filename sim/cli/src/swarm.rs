@@ -246,7 +246,7 @@ fn aims(explored: &[Explored], guilt: &[Guilt; 2], is_judged: bool) -> bool {
     let mut all_reached = true;
     println!("\n reached  at least  of {runs} runs");
     for aim in AIMS {
-        let reached = explored.iter().filter(|e| (aim.is_reached)(e)).count() as u64;
+        let reached = explored.iter().filter(|e| aim.is_reached(e)).count() as u64;
         let least = match aim.least {
             Least::Runs(least) => least.to_string(),
             Least::All => "all".to_owned(),

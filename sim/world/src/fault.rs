@@ -3,7 +3,10 @@
 //! `W` says whom: a selector in a scenario, concrete processes on the tape and in the trace.
 //!
 //! Left out: swapped and stale endpoints after a restart (N11), since here an address is a process and stays with it; faults
-//! of a disk's contents (D3 to D7, D9).
+//! of a disk's contents (D3 to D7, D9); one of several log directories that fails (L-37), since a process has one and halts with
+//! it; a reset of which both ends hear at once (N4: the other end hears a latency later); several messages lost by one step (N6:
+//! a step for each); links clogged together and released one by one (N8: a step for each); a change of version or of settings with
+//! a rolling restart (P6); a latency of one machine's disk alone but for a stall (D1: `cluster.sync` is everyone's).
 
 use crate::ambush::CrashPoint;
 use crate::disks::Keep;

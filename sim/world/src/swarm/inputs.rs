@@ -1,7 +1,8 @@
 //! What a drawn run was given: keys of the grammar, kinds of selectors, settings off their defaults. Searching is blind to
 //! what it never tries; so inputs are counted, not only what came of them.
 //!
-//! A key counts if it stands in the file that means the scenario, where what is meant anyway is left out.
+//! A key counts if it stands in the file that means the scenario, where what is meant anyway is left out. Whether a trigger was met
+//! and whom a selector meant is not counted here: the harms of the tape are (`explore`).
 
 use super::knobs::{Drawn, KNOBS, LIBRDKAFKA};
 use crate::scenario::Scenario;

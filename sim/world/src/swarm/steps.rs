@@ -90,7 +90,7 @@ pub fn draw_steps(dice: &mut Dice<'_>, half: Half, cast: &Cast<'_>) -> Vec<Step>
             optional: true,
         });
     }
-    // P6: one run of twenty is an upgrade.
+    // P6: one run of twenty has a rolling restart.
     if may_say && dice.chance(5) {
         steps.push(Step {
             id: 1_000_000,
@@ -273,7 +273,8 @@ fn draw_deed(dice: &mut Dice<'_>, half: Half, cast: &Cast<'_>) -> (Action, Lasts
     (Action::Fault(fault), lasts)
 }
 
-/// Only brokers lose data: no Kafka survives a metadata quorum whose majority forgets.
+/// Only brokers lose data: no Kafka survives a metadata quorum whose majority forgets. What a single voter loses is searched by the
+/// tests of `raft`.
 fn draw_loss(dice: &mut Dice<'_>, cast: &Cast<'_>) -> Fault<Selector> {
     let tp = draw_partition(dice, cast);
     let who = dice.pick(&[
