@@ -40,7 +40,7 @@ pub struct Options {
     /// The folder of the crate `model`, a small Kafka-shaped model, as one more peer
     #[arg(long, value_name = "PATH", requires = "peers")]
     model: Option<PathBuf>,
-    /// How often each case is run; the median counts
+    /// How often each case is timed; the median counts
     #[arg(long, default_value_t = 7)]
     passes: u16,
 }

@@ -29,7 +29,7 @@ pub struct Options {
 /// Two runs that differ in length alone.
 struct Case {
     name: &'static str,
-    /// The case of `klab bench` that costs the same.
+    /// The case of `klab bench` that is like it; there more producers keep the brokers busy.
     bench: &'static str,
     unit: &'static str,
     short: u64,

@@ -57,7 +57,7 @@ pub enum Command {
 /// `klab bench`
 #[derive(Args, Debug)]
 pub struct Bench {
-    /// How often each case is run; the median counts.
+    /// How often each case is timed, after a run that is not; the median counts.
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..))]
     pub passes: u16,
     /// Prints the medians as JSON lines and nothing else: nanoseconds of wall and of virtual time, events, records.

@@ -21,7 +21,7 @@ pub fn roll<T: Serialize + ?Sized>(hash: u64, value: &T) -> u64 {
 
 impl Digest {
     /// The hash with one more number. Each part of it can be undone, so a difference once made lasts, unless a later one happens to
-    /// fit it: of all that could, one in 2^64 does. The number is mixed by itself first, so that the next one waits for little.
+    /// fit it: of unrelated ones, one in 2^64 does. The number is mixed by itself first, so that the next one waits for little.
     #[inline]
     fn with(self, number: u64) -> Digest {
         const STEP: u64 = 0x9e37_79b9_7f4a_7c15;

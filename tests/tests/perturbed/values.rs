@@ -2,7 +2,7 @@
 //! value if a single one of its leaves is another.
 //!
 //! The tables name every variant and every field: a new one does not compile until it stands there.
-//! Left out: what a digest leaves out on purpose, the bytes of encoded records, for which their checksum stands.
+//! Left out: what a digest leaves out on purpose, the bytes and the header of an application's batch, for which its checksum stands.
 
 use klab_kafka::client::consumer::positions::TopicPartition;
 use klab_kafka::client::consumer::records::ConsumerError;
@@ -354,8 +354,12 @@ impl Perturb for BatchData {
             *self = self.damaged(9);
         }
         self.size.visit(aim);
-        // Of an application's batch the checksum stands for these.
-        if !matches!(self.payload, Payload::Records { .. }) {
+        if matches!(self.payload, Payload::Records { .. }) {
+            // Of an application's batch the checksum stands for the header.
+            if aim.hits() {
+                *self = self.stamped(Timestamp(8));
+            }
+        } else {
             self.timestamp_type.visit(aim);
             self.transactional.visit(aim);
             self.last_offset_delta.visit(aim);

@@ -66,8 +66,8 @@ pub struct BatchData {
     pub payload: Payload,
 }
 
-/// For digests. Of an application's batch the checksum stands for the records' bytes and for the header; other batches have no
-/// bytes here.
+/// For digests. Of an application's batch the checksum stands for the records' bytes and for the header; batches of the
+/// metadata log have none.
 impl Serialize for BatchData {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
