@@ -23,6 +23,29 @@ fn preferred() -> Operation {
     }
 }
 
+#[test]
+fn without_most_controllers_a_lagging_follower_blocks_acks_all_until_the_isr_can_shrink() {
+    // K12: the leader cannot commit a smaller ISR, and waits for all of the old one.
+    let mut c = Setting::default().sends(2_000, 20).begin();
+    let leader = c.leader().expect("ready");
+    let follower = c.followers()[0];
+    c.run_until_acked(20);
+    let active = c.active_controller().expect("ready");
+    let other = c.controllers().into_iter().find(|p| *p != active);
+    let gone = [active, other.expect("three controllers")];
+    gone.iter().for_each(|p| c.crash(*p));
+    c.crash(follower);
+    c.pass(Duration::secs(1));
+    let acked = c.acked().len();
+    c.pass(Duration::secs(60));
+    assert_eq!(c.acked().len(), acked, "all of the ISR must have a record");
+    assert_eq!((c.isr().len(), c.leader()), (3, Some(leader)));
+    let (_, failures) = (c.restart(gone[0]), c.failures().len());
+    c.run_until_acked(acked + 1);
+    assert_eq!((c.isr().len(), c.leader()), (2, Some(leader)));
+    assert_eq!(failures, 0, "two minutes had not passed");
+}
+
 /// broker-1, the preferred leader, has been away and is in sync again; another leads.
 fn led_by_another(setting: Setting) -> Cluster {
     let mut c = setting.begin();

@@ -308,6 +308,16 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_json_keeps_to_its_schema() {
+        let schema = include_str!("../../../schema/output.json");
+        let mut schema: serde_json::Value = serde_json::from_str(schema).expect("JSON");
+        schema["anyOf"] = json!([{ "$ref": "#/$defs/bench" }]);
+        let mut row = Row::of(&CASES[1], true).unwrap_or_else(|_| unreachable!("it parses"));
+        row.took = vec![Duration::from_millis(500)];
+        assert!(jsonschema::is_valid(&schema, &row.json()));
+    }
+
+    #[test]
     fn one_slow_pass_does_not_move_the_median() {
         let ms = |n| Duration::from_millis(n);
         assert_eq!(median(&[ms(5), ms(900), ms(4)]), ms(5));

@@ -149,6 +149,28 @@ fn what_is_printed_as_json_of_every_scenario_keeps_to_its_schema() {
     assert_eq!(told["kinds"][0]["why"], "log.lost == 7");
     holds(&sweep, "a sweep", &told);
 
+    let topics = one("topics");
+    let told = json_of(&["topics", "quickstart", "--at", "1s", "--json"]);
+    holds(&topics, "topics", &told);
+    let (alone, down) = (
+        r#"/topics/orders={"replicas": [[1]]}"#,
+        r#"/steps=[{"at": "1s", "crash": "broker-1"}]"#,
+    );
+    let args = [
+        "topics",
+        "quickstart",
+        "--at",
+        "15s",
+        "--set",
+        alone,
+        "--set",
+        down,
+        "--json",
+    ];
+    let told = json_of(&args);
+    assert_eq!(told["topics"][0]["partitions"][0]["leader"], Value::Null);
+    holds(&topics, "a topic without a leader", &told);
+
     let swarm = one("swarm");
     let args = [
         "swarm",
