@@ -12,6 +12,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::commands;
+
 /// The mdBook that is tried.
 const MDBOOK: &str = "0.5.4";
 
@@ -64,10 +66,8 @@ fn check(seeds: Option<u64>) -> Result<()> {
     if let Some(seeds) = seeds {
         check.args(["--seeds", &seeds.to_string()]);
     }
-    match check.status().context("starting mdbook-klab")?.success() {
-        true => Ok(()),
-        false => bail!("an exercise does not do what its file declares (see above)"),
-    }
+    let failed = "an exercise does not do what its file declares";
+    commands::run(&mut check, failed)
 }
 
 /// The mdBook of `target/tools`, of the PATH, or a new one.
@@ -223,14 +223,9 @@ fn pages(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// The tests look at what is built, with the packages of the page's tests.
 fn test(book: &Path) -> Result<()> {
-    let status = Command::new("node")
-        .args(["--test", "--test-concurrency=1", "book/tests"])
+    let mut node = Command::new("node");
+    node.args(["--test", "--test-concurrency=1", "book/tests"])
         .env("KLAB_BOOK", book)
-        .current_dir(crate::root())
-        .status()
-        .context("starting node")?;
-    match status.success() {
-        true => Ok(()),
-        false => bail!("the book's tests failed (see above)"),
-    }
+        .current_dir(crate::root());
+    commands::run(&mut node, "the book's tests failed")
 }

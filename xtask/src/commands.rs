@@ -17,12 +17,22 @@ pub fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(ended.stdout).with_context(|| format!("{command:?} prints no text"))
 }
 
-/// Lets cargo build something, which is named if that fails; cargo's own messages go to the terminal.
-pub fn build(cargo: &mut Command, what: &str) -> Result<()> {
-    if !cargo.status().context("starting cargo")?.success() {
-        bail!("{what} does not build (see cargo's message above)");
+/// Runs a program whose messages go to the terminal; `failed` says what it means if it fails.
+pub fn run(command: &mut Command, failed: &str) -> Result<()> {
+    let status = command.status();
+    let status = status.with_context(|| {
+        let name = command.get_program().to_string_lossy();
+        format!("starting {name}: is it installed?")
+    })?;
+    if !status.success() {
+        bail!("{failed} (see above)");
     }
     Ok(())
+}
+
+/// Lets cargo build something, which is named if that fails.
+pub fn build(cargo: &mut Command, what: &str) -> Result<()> {
+    run(cargo, &format!("{what} does not build"))
 }
 
 /// What the toolchain that runs us answers, as a path.

@@ -13,6 +13,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::commands;
+
 /// The oldest Node that is tried.
 const NODE: u32 = 20;
 const WHAT_TO_INSTALL: &str = "the page needs Node 20 or newer and npm (https://nodejs.org; Debian: apt-get install nodejs npm)";
@@ -99,17 +101,12 @@ pub fn build() -> Result<Built> {
 fn test(built: &Built) -> Result<()> {
     let release = crate::programs("release")?;
     let web = built.folder.parent().expect("it lies in target/web");
-    let status = Command::new("node")
-        .args(["--test", "--test-concurrency=1", "tests"])
+    let mut node = Command::new("node");
+    node.args(["--test", "--test-concurrency=1", "tests"])
         .env("KLAB_WEB", web)
         .env("KLAB", release.join("klab"))
-        .current_dir(web_folder())
-        .status()
-        .context(WHAT_TO_INSTALL)?;
-    if !status.success() {
-        bail!("the page's tests failed (see above)");
-    }
-    Ok(())
+        .current_dir(web_folder());
+    commands::run(&mut node, "the page's tests failed")
 }
 
 fn check_node() -> Result<()> {
@@ -131,27 +128,19 @@ fn fetch_packages() -> Result<()> {
     if std::fs::read(&mark).is_ok_and(|fetched| fetched == pinned) {
         return Ok(());
     }
-    let status = Command::new("npm")
-        .args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"])
-        .current_dir(web_folder())
-        .status()
-        .context(WHAT_TO_INSTALL)?;
-    if !status.success() {
-        bail!("npm could not fetch the page's packages (see its message above)");
-    }
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"])
+        .current_dir(web_folder());
+    commands::run(&mut npm, "npm could not fetch the page's packages")?;
     std::fs::write(&mark, pinned).context("marking the packages as fetched")
 }
 
 fn node<'a>(arguments: impl IntoIterator<Item = &'a OsStr>) -> Result<()> {
-    let status = Command::new("node")
-        .args(arguments)
-        .current_dir(web_folder())
-        .status()
-        .context(WHAT_TO_INSTALL)?;
-    if !status.success() {
-        bail!("node failed (see its message above)");
-    }
-    Ok(())
+    let mut node = Command::new("node");
+    commands::run(
+        node.args(arguments).current_dir(web_folder()),
+        "node failed",
+    )
 }
 
 fn web_folder() -> PathBuf {

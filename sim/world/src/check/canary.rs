@@ -4,6 +4,8 @@
 //! Two kinds: a directed scenario, in which one protocol switch is off and a schedule breaks what the rule kept; and a
 //! history changed in one place, a unit test in `canaries.rs`. `tests/tests/canaries.rs` runs the first, that file the
 //! second.
+//!
+//! Not in it: unavailability (B37). No promise bounds it; it is measured (`unavailable` and `recovery`, counted in `census.rs`).
 
 /// A scenario with a protocol switch off.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

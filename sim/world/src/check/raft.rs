@@ -1,5 +1,6 @@
 //! **The metadata quorum is safe**: one leader per epoch, epochs never go back, what a majority has is committed and nothing
-//! else is, what is committed never changes, and every broker's metadata is a prefix of it (I-8, W10, W11).
+//! else is, what is committed never changes, and every broker's metadata is a prefix of it (I-8, W10, W11; what W11 says of snapshots is not
+//! looked at, since there are none).
 //!
 //! Nothing explains a break but a voter whose disk was replaced: it has forgotten its vote and its log, and Raft promises
 //! nothing to a quorum with such a voter.
