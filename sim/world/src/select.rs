@@ -159,7 +159,7 @@ impl World {
                 Role::Client => !name.starts_with("broker-") && !name.starts_with("controller-"),
             }
         };
-        self.steps.latest_struck(struck).iter().copied().find(fits)
+        self.steps.latest_struck(struck, fits)
     }
 
     fn former_leader(&self, tp: &TopicPartition) -> Option<ProcessId> {
@@ -416,6 +416,20 @@ pub(crate) mod tests {
         world.intervene(Fault::Kill { who }, Lasts::UntilHeal);
         until_led(&mut world, 2, &[2, 3]);
         each_means(&world, &[("former leader of orders-0", 1, &["broker-1"])]);
+    }
+
+    #[test]
+    fn a_later_crash_of_another_role_does_not_hide_who_crashed() {
+        let mut world = struck();
+        let who = [process(&world, "controller-1")].into();
+        world.intervene(Fault::Kill { who }, Lasts::UntilHeal);
+        each_means(
+            &world,
+            &[
+                ("the crashed broker", 1, &["broker-2"]),
+                ("the crashed controller", 1, &["controller-1"]),
+            ],
+        );
     }
 
     #[test]

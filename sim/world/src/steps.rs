@@ -297,13 +297,15 @@ impl Steps {
         &self.tape
     }
 
-    /// Whom the latest fault of a kind struck.
-    pub fn latest_struck(&self, struck: Struck) -> &[ProcessId] {
-        self.struck
-            .iter()
-            .rev()
-            .find(|(s, _)| *s == struck)
-            .map_or(&[], |(_, who)| who)
+    /// Whom of those that fit a fault of a kind struck last.
+    pub fn latest_struck(
+        &self,
+        struck: Struck,
+        fits: impl Fn(&ProcessId) -> bool,
+    ) -> Option<ProcessId> {
+        let of_kind = self.struck.iter().rev().filter(|(s, _)| *s == struck);
+        let mut who = of_kind.flat_map(|(_, who)| who.iter());
+        who.find(|p| fits(p)).copied()
     }
 
     /// Whether a phase of the run lets steps begin.

@@ -54,7 +54,7 @@ pub enum Selector {
     MinorityOfControllers,
     /// `majority of controllers`: enough to stop the quorum, drawn by seed.
     MajorityOfControllers,
-    /// `the crashed broker`, `the paused controller`, `the cut client`: whom the latest such fault struck.
+    /// `the crashed broker`, `the paused controller`, `the cut client`: the one of that role whom such a fault struck last.
     Struck(Struck, Role),
     /// `half of brokers`: as many as the smaller half, drawn by seed.
     HalfOf(Box<Selector>),
